@@ -1,0 +1,41 @@
+package telemetry
+
+// obuSignals are the unit's own statistics, sent in the health class and shown
+// by `obu status`. Counters rise for the life of the process.
+var obuSignals = []Signal{
+	{Name: "Vehicle.Obu.Uptime", Unit: "s", Kind: KindInt, Level: LevelObu},
+	{Name: "Vehicle.Obu.Process.ResidentBytes", Unit: "bytes", Kind: KindInt, Level: LevelObu},
+	{Name: "Vehicle.Obu.Process.CPUSeconds", Unit: "s", Kind: KindFloat, Step: Step{1, 100}, Level: LevelObu},
+	{Name: "Vehicle.Obu.Process.Restarts", Kind: KindInt, Level: LevelObu}, // of sources, by the supervisor
+	{Name: "Vehicle.Obu.CAN.Frames", Kind: KindInt, Level: LevelObu},
+	{Name: "Vehicle.Obu.CAN.Samples", Kind: KindInt, Level: LevelObu},
+	{Name: "Vehicle.Obu.CAN.Drops", Kind: KindInt, Level: LevelObu},
+	{Name: "Vehicle.Obu.CAN.DecodeErrors", Kind: KindInt, Level: LevelObu},
+	{Name: "Vehicle.Obu.GPS.Sentences", Kind: KindInt, Level: LevelObu},
+	{Name: "Vehicle.Obu.GPS.Rejected", Kind: KindInt, Level: LevelObu},
+	{Name: "Vehicle.Obu.GPS.Fixes", Kind: KindInt, Level: LevelObu},
+	{Name: "Vehicle.Obu.GPS.Valid", Kind: KindInt, Level: LevelObu},
+	{Name: "Vehicle.Obu.Dashcam.Clips", Kind: KindInt, Level: LevelObu},
+	{Name: "Vehicle.Obu.Dashcam.Bytes", Unit: "bytes", Kind: KindInt, Level: LevelObu},
+	{Name: "Vehicle.Obu.Dashcam.Lost", Kind: KindInt, Level: LevelObu},
+	{Name: "Vehicle.Obu.Batcher.Held", Kind: KindInt, Level: LevelObu},
+	{Name: "Vehicle.Obu.Batcher.Drops", Kind: KindInt, Level: LevelObu},
+	{Name: "Vehicle.Obu.Buffer.Batches", Kind: KindInt, Level: LevelObu},
+	{Name: "Vehicle.Obu.Buffer.BacklogBytes", Unit: "bytes", Kind: KindInt, Level: LevelObu},
+	{Name: "Vehicle.Obu.Buffer.OldestUnsent", Unit: "s", Kind: KindInt, Level: LevelObu},
+	{Name: "Vehicle.Obu.Buffer.Runway", Unit: "s", Kind: KindInt, Level: LevelObu}, // until the telemetry quota is reached at today's rate
+	{Name: "Vehicle.Obu.Buffer.Commits", Kind: KindInt, Level: LevelObu},
+	{Name: "Vehicle.Obu.Buffer.SlowestCommit", Unit: "ms", Kind: KindInt, Level: LevelObu},
+	{Name: "Vehicle.Obu.Buffer.FlushEvery", Unit: "ms", Kind: KindInt, Level: LevelObu},
+	{Name: "Vehicle.Obu.Buffer.Evicted", Kind: KindInt, Level: LevelObu},
+	{Name: "Vehicle.Obu.Buffer.Gaps", Kind: KindInt, Level: LevelObu},
+	{Name: "Vehicle.Obu.Buffer.IsVolatile", Kind: KindBool, Level: LevelObu},
+	{Name: "Vehicle.Obu.Uplink.Connects", Kind: KindInt, Level: LevelObu},
+	{Name: "Vehicle.Obu.Uplink.Published", Kind: KindInt, Level: LevelObu},
+	{Name: "Vehicle.Obu.Uplink.Acked", Kind: KindInt, Level: LevelObu},
+	{Name: "Vehicle.Obu.Uplink.WireBytes", Unit: "bytes", Kind: KindInt, Level: LevelObu},
+	{Name: "Vehicle.Obu.Uplink.AckRate", Unit: "bytes/s", Kind: KindInt, Level: LevelObu},
+	{Name: "Vehicle.Obu.Uplink.Refused", Kind: KindInt, Level: LevelObu},
+	{Name: "Vehicle.Obu.Clock.Uncertainty", Unit: "ms", Kind: KindInt, Level: LevelObu},
+	{Name: "Vehicle.Obu.Clock.By", Kind: KindText, Level: LevelObu},
+}
