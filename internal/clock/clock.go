@@ -1,18 +1,180 @@
+// Package clock answers what time it is for one car. Data is stamped with
+// telemetry.At, nanoseconds since boot, which never jumps; wall time is
+// derived from anchors that tie the one to the other, so a datum taken while
+// the clock said 1970 gets its true time as soon as one anchor of its boot is
+// known.
+//
+// Three kinds of Clock share one type: System (the kernel's CLOCK_BOOTTIME and
+// boot id), Virtual (the Go runtime's monotonic clock, which testing/synctest
+// replaces) and Replay (a recording's own time, at any speed). Sources that
+// follow recorded time Join the clock and sleep on their Sleeper.
+//
+// It never sets the system clock, stores nothing on disk and starts no
+// goroutine; a paced Replay arms one timer. Every method may be called from
+// any goroutine. See docs/decisions/0002-time.md.
 package clock
 
 import (
-	"context"
+	"crypto/rand"
+	"log/slog"
+	"sync"
+	"time"
 
 	"obu/telemetry"
 )
 
-type Clock struct{}
+// Clock is the time of one car. Create it with System, Virtual or Replay; two
+// Clocks in one process know nothing of each other.
+type Clock struct {
+	opt    options
+	boot   telemetry.BootID
+	read   func() telemetry.At // time since boot; nil on a replay
+	replay *replay             // nil on a live clock
+	maxNap time.Duration       // longest single timer; 0: no limit
+	log    *slog.Logger
 
-func (c *Clock) Now() telemetry.At      { return 0 }
-func (c *Clock) Boot() telemetry.BootID { return telemetry.BootID{} }
+	kernel kernelClock
+	wall   wallClock
+}
 
-type Sleeper struct{}
+// Option changes a Clock at creation.
+type Option func(*options)
 
-func (c *Clock) Join() *Sleeper                                          { return &Sleeper{} }
-func (s *Sleeper) SleepUntil(ctx context.Context, at telemetry.At) error { return nil }
-func (s *Sleeper) Leave()                                                {}
+type options struct {
+	log       *slog.Logger
+	floor     time.Time
+	build     time.Time
+	lastGood  time.Time
+	onGood    func(time.Time)
+	boot      telemetry.BootID
+	startAt   telemetry.At
+	wallError time.Duration
+	sysWall   func() time.Time
+	synced    func() (time.Duration, bool)
+}
+
+// WithLog sets where repairs, refusals and steps are reported.
+func WithLog(l *slog.Logger) Option { return func(o *options) { o.log = l } }
+
+// WithBuild tells when the program was built. No true time is earlier: it
+// raises the floor of System clocks and counts in VerifyTime.
+func WithBuild(t time.Time) Option { return func(o *options) { o.build = t } }
+
+// WithFloor replaces the compiled-in date before which no time is believed
+// and from which receivers' 1024-week rollovers are repaired.
+func WithFloor(t time.Time) Option { return func(o *options) { o.floor = t } }
+
+// WithLastGood tells the last wall time an earlier run was sure of, as its
+// OnGood was told. It counts in VerifyTime.
+func WithLastGood(t time.Time) Option { return func(o *options) { o.lastGood = t } }
+
+// OnGood has f called with each wall time that GNSS or NTP vouched for, at
+// most with each anchor, so that it can be kept across a power cut. f runs in
+// the goroutine that called Observe, Wall or Anchors.
+func OnGood(f func(time.Time)) Option { return func(o *options) { o.onGood = f } }
+
+// WithBoot sets the boot id of a Virtual or Replay clock, which is random
+// otherwise.
+func WithBoot(id telemetry.BootID) Option { return func(o *options) { o.boot = id } }
+
+// StartAt sets what a Virtual clock's Now starts from; 0 otherwise.
+func StartAt(at telemetry.At) Option { return func(o *options) { o.startAt = at } }
+
+// WithWallError makes a Virtual clock's system wall time wrong by d, as that
+// of a unit without a battery is.
+func WithWallError(d time.Duration) Option { return func(o *options) { o.wallError = d } }
+
+// WithWallAt makes a Virtual clock's system wall time read t at creation:
+// time.Unix(0, 0) is a unit that wakes up in 1970.
+func WithWallAt(t time.Time) Option {
+	return func(o *options) { o.wallError = t.Sub(time.Now()) }
+}
+
+// floorDate is before the first release: no unit has ever lived earlier.
+var floorDate = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
+
+// virtualFloor is where testing/synctest starts its fake time.
+var virtualFloor = time.Date(2000, time.January, 1, 0, 0, 0, 0, time.UTC)
+
+// Virtual returns a live clock on the Go runtime's monotonic time, for many
+// cars in one process and for tests under testing/synctest. Its boot id is
+// random, and its floor date is 2000-01-01, because synctest starts there.
+func Virtual(opts ...Option) *Clock {
+	c := newClock(opts, virtualFloor)
+	start, base := time.Now(), c.opt.startAt
+	c.read = func() telemetry.At { return base.Add(time.Since(start)) }
+	c.wall.start(c)
+	return c
+}
+
+// Replay returns a clock that shows a recording's own time: its Now starts at
+// 0, which is the wall time start; a zero start means the recording does not
+// say. It runs at speed times real time, or with speed 0 as fast as the joined
+// sleepers allow. Time stands still until Start. Its boot id is random.
+func Replay(speed float64, start time.Time, opts ...Option) *Clock {
+	c := newClock(opts, time.Time{})
+	c.replay = newReplay(speed)
+	c.wall.startReplay(c, start)
+	return c
+}
+
+func newClock(opts []Option, floor time.Time) *Clock {
+	o := options{floor: floor}
+	for _, f := range opts {
+		f(&o)
+	}
+	if o.log == nil {
+		o.log = slog.New(slog.DiscardHandler)
+	}
+	if o.sysWall == nil {
+		wrong := o.wallError
+		o.sysWall = func() time.Time { return time.Now().Add(wrong).Round(0) }
+	}
+	c := &Clock{opt: o, boot: o.boot, log: o.log}
+	if c.boot.IsZero() {
+		rand.Read(c.boot[:]) // never fails
+	}
+	return c
+}
+
+// Now returns the time since boot; on a replay, the recorded time reached.
+func (c *Clock) Now() telemetry.At {
+	if c.replay != nil {
+		return c.replay.now()
+	}
+	return c.read()
+}
+
+// Boot returns the id of the boot that Now counts from.
+func (c *Clock) Boot() telemetry.BootID { return c.boot }
+
+// IsReplay reports whether Now is a recording's time.
+func (c *Clock) IsReplay() bool { return c.replay != nil }
+
+// Start lets a replay's time run as soon as n sleepers have joined since
+// creation; with 0 at once. Until then every SleepUntil waits, so no source is
+// overtaken by one that opened its log faster. It may be called again with a
+// smaller n when a source turns out to be missing. On a live clock it does
+// nothing.
+func (c *Clock) Start(n int) {
+	if c.replay != nil {
+		c.replay.start(n)
+	}
+}
+
+// onceLog remembers which complaint was the last one, so that a receiver that
+// repeats itself once a second is reported once.
+type onceLog struct {
+	mu   sync.Mutex
+	last string
+}
+
+func (o *onceLog) fresh(what string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.last == what {
+		return false
+	}
+	o.last = what
+	return true
+}

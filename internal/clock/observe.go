@@ -1,0 +1,178 @@
+package clock
+
+import (
+	"time"
+
+	"obu/telemetry"
+)
+
+// How a receiver earns belief.
+const (
+	// agreeFixes and agreeSpan: the first second after a cold start is often
+	// wrong, so that many fixes in a row, over that long, have to agree.
+	agreeFixes = 3
+	agreeSpan  = 1500 * time.Millisecond
+	// stepFixes and stepSpan: the same for a receiver that moves its time by a
+	// few seconds, as it does when the almanac brings the leap seconds.
+	stepFixes = 10
+	stepSpan  = 9 * time.Second
+	// agreeWithin: sentences of an epoch arrive 0.1 to 0.8 s after it, and a
+	// whole second is never less than this apart.
+	agreeWithin = 900 * time.Millisecond
+	// runGap: fixes further apart than this are not in a row.
+	runGap = time.Minute
+	// nmeaLatency and nmeaUncertainty place the epoch of a sentence whose
+	// first byte arrived at Fix.At: between 0.4 s early and 1 s late.
+	nmeaLatency     = 300 * time.Millisecond
+	nmeaUncertainty = 700 * time.Millisecond
+	// driftStep is a deviation of a proven run worth anchoring early.
+	driftStep = 250 * time.Millisecond
+	// leapStep bounds the step that a wrong count of leap seconds explains.
+	leapStep = 20 * time.Second
+	// rollover is after how long a receiver's 10-bit week number repeats
+	// (IS-GPS-200, 20.3.3.3.1.1).
+	rollover = 1024 * 7 * 24 * time.Hour
+)
+
+// run is a row of fixes whose times agree with each other.
+type run struct {
+	n           int
+	first, last telemetry.At
+	offset      time.Duration // the receiver's UTC (since 1970) minus Fix.At; the largest of the run, which came with the least latency
+	refused     bool          // already counted and reported
+}
+
+func (r *run) add(at telemetry.At, offset time.Duration) {
+	apart := (offset - r.offset).Abs()
+	if r.n == 0 || apart > agreeWithin || at.Sub(r.last) > runGap || at < r.last {
+		*r = run{n: 1, first: at, last: at, offset: offset}
+		return
+	}
+	r.n++
+	r.last = at
+	r.offset = max(r.offset, offset)
+}
+
+func (r *run) proven(fixes int, span time.Duration) bool {
+	return r.n >= fixes && r.last.Sub(r.first) >= span
+}
+
+// Observe shows the clock a fix. A fix that is valid, not in doubt and has a
+// time may yield a new anchor, which the caller stores as an event: the first
+// when three in a row agree, later ones every ten minutes or when the clocks
+// have drifted apart. A time before the floor date is moved by whole 1024-week
+// periods and that is reported; a jump that neither such a period nor leap
+// seconds explain is refused and counted. A receiver without PPS leaves an
+// uncertainty of 0.7 s.
+//
+// On a replay nothing is repaired: the first fix anchors a recording that does
+// not say when it was made, and no other does.
+func (c *Clock) Observe(f telemetry.Fix) (telemetry.Anchor, bool) {
+	if !f.Valid || f.Doubt&^telemetry.DoubtTime != 0 || f.UTC.Year() < 1980 || f.UTC.Year() > 2200 {
+		return telemetry.Anchor{}, false
+	}
+	w := &c.wall
+	w.mu.Lock()
+	var a telemetry.Anchor
+	var ok bool
+	if c.replay != nil {
+		a, ok = w.observeReplay(c, f)
+	} else {
+		a, ok = w.observe(c, f)
+	}
+	if ok {
+		w.counts.Anchors++
+	}
+	w.mu.Unlock()
+	if ok && c.replay == nil {
+		c.good(a.Wall)
+	}
+	return a, ok
+}
+
+func (w *wallClock) observeReplay(c *Clock, f telemetry.Fix) (telemetry.Anchor, bool) {
+	if !w.replay.Boot.IsZero() || f.Doubt != 0 {
+		return telemetry.Anchor{}, false
+	}
+	w.replay = telemetry.Anchor{Boot: c.boot, At: f.At, Wall: f.UTC.UTC(), Uncertainty: nmeaUncertainty, By: telemetry.AnchorReplay}
+	return w.replay, true
+}
+
+func (w *wallClock) observe(c *Clock, f telemetry.Fix) (telemetry.Anchor, bool) {
+	utc, periods := w.repair(c, f)
+	if periods == 0 && f.Doubt != 0 {
+		return telemetry.Anchor{}, false // its time is doubted for another reason
+	}
+	if periods != 0 {
+		w.counts.Repaired++
+		if w.complaint.fresh("rollover") {
+			c.log.Warn("the GPS receiver's date is off by whole 1024-week periods and is repaired; a firmware update of the receiver cures it",
+				"receiver", f.Receiver, "said", f.UTC.Format(time.RFC3339), "taken_as", utc.Format(time.RFC3339))
+		}
+	}
+	offset := time.Duration(utc.UnixNano()) - time.Duration(f.At)
+	w.run.add(f.At, offset)
+	if !w.run.proven(agreeFixes, agreeSpan) {
+		return telemetry.Anchor{}, false
+	}
+	if w.gnss.Boot.IsZero() {
+		return w.anchor(c, f), true
+	}
+	apart := w.run.offset - (time.Duration(w.gnss.Wall.UnixNano()) - time.Duration(w.gnss.At) - nmeaLatency)
+	age := f.At.Sub(w.gnss.At)
+	drift := age.Abs() / 1e6 * driftPPM
+	switch long := w.run.proven(stepFixes, stepSpan); {
+	case apart.Abs() <= agreeWithin+drift:
+		if age >= anchorEvery || long && apart.Abs() > driftStep+drift {
+			return w.anchor(c, f), true
+		}
+	case apart.Abs() <= leapStep+drift:
+		if long {
+			w.counts.Steps++
+			c.log.Warn("the GPS receiver moved its time by seconds, as it does when it learns the leap seconds; the new time is taken",
+				"receiver", f.Receiver, "by", apart)
+			return w.anchor(c, f), true
+		}
+	default:
+		w.counts.Refused++
+		if !w.run.refused {
+			w.run.refused = true
+			c.log.Warn("the GPS receiver's time jumped and nothing explains it; it is refused and the time known before goes on",
+				"receiver", f.Receiver, "said", f.UTC.Format(time.RFC3339), "by", apart)
+		}
+	}
+	return telemetry.Anchor{}, false
+}
+
+// repair moves the receiver's time by whole rollover periods to where it must
+// lie: beside the anchor, else in the first period from the floor date on.
+func (w *wallClock) repair(c *Clock, f telemetry.Fix) (utc time.Time, periods int) {
+	utc = f.UTC.UTC()
+	if !w.gnss.Boot.IsZero() {
+		expected := w.gnss.Wall.Add(f.At.Sub(w.gnss.At))
+		n := expected.Sub(utc).Round(rollover) / rollover
+		if n == 0 {
+			return utc, 0
+		}
+		moved := utc.Add(n * rollover)
+		if expected.Sub(moved).Abs() > leapStep+time.Hour {
+			return utc, 0 // no multiple explains it
+		}
+		return moved, int(n)
+	}
+	for utc.Before(c.opt.floor) {
+		utc = utc.Add(rollover)
+		periods++
+	}
+	return utc, periods
+}
+
+// anchor makes the run the new anchor and starts the next run from it.
+func (w *wallClock) anchor(c *Clock, f telemetry.Fix) telemetry.Anchor {
+	at := f.At
+	wall := time.Unix(0, int64(w.run.offset)+int64(at)).UTC().Add(nmeaLatency).Round(time.Millisecond)
+	w.gnss = telemetry.Anchor{Boot: c.boot, At: at, Wall: wall, Uncertainty: nmeaUncertainty, By: telemetry.AnchorGNSS}
+	w.run = run{n: 1, first: at, last: at, offset: w.run.offset}
+	w.complaint.fresh("anchored")
+	return w.gnss
+}

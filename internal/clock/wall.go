@@ -1,0 +1,264 @@
+package clock
+
+import (
+	"sync"
+	"time"
+
+	"obu/telemetry"
+)
+
+// What the sources of wall time are worth.
+const (
+	// driftPPM bounds how fast an unsteered crystal in a car runs wrong; the
+	// uncertainty of an anchor grows with it in both directions.
+	driftPPM = 100
+	// rtcUncertainty is that of a system clock nobody vouches for, set from a
+	// battery-backed clock at boot.
+	rtcUncertainty = 24 * time.Hour
+	// leastUncertainty is what the kernel is believed to know best.
+	leastUncertainty = time.Millisecond
+	// anchorEvery is how often a source that goes on agreeing anchors again.
+	anchorEvery = 10 * time.Minute
+	// lookEvery bounds how often the system clock is asked about NTP.
+	lookEvery = 10 * time.Second
+	// rtcStep is a jump of the system clock that makes a new rtc anchor.
+	rtcStep = time.Second
+	// maxPending bounds the anchors nobody fetched; the oldest gives way,
+	// because a newer one of the same boot says more.
+	maxPending = 32
+)
+
+// Reading is a wall time with how far it may be trusted. The zero Reading
+// means that nothing is known.
+type Reading struct {
+	Time        time.Time          // UTC
+	Uncertainty time.Duration      // the true time lies within Time ± this, as far as the source can know
+	By          telemetry.AnchorBy // which source; "" when nothing is known
+	Trusted     bool               // plausible enough to compare ages with
+}
+
+// wallClock holds the anchors of this boot and decides between them.
+type wallClock struct {
+	mu      sync.Mutex
+	gnss    telemetry.Anchor // zero Boot: none yet
+	ntp     telemetry.Anchor
+	rtc     telemetry.Anchor
+	replay  telemetry.Anchor
+	pending []telemetry.Anchor
+	looked  telemetry.At // when the system clock was last asked
+	run     run
+	counts  Stats
+
+	complaint onceLog
+}
+
+// Stats counts what the clock saw; all rise for the life of the Clock.
+type Stats struct {
+	Anchors  int // made, of all sources
+	Repaired int // fixes whose time was moved by whole 1024-week periods
+	Refused  int // fixes whose time nothing explains
+	Steps    int // times the receiver's time moved by whole seconds and was followed
+}
+
+// Stats returns the counts so far.
+func (c *Clock) Stats() Stats {
+	c.wall.mu.Lock()
+	defer c.wall.mu.Unlock()
+	return c.wall.counts
+}
+
+// Wall returns the best known wall time now.
+func (c *Clock) Wall() Reading { return c.WallAt(c.Now()) }
+
+// WallAt returns the best known wall time of at, which may lie before the
+// anchor it is derived from: data taken before the first fix heals with it.
+func (c *Clock) WallAt(at telemetry.At) Reading {
+	c.look()
+	c.wall.mu.Lock()
+	defer c.wall.mu.Unlock()
+	return readingAt(c.wall.best(at), at)
+}
+
+func readingAt(a telemetry.Anchor, at telemetry.At) Reading {
+	if a.Boot.IsZero() {
+		return Reading{}
+	}
+	r := Reading{Time: a.Wall.Add(at.Sub(a.At)), Uncertainty: uncertaintyAt(a, at), By: a.By, Trusted: true}
+	if a.By == telemetry.AnchorReplay {
+		r.Uncertainty = a.Uncertainty
+	}
+	return r
+}
+
+func uncertaintyAt(a telemetry.Anchor, at telemetry.At) time.Duration {
+	return a.Uncertainty + at.Sub(a.At).Abs()/1e6*driftPPM
+}
+
+// best returns the anchor that says most about at, or a zero one.
+func (w *wallClock) best(at telemetry.At) telemetry.Anchor {
+	if !w.replay.Boot.IsZero() {
+		return w.replay
+	}
+	best := w.gnss
+	for _, a := range [...]telemetry.Anchor{w.ntp, w.rtc} {
+		if best.Boot.IsZero() || !a.Boot.IsZero() && uncertaintyAt(a, at) < uncertaintyAt(best, at) {
+			best = a
+		}
+	}
+	return best
+}
+
+// Anchor returns the anchor Wall is derived from now, if there is one.
+func (c *Clock) Anchor() (telemetry.Anchor, bool) {
+	now := c.Now()
+	c.look()
+	c.wall.mu.Lock()
+	defer c.wall.mu.Unlock()
+	a := c.wall.best(now)
+	return a, !a.Boot.IsZero()
+}
+
+// Anchors returns the anchors that came from the system clock, NTP or the
+// recording since the last call, to be stored as events. Together with what
+// Observe returns it hands out each anchor exactly once.
+func (c *Clock) Anchors() []telemetry.Anchor {
+	c.look()
+	c.wall.mu.Lock()
+	defer c.wall.mu.Unlock()
+	out := c.wall.pending
+	c.wall.pending = nil
+	return out
+}
+
+// VerifyTime returns the time to verify certificates against: the latest of
+// the system time, the build date and the last good time, so that a unit that
+// wakes up in 1970 still connects. A system clock that GNSS proves wrong is
+// left out, so that one stuck in the future does not lock the unit out.
+func (c *Clock) VerifyTime() time.Time {
+	known := c.opt.lastGood
+	if c.opt.build.After(known) {
+		known = c.opt.build
+	}
+	sys := c.opt.sysWall().UTC()
+	if c.replay == nil {
+		now := c.Now()
+		c.wall.mu.Lock()
+		gnss := readingAt(c.wall.gnss, now)
+		c.wall.mu.Unlock()
+		if gnss.By != "" {
+			if (sys.Sub(gnss.Time)).Abs() > gnss.Uncertainty {
+				sys = gnss.Time
+			}
+		}
+	}
+	if sys.After(known) {
+		return sys
+	}
+	return known
+}
+
+// start takes the system clock as it stands, if it is plausible.
+func (w *wallClock) start(c *Clock) {
+	w.looked = c.Now().Add(-lookEvery)
+	c.look()
+}
+
+func (w *wallClock) startReplay(c *Clock, start time.Time) {
+	if start.IsZero() {
+		return
+	}
+	w.replay = telemetry.Anchor{Boot: c.boot, Wall: start.UTC(), By: telemetry.AnchorReplay}
+	w.push(w.replay)
+}
+
+func (w *wallClock) replayStart() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.replay.Boot.IsZero() {
+		return time.Time{}
+	}
+	return w.replay.Wall.Add(-time.Duration(w.replay.At))
+}
+
+func (w *wallClock) push(a telemetry.Anchor) {
+	w.counts.Anchors++
+	if len(w.pending) == maxPending {
+		w.pending = append(w.pending[:0], w.pending[1:]...)
+	}
+	w.pending = append(w.pending, a)
+}
+
+// look asks the system clock, at most every lookEvery, whether NTP vouches for
+// it or somebody set it, and anchors accordingly.
+func (c *Clock) look() {
+	if c.replay != nil {
+		return
+	}
+	w := &c.wall
+	w.mu.Lock()
+	now := c.read()
+	if now.Sub(w.looked) < lookEvery {
+		w.mu.Unlock()
+		return
+	}
+	w.looked = now
+	good := w.lookAt(c, now)
+	w.mu.Unlock()
+	c.good(good)
+}
+
+// lookAt makes the ntp or rtc anchor that is due; it returns the wall time NTP
+// vouched for, if it newly did. Call with mu held.
+func (w *wallClock) lookAt(c *Clock, now telemetry.At) (good time.Time) {
+	sys := c.opt.sysWall().UTC()
+	a := telemetry.Anchor{Boot: c.boot, At: now.Add(-time.Duration(now % 1e6)), By: telemetry.AnchorRTC, Uncertainty: rtcUncertainty}
+	a.Wall = sys.Add(a.At.Sub(now)).Round(time.Microsecond)
+	if c.opt.synced != nil {
+		if bound, ok := c.opt.synced(); ok {
+			a.By, a.Uncertainty = telemetry.AnchorNTP, max(bound, leastUncertainty)
+		}
+	}
+	if sys.Before(c.opt.floor) {
+		if w.complaint.fresh("implausible") {
+			c.log.Warn("the system clock is not set; data is stamped with time since boot and gets its time from the first GPS fix",
+				"system_time", sys.Format(time.RFC3339), "not_before", c.opt.floor.Format(time.DateOnly))
+		}
+		return time.Time{}
+	}
+	if a.By == telemetry.AnchorRTC {
+		moved := w.rtc.Boot.IsZero() || moved(w.rtc, a) > rtcStep
+		if moved && w.gnss.Boot.IsZero() && w.ntp.Boot.IsZero() {
+			w.rtc = a
+			w.push(a)
+		}
+		return time.Time{}
+	}
+	if g := readingAt(w.gnss, a.At); g.By != "" {
+		if apart := a.Wall.Sub(g.Time).Abs(); apart > g.Uncertainty+a.Uncertainty+time.Second {
+			if w.complaint.fresh("ntp-against-gnss") {
+				c.log.Warn("NTP and GPS disagree; GPS is believed. Check the time servers of this unit", "apart", apart)
+			}
+			w.ntp = telemetry.Anchor{}
+			return time.Time{}
+		}
+	}
+	if !w.ntp.Boot.IsZero() && a.At.Sub(w.ntp.At) < anchorEvery && moved(w.ntp, a) <= w.ntp.Uncertainty+a.Uncertainty {
+		return time.Time{}
+	}
+	w.ntp = a
+	w.push(a)
+	return a.Wall
+}
+
+// moved returns how far apart two anchors put the same moment.
+func moved(a, b telemetry.Anchor) time.Duration {
+	return (b.Wall.Sub(a.Wall) - b.At.Sub(a.At)).Abs()
+}
+
+// good passes on a wall time that may be kept across a power cut. Call without
+// mu.
+func (c *Clock) good(t time.Time) {
+	if !t.IsZero() && c.opt.onGood != nil {
+		c.opt.onGood(t)
+	}
+}
