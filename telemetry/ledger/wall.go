@@ -1,0 +1,236 @@
+package ledger
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"obu/telemetry"
+)
+
+// driftPPM is how far a unit's oscillator is allowed to be off, in parts per
+// million. Crystals of such boards stay below 50 over temperature; twice that
+// widens every extrapolation.
+const driftPPM = 100
+
+// boot is what a consumer learned of one run of a unit's kernel.
+type boot struct {
+	anchors []telemetry.Anchor // sorted by At
+	line    []telemetry.Anchor // those of the best source; nil: to be picked
+	last    telemetry.At       // latest datum seen
+	stream  streamKey          // in which the boot's place among others is known
+	seq     uint64             // lowest of the boot in that stream; 0: none seen
+	touched uint64
+}
+
+// enterTimes notes the anchors of a batch and the span of time it covers.
+func (u *unit) enterTimes(b *telemetry.Batch) {
+	for _, a := range b.Anchors {
+		id := a.Boot
+		if id.IsZero() {
+			id = b.Boot
+		}
+		u.boot(id).enterAnchor(a)
+	}
+	if b.Boot.IsZero() {
+		return
+	}
+	o := u.boot(b.Boot)
+	o.place(streamKey{b.Store, b.Class}, b.Seq)
+	for i := range b.Samples {
+		o.last = max(o.last, b.Samples[i].At)
+	}
+	for i := range b.Fixes {
+		o.last = max(o.last, b.Fixes[i].At)
+	}
+}
+
+func (u *unit) boot(id telemetry.BootID) *boot {
+	u.order++
+	o := u.boots[id]
+	if o == nil {
+		if len(u.boots) >= MaxBoots {
+			u.forgetBoot()
+		}
+		o = &boot{}
+		u.boots[id] = o
+	}
+	o.touched = u.order
+	return o
+}
+
+// forgetBoot drops the boot that was heard of the longest ago.
+func (u *unit) forgetBoot() {
+	var oldest telemetry.BootID
+	at := ^uint64(0)
+	for id, o := range u.boots {
+		if o.touched < at {
+			oldest, at = id, o.touched
+		}
+	}
+	delete(u.boots, oldest)
+}
+
+// place notes where in a stream the boot was found, to order boots. The class
+// with the lowest number decides; the first store keeps it.
+func (o *boot) place(k streamKey, seq uint64) {
+	if o.seq == 0 || o.stream.store == k.store && k.class < o.stream.class {
+		o.stream, o.seq = k, seq
+	} else if o.stream == k {
+		o.seq = min(o.seq, seq)
+	}
+}
+
+func (o *boot) enterAnchor(a telemetry.Anchor) {
+	o.line = nil
+	i := search(o.anchors, a.At)
+	for j := i; j < len(o.anchors) && o.anchors[j].At == a.At; j++ {
+		if o.anchors[j].By == a.By {
+			o.anchors[j] = a
+			return
+		}
+	}
+	o.anchors = slices.Insert(o.anchors, i, a)
+	if len(o.anchors) > MaxAnchors {
+		kept := o.anchors[:0]
+		for j, a := range o.anchors {
+			if j%2 == 0 || j == len(o.anchors)-1 {
+				kept = append(kept, a)
+			}
+		}
+		o.anchors = kept
+	}
+}
+
+// rank orders the sources of anchors, best first.
+func rank(by telemetry.AnchorBy) int {
+	switch by {
+	case telemetry.AnchorGNSS, telemetry.AnchorReplay:
+		return 0
+	case telemetry.AnchorNTP:
+		return 1
+	case telemetry.AnchorRTC:
+		return 2
+	}
+	return 3
+}
+
+// WallTime returns the wall time of a datum, give or take uncertainty, from
+// the anchors received so far: it may be asked again when more has arrived,
+// and then answers better. Between two anchors of the best source it follows
+// the line through them, which takes out the drift of the unit's clock;
+// outside it keeps the nearest anchor's offset. A boot without any anchor is
+// put between the boots before and after it, as wide as that is. ok is false
+// when nothing is known.
+func (l *Ledger) WallTime(unit string, id telemetry.BootID, at telemetry.At) (wall time.Time, uncertainty time.Duration, ok bool) {
+	u := l.units[unit]
+	if u == nil {
+		return time.Time{}, 0, false
+	}
+	o := u.boots[id]
+	if o == nil {
+		return time.Time{}, 0, false
+	}
+	if wall, uncertainty, ok = o.wallTime(at); ok {
+		return wall, uncertainty, true
+	}
+	return u.between(o, at)
+}
+
+// wallTime derives wall time from the boot's own anchors.
+func (o *boot) wallTime(at telemetry.At) (time.Time, time.Duration, bool) {
+	if o.line == nil {
+		o.line = best(o.anchors)
+	}
+	i := search(o.line, at)
+	switch {
+	case len(o.line) == 0:
+		return time.Time{}, 0, false
+	case i == 0:
+		return extrapolate(o.line[0], at)
+	case i == len(o.line):
+		return extrapolate(o.line[i-1], at)
+	}
+	a, b := o.line[i-1], o.line[i]
+	dAt, dWall := b.At.Sub(a.At), b.Wall.Sub(a.Wall)
+	if off := abs(dWall - dAt); off > a.Uncertainty+b.Uncertainty+drift(dAt) {
+		// The clock was corrected in between, and only one of the two can be
+		// right: the surer one, else the later one.
+		if a.Uncertainty < b.Uncertainty {
+			return extrapolate(a, at)
+		}
+		return extrapolate(b, at)
+	}
+	part := float64(at.Sub(a.At)) / float64(dAt)
+	wall := a.Wall.Add(at.Sub(a.At) + time.Duration(part*float64(dWall-dAt)))
+	return wall, max(a.Uncertainty, b.Uncertainty), true
+}
+
+// best returns the anchors of the best source there is, by time.
+func best(anchors []telemetry.Anchor) []telemetry.Anchor {
+	top := 4
+	for _, a := range anchors {
+		top = min(top, rank(a.By))
+	}
+	out := make([]telemetry.Anchor, 0, len(anchors))
+	for _, a := range anchors {
+		if rank(a.By) == top && (len(out) == 0 || out[len(out)-1].At != a.At) {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// search returns the index of the first anchor at or after at.
+func search(anchors []telemetry.Anchor, at telemetry.At) int {
+	i, _ := slices.BinarySearchFunc(anchors, at, func(a telemetry.Anchor, at telemetry.At) int { return cmp.Compare(a.At, at) })
+	return i
+}
+
+func extrapolate(a telemetry.Anchor, at telemetry.At) (time.Time, time.Duration, bool) {
+	d := at.Sub(a.At)
+	return a.Wall.Add(d), a.Uncertainty + drift(d), true
+}
+
+// between bounds a boot without anchors: it began after the last datum of the
+// boot before, and its own last datum came before the boot after began.
+func (u *unit) between(o *boot, at telemetry.At) (time.Time, time.Duration, bool) {
+	var before, after *boot
+	for _, p := range u.boots {
+		switch {
+		case p == o || len(p.anchors) == 0:
+		case p.precedes(o) && (before == nil || before.precedes(p)):
+			before = p
+		case o.precedes(p) && (after == nil || p.precedes(after)):
+			after = p
+		}
+	}
+	if before == nil || after == nil {
+		return time.Time{}, 0, false
+	}
+	prev, prevU, _ := before.wallTime(before.last)
+	next, nextU, _ := after.wallTime(0)
+	earliest := prev.Add(-prevU).Add(time.Duration(at))
+	latest := next.Add(nextU).Add(-max(o.last, at).Sub(at))
+	if latest.Before(earliest) {
+		return time.Time{}, 0, false
+	}
+	half := latest.Sub(earliest) / 2
+	return earliest.Add(half), half, true
+}
+
+// precedes reports whether o is known to have run before p: the seqs of one
+// stream rise in time. Nothing is known across stores, because a retired one
+// drains behind the current one.
+func (o *boot) precedes(p *boot) bool {
+	return o.seq != 0 && p.seq != 0 && o.stream == p.stream && o.seq < p.seq
+}
+
+func drift(d time.Duration) time.Duration { return abs(d) / 1e6 * driftPPM }
+
+func abs(d time.Duration) time.Duration {
+	if d < 0 {
+		return -d
+	}
+	return d
+}
