@@ -1,0 +1,106 @@
+package ledger_test
+
+import (
+	"testing"
+	"time"
+
+	"obu/telemetry"
+	"obu/telemetry/ledger"
+)
+
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+func anchors(seq uint64, boot telemetry.BootID, as ...telemetry.Anchor) telemetry.Envelope {
+	for i := range as {
+		as[i].Boot = boot
+	}
+	e := envelope(1, seq+1, telemetry.Batch{Name: telemetry.Name{Seq: seq}, Content: telemetry.Content{Anchors: as}})
+	e.Class, e.Boot = telemetry.ClassEvent, boot
+	return e
+}
+
+func TestWallTimeHeals(t *testing.T) {
+	var l ledger.Ledger
+	at := func(d time.Duration) telemetry.At { return telemetry.At(d) }
+	ask := func(d time.Duration) (time.Duration, time.Duration, bool) {
+		w, u, ok := l.WallTime("u1", boot1, at(d))
+		return w.Sub(noon), u, ok
+	}
+	l.Take(envelope(1, 2, samples(1, 1)))
+	if _, _, ok := ask(0); ok {
+		t.Fatal("wall time without an anchor")
+	}
+	if _, _, ok := l.WallTime("nobody", boot1, 0); ok {
+		t.Fatal("wall time of a unit never heard of")
+	}
+	// A coarse anchor, later a good one: data sent before it heals too.
+	l.Take(anchors(1, boot1, telemetry.Anchor{At: at(time.Minute), Wall: noon.Add(time.Hour), Uncertainty: time.Hour, By: telemetry.AnchorRTC}))
+	if off, u, ok := ask(0); !ok || off != 59*time.Minute || u < time.Hour {
+		t.Errorf("by rtc: %v give or take %v, %v", off, u, ok)
+	}
+	l.Take(anchors(2, boot1, telemetry.Anchor{At: at(100 * time.Second), Wall: noon.Add(100 * time.Second), Uncertainty: time.Millisecond, By: telemetry.AnchorGNSS}))
+	if off, u, ok := ask(0); !ok || off != 0 || u != 11*time.Millisecond {
+		t.Errorf("by gnss: %v give or take %v, %v", off, u, ok)
+	}
+	// 50 ppm fast over 1000 s: between the anchors the line is followed.
+	l.Take(anchors(3, boot1, telemetry.Anchor{At: at(1100 * time.Second), Wall: noon.Add(1100*time.Second - 50*time.Millisecond), Uncertainty: 2 * time.Millisecond, By: telemetry.AnchorGNSS}))
+	if off, u, ok := ask(600 * time.Second); !ok || off != 600*time.Second-25*time.Millisecond || u != 2*time.Millisecond {
+		t.Errorf("between: %v give or take %v, %v", off, u, ok)
+	}
+	if off, u, ok := ask(1200 * time.Second); !ok || off != 1200*time.Second-50*time.Millisecond || u != 12*time.Millisecond {
+		t.Errorf("after: %v give or take %v, %v", off, u, ok)
+	}
+}
+
+func TestWallTimeAfterCorrection(t *testing.T) {
+	var l ledger.Ledger
+	l.Take(anchors(1, boot1,
+		telemetry.Anchor{At: 0, Wall: noon.Add(-1024 * 7 * 24 * time.Hour), Uncertainty: time.Second, By: telemetry.AnchorGNSS},
+		telemetry.Anchor{At: 1e9, Wall: noon.Add(time.Second), Uncertainty: time.Second, By: telemetry.AnchorGNSS}))
+	w, _, ok := l.WallTime("u1", boot1, 5e8)
+	if !ok || !w.Equal(noon.Add(500*time.Millisecond)) {
+		t.Errorf("a week rollover was averaged into %v", w)
+	}
+}
+
+func TestBootWithoutAnchorIsBounded(t *testing.T) {
+	var l ledger.Ledger
+	boot3 := telemetry.BootID{3}
+	take := func(seq uint64, boot telemetry.BootID, last time.Duration) {
+		b := samples(seq, 1)
+		b.Boot, b.Samples[0].At = boot, telemetry.At(last)
+		e := envelope(1, seq+1, b)
+		e.Boot = boot
+		l.Take(e)
+	}
+	take(3, boot3, time.Second)
+	take(2, boot2, 10*time.Second)
+	take(1, boot1, 100*time.Second)
+	if _, _, ok := l.WallTime("u1", boot2, 0); ok {
+		t.Fatal("no boot has an anchor yet")
+	}
+	l.Take(anchors(1, boot1, telemetry.Anchor{At: 0, Wall: noon, By: telemetry.AnchorNTP}))
+	if _, _, ok := l.WallTime("u1", boot2, 0); ok {
+		t.Fatal("the boot after has no anchor yet")
+	}
+	l.Take(anchors(2, boot3, telemetry.Anchor{At: 0, Wall: noon.Add(210 * time.Second), By: telemetry.AnchorNTP}))
+	// Boot 2 lay between 100 s and 210 s and lasted at least 10 s.
+	w, u, ok := l.WallTime("u1", boot2, telemetry.At(5*time.Second))
+	if !ok || w.Add(-u).Before(noon.Add(104*time.Second)) || w.Add(u).After(noon.Add(206*time.Second)) || u < 45*time.Second {
+		t.Errorf("%v give or take %v, %v", w.Sub(noon), u, ok)
+	}
+}
+
+func TestAnchorsAreBounded(t *testing.T) {
+	var l ledger.Ledger
+	for i := range 5000 {
+		a := telemetry.Anchor{At: telemetry.At(i) * 1e9, Wall: noon.Add(time.Duration(i) * time.Second), Uncertainty: time.Millisecond, By: telemetry.AnchorGNSS}
+		l.Take(anchors(uint64(i+1), boot1, a))
+	}
+	for _, s := range []time.Duration{0, 1234 * time.Second, 4999 * time.Second} {
+		w, u, ok := l.WallTime("u1", boot1, telemetry.At(s))
+		if !ok || !w.Equal(noon.Add(s)) || u != time.Millisecond {
+			t.Errorf("at %v: %v give or take %v, %v", s, w.Sub(noon), u, ok)
+		}
+	}
+}
