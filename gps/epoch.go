@@ -1,0 +1,177 @@
+package gps
+
+import (
+	"math"
+	"time"
+
+	"obu/telemetry"
+)
+
+// maxAddresses bounds the different sentences counted within one epoch. A
+// receiver of five constellations sends under twenty.
+const maxAddresses = 32
+
+// epoch collects the sentences of one measurement.
+type epoch struct {
+	at        telemetry.At // of its first sentence
+	open      bool         // has a sentence
+	timed     bool         // has RMC, GGA, GLL or GNS: worth a fix
+	delivered bool         // its fix is out; what follows is late
+
+	seen  [maxAddresses]address
+	times [maxAddresses]uint8
+	n     int
+	last  address // last sentence that added something
+
+	tod     time.Duration // -1 unknown
+	badTime bool
+	day     time.Time // zero unknown
+	zdaTod  time.Duration
+
+	fix, void  bool // some sentence, not GSA, says so
+	gsaFix     bool
+	gsaVoid    bool
+	badPos     bool
+	estimated  bool
+	hasPos     bool
+	lat, lon   angle
+	digits     int
+	quality    int
+	speed      float64
+	course     float64
+	alt, geoid float64
+	hdop       float64
+	vdop, pdop float64
+	sats       int
+	satsBy     address // whose sats
+	gsaSats    int
+	mode       telemetry.Mode
+}
+
+func newEpoch(at telemetry.At) epoch {
+	nan := math.NaN()
+	return epoch{at: at, open: true, tod: -1, zdaTod: -1, quality: -1, sats: -1, gsaSats: -1,
+		speed: nan, course: nan, alt: nan, geoid: nan, hdop: nan, vdop: nan, pdop: nan}
+}
+
+// count notes one more sentence of this address and returns how many there
+// are now.
+func (e *epoch) count(a address) int {
+	for i := range e.seen[:e.n] {
+		if e.seen[i] == a {
+			if e.times[i] < math.MaxUint8 {
+				e.times[i]++
+			}
+			return int(e.times[i])
+		}
+	}
+	if e.n < maxAddresses {
+		e.seen[e.n], e.times[e.n] = a, 1
+		e.n++
+	}
+	return 1
+}
+
+// counted returns how many sentences of this address the epoch has.
+func (e *epoch) counted(a address) int {
+	for i := range e.seen[:e.n] {
+		if e.seen[i] == a {
+			return int(e.times[i])
+		}
+	}
+	return 0
+}
+
+// belongs reports whether s, which opens epochs, is of this one: the same time
+// of day, and the receiver has not said it before. A receiver whose time
+// stands still, or has none yet, or prints whole seconds at 5 Hz, repeats
+// itself.
+func (e *epoch) belongs(s *sentence) bool {
+	if e.tod >= 0 && s.tod >= 0 && e.tod != s.tod {
+		return false
+	}
+	return e.counted(s.addr) == 0
+}
+
+// adds reports whether s says something the epoch does not know yet.
+func (e *epoch) adds(s *sentence) bool {
+	switch s.Type {
+	case "ZDA":
+		return e.day.IsZero() && !s.day.IsZero()
+	case "GLL":
+		return !e.hasPos && s.hasPos && s.says == claimFix || e.tod < 0 && s.tod >= 0
+	case "VTG":
+		return math.IsNaN(e.speed) && !math.IsNaN(s.speed) || math.IsNaN(e.course) && !math.IsNaN(s.course)
+	}
+	return true
+}
+
+// merge adds what s says. Of two sentences with a position, the one with more
+// digits wins, then the earlier.
+func (e *epoch) merge(s *sentence) {
+	e.timed = e.timed || s.timed
+	e.badTime = e.badTime || s.badTime
+	if s.Type == "ZDA" {
+		if e.day.IsZero() {
+			e.day, e.zdaTod = s.day, s.tod
+		}
+		return
+	}
+	if e.tod < 0 {
+		e.tod = s.tod
+	}
+	if !s.day.IsZero() {
+		e.day, e.zdaTod = s.day, -1
+	}
+	if s.Type == "GSA" {
+		e.mergeGSA(s)
+		return
+	}
+	e.fix = e.fix || s.says == claimFix
+	e.void = e.void || s.says == claimVoid
+	e.estimated = e.estimated || s.estimated
+	e.badPos = e.badPos || s.badPos && s.says == claimFix
+	if s.hasPos && s.says == claimFix && (!e.hasPos || s.digits > e.digits) {
+		e.hasPos, e.lat, e.lon, e.digits = true, s.lat, s.lon, s.digits
+	}
+	e.mergeSats(s)
+	e.quality = max(e.quality, s.quality)
+	known(&e.speed, s.speed)
+	known(&e.course, s.course)
+	known(&e.alt, s.alt)
+	known(&e.geoid, s.geoid)
+	known(&e.hdop, s.hdop)
+}
+
+// mergeGSA: one GSA per constellation; the solution is the best of them.
+func (e *epoch) mergeGSA(s *sentence) {
+	e.gsaFix = e.gsaFix || s.says == claimFix
+	e.gsaVoid = e.gsaVoid || s.says == claimVoid
+	e.mode = max(e.mode, s.mode)
+	known(&e.hdop, s.hdop)
+	known(&e.vdop, s.vdop)
+	known(&e.pdop, s.pdop)
+	e.gsaSats = max(e.gsaSats, 0) + s.sats
+}
+
+// mergeSats: a talker of one constellation (GPGGA beside GLGGA) counts only
+// its own satellites.
+func (e *epoch) mergeSats(s *sentence) {
+	switch {
+	case s.sats < 0:
+	case e.sats < 0:
+		e.sats, e.satsBy = s.sats, s.addr
+	case s.Type == e.satsBy.kind() && e.satsBy.talker() != "GN" && s.Talker != "GN" && s.Talker != e.satsBy.talker():
+		e.sats += s.sats
+	}
+}
+
+func (a address) talker() string { return string(a[:2]) }
+func (a address) kind() string   { return string(a[2:]) }
+
+// known fills an unknown value.
+func known(dst *float64, v float64) {
+	if math.IsNaN(*dst) {
+		*dst = v
+	}
+}

@@ -1,0 +1,116 @@
+package gps
+
+import (
+	"math"
+	"time"
+
+	"obu/telemetry"
+)
+
+// modeAges is for how many epochs a mode said by GSA is used after it: many
+// receivers send GSA every fifth epoch.
+const modeAges = 10
+
+// oldestTime is the year before which no receiver's time is believed: before
+// its first fix a receiver may show 1980, after a week rollover 1999.
+const oldestTime = 2000
+
+// fix draws the conclusion of an epoch.
+//
+// Valid needs every sentence that makes a claim to say there is a fix, and a
+// position. Where they disagree the position is delivered, not Valid, with
+// DoubtModeMismatch. Without a claim of a fix there is no position: what a
+// receiver repeats from before is not one.
+func (m *merger) fix(e *epoch) telemetry.Fix {
+	f := telemetry.NoFix()
+	f.At = e.at
+	m.utc(&f, e)
+	f.HDOP, f.VDOP, f.PDOP = e.hdop, e.vdop, e.pdop
+	f.Sats = e.sats
+	if f.Sats < 0 {
+		f.Sats = e.gsaSats
+	}
+	if !e.fix {
+		m.modeAge = modeAges
+		if e.gsaFix && e.void {
+			f.Doubt |= telemetry.DoubtModeMismatch
+		}
+		return f
+	}
+	f.Quality = uint8(max(e.quality, 0))
+	f.Mode = m.modeOf(e)
+	f.SpeedMPS, f.CourseDeg, f.AltM, f.GeoidM = e.speed, e.course, e.alt, e.geoid
+	f.Valid = e.hasPos
+	if e.void || e.gsaVoid && !e.gsaFix || !e.hasPos && !e.badPos {
+		f.Doubt |= telemetry.DoubtModeMismatch
+		f.Valid = false
+	}
+	if e.badPos {
+		f.Doubt |= telemetry.DoubtRange
+	}
+	if e.estimated {
+		f.Doubt |= telemetry.DoubtEstimated
+	}
+	if !e.hasPos {
+		f.Mode = telemetry.ModeNone
+		return f
+	}
+	grid := int64(wireGrid)
+	if m.fine || f.Quality == 4 || f.Quality == 5 {
+		grid = fineGrid
+	}
+	f.LatDeg, f.LonDeg = e.lat.degrees(grid), e.lon.degrees(grid)
+	if f.LatDeg == 0 && f.LonDeg == 0 {
+		f.Doubt |= telemetry.DoubtZeroIsland
+	}
+	return f
+}
+
+// modeOf returns what GSA says, in this epoch or one of the last few; without
+// it 3D when GGA or GNS give an altitude from at least four satellites, else
+// 2D.
+func (m *merger) modeOf(e *epoch) telemetry.Mode {
+	if e.mode != telemetry.ModeNone {
+		m.mode, m.modeAge = e.mode, 0
+		return e.mode
+	}
+	if m.modeAge++; m.modeAge < modeAges && m.mode != telemetry.ModeNone {
+		return m.mode
+	}
+	if !math.IsNaN(e.alt) && (e.sats < 0 || e.sats >= 4) {
+		return telemetry.Mode3D
+	}
+	return telemetry.Mode2D
+}
+
+// utc sets the time of the epoch: its own date, or the last one known, moved
+// over midnight. A receiver that never tells the date has no UTC.
+func (m *merger) utc(f *telemetry.Fix, e *epoch) {
+	if e.badTime {
+		f.Doubt |= telemetry.DoubtTime
+		return
+	}
+	if e.tod < 0 {
+		return
+	}
+	day := e.day
+	const half, whole = 12 * time.Hour, 24 * time.Hour
+	switch {
+	case day.IsZero() && m.day.IsZero():
+		return
+	case day.IsZero():
+		day = m.day
+		if m.dayTod-e.tod > half {
+			day = day.Add(whole)
+		}
+	case e.zdaTod >= 0 && e.tod-e.zdaTod > half: // ZDA came after midnight
+		day = day.Add(-whole)
+	case e.zdaTod >= 0 && e.zdaTod-e.tod > half:
+		day = day.Add(whole)
+	}
+	m.day, m.dayTod = day, e.tod
+	f.UTC = day.Add(e.tod)
+	if f.UTC.Year() < oldestTime {
+		f.Doubt |= telemetry.DoubtTime
+	}
+}

@@ -1,0 +1,179 @@
+package gps
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"obu/telemetry"
+)
+
+const (
+	// readSize is one read's buffer. At 115200 baud a kilobyte is 90 ms.
+	readSize = 1024
+	// pauseAfter is how long the line must be quiet for the epoch to count as
+	// complete. Within an epoch receivers pause less, between two at 1 Hz more.
+	pauseAfter = 200 * time.Millisecond
+	// watchEvery is how often the line is judged: no bytes, no sentences.
+	watchEvery = 5 * time.Second
+	// garbledBytes is how many bytes without one sentence make a line garbled.
+	garbledBytes = 200
+	// emptyReads bounds reads that return nothing and no error.
+	emptyReads = 100
+)
+
+// chunk is what one read brought.
+type chunk struct {
+	at  telemetry.At
+	buf []byte
+	n   int
+	err error
+}
+
+// pump reads rc into the buffers it gets from free until an error.
+func (s *Source) pump(rc io.Reader, free <-chan []byte, full chan<- chunk, done <-chan struct{}) {
+	empty := 0
+	for {
+		var c chunk
+		select {
+		case c.buf = <-free:
+		case <-done:
+			return
+		}
+		for {
+			c.n, c.err = rc.Read(c.buf[:cap(c.buf)])
+			if c.n > 0 || c.err != nil {
+				empty = 0
+				break
+			}
+			if empty++; empty == emptyReads {
+				c.err = io.ErrNoProgress
+				break
+			}
+		}
+		c.at = s.cfg.Clock.Now()
+		select {
+		case full <- c:
+		case <-done:
+			return
+		}
+		if c.err != nil {
+			return
+		}
+	}
+}
+
+// listen reads a live line. The time of a fix is when the first byte of its
+// epoch's first sentence was read: the receiver's own latency (up to about
+// half a second) comes on top.
+func (s *Source) listen(ctx context.Context, rc io.ReadCloser) error {
+	lines, m := s.newInput(func(f telemetry.Fix, _ time.Duration) { s.cfg.Emit(f) })
+	m.live = true
+
+	free, full := make(chan []byte, 2), make(chan chunk)
+	done, ended := make(chan struct{}), make(chan struct{})
+	free <- make([]byte, readSize)
+	free <- make([]byte, readSize)
+	go func() {
+		defer close(ended)
+		s.pump(rc, free, full, done)
+	}()
+	defer func() {
+		close(done)
+		rc.Close()
+		<-ended
+		s.publish()
+	}()
+
+	pause := time.NewTimer(pauseAfter)
+	pause.Stop()
+	defer pause.Stop()
+	watch := time.NewTicker(watchEvery)
+	defer watch.Stop()
+	g := guard{baud: baudOf(rc)}
+	take := func(c chunk) {
+		lines.write(c.at, c.buf[:c.n])
+		free <- c.buf
+		pause.Reset(pauseAfter)
+		s.publish()
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			m.finish()
+			s.loss.due(0, true)
+			return nil
+		case c := <-full:
+			take(c)
+			if c.err != nil {
+				m.finish()
+				s.loss.lostDevice(c.at)
+				if ctx.Err() != nil {
+					return nil
+				}
+				return gone(s.cfg.Name, c.err)
+			}
+		case <-pause.C:
+			m.pause()
+			s.publish()
+		case <-watch.C:
+			now := s.cfg.Clock.Now()
+			g.judge(s, now)
+			s.loss.due(now, false)
+			s.publish()
+		}
+	}
+}
+
+func gone(name string, err error) error {
+	if errors.Is(err, io.EOF) {
+		return fmt.Errorf("read %s: %w", name, ErrGone)
+	}
+	return fmt.Errorf("read %s: %w: %w", name, ErrGone, err)
+}
+
+// baudOf returns the speed of a serial port, 0 for anything else.
+func baudOf(rc io.Reader) int {
+	if p, ok := rc.(interface{ Baud() int }); ok {
+		return p.Baud()
+	}
+	return 0
+}
+
+// guard watches a line for the two faults a technician can cure: silence and
+// the wrong baud rate. It speaks once per Run and fault.
+type guard struct {
+	baud            int
+	bytes           uint64
+	sentences       uint64
+	quiet           int
+	silent, garbled bool // said so already
+}
+
+func (g *guard) judge(s *Source, now telemetry.At) {
+	bytes, sentences := s.stats.Bytes-g.bytes, s.stats.Sentences-g.sentences
+	switch {
+	case sentences > 0:
+		g.quiet, g.silent, g.garbled = 0, false, false
+	case bytes == 0:
+		if g.quiet++; g.quiet >= 2 && !g.silent {
+			g.silent = true
+			s.log.Warn("receiver is silent: no byte for 10 s",
+				"do", "check its power, its TX wire to our RX, and that gps.device names this receiver")
+		}
+	case bytes >= garbledBytes:
+		s.loss.unknown(now)
+		if !g.garbled {
+			g.garbled = true
+			s.stats.Garbled++
+			s.log.Warn("bytes arrive but no NMEA sentence among them: the baud rate is wrong, or the receiver is set to a binary protocol",
+				"bytes", bytes, "baud", g.baud, "do", "set gps.baud to "+otherBauds(g.baud))
+		}
+		return
+	default:
+		return
+	}
+	g.bytes, g.sentences = s.stats.Bytes, s.stats.Sentences
+}

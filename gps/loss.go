@@ -1,0 +1,92 @@
+package gps
+
+import (
+	"time"
+
+	"obu/telemetry"
+)
+
+// Rejected sentences are not listed one by one: they are gathered over a
+// window that doubles while the trouble lasts.
+const (
+	firstWindow = 10 * time.Second
+	lastWindow  = 10 * time.Minute
+)
+
+// loss gathers what could not be read into Gaps.
+type loss struct {
+	report func(from, to telemetry.At, count int64, why telemetry.Reason)
+
+	open     bool // a window is open
+	from, to telemetry.At
+	count    int64
+	window   time.Duration
+	synced   bool // a good sentence came since the device was opened
+	before   int  // rejected before that
+
+	gone   bool         // the device was lost
+	goneAt telemetry.At // last sign of it
+}
+
+// sentence notes what became of a line.
+func (l *loss) sentence(at telemetry.At, why reject, line []byte) {
+	switch {
+	case why == accepted:
+		l.synced = true
+		l.back(at)
+	case why == rejectNoChecksum && len(line) > 1 && line[1] == 'P':
+		// A proprietary sentence whose maker knows no checksum is no loss.
+	case !l.synced && l.before == 0:
+		// A port is opened in the middle of a sentence.
+		l.before++
+	default:
+		l.add(at, 1)
+	}
+}
+
+// unknown notes a stretch of bytes in which nothing could be counted.
+func (l *loss) unknown(at telemetry.At) { l.add(at, telemetry.CountUnknown) }
+
+func (l *loss) add(at telemetry.At, n int64) {
+	if !l.open {
+		l.open, l.from, l.count = true, at, 0
+		l.window = max(l.window, firstWindow)
+	}
+	l.to = at
+	if n < 0 || l.count < 0 {
+		l.count = telemetry.CountUnknown
+	} else {
+		l.count += n
+	}
+}
+
+// due closes the window when it is old enough, or when all is true.
+func (l *loss) due(now telemetry.At, all bool) {
+	switch {
+	case l.open && (all || now.Sub(l.from) >= l.window):
+		l.open = false
+		l.report(l.from, l.to, l.count, telemetry.ReasonDecode)
+		l.window = min(2*l.window, lastWindow)
+	case !l.open && now.Sub(l.to) >= 2*l.window:
+		l.window = firstWindow
+	}
+}
+
+// lostDevice reports the loss of the device at once; how long it lasts is
+// reported by back.
+func (l *loss) lostDevice(now telemetry.At) {
+	l.due(now, true)
+	l.synced, l.before = false, 0
+	if !l.gone {
+		l.gone, l.goneAt = true, now
+	}
+	l.report(l.goneAt, now, telemetry.CountUnknown, telemetry.ReasonBusError)
+}
+
+// back ends a loss of the device with the first good sentence.
+func (l *loss) back(at telemetry.At) {
+	if l.gone {
+		l.gone = false
+		l.report(l.goneAt, at, telemetry.CountUnknown, telemetry.ReasonBusError)
+	}
+}

@@ -1,0 +1,86 @@
+package gps
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"go.bug.st/serial"
+	"golang.org/x/sys/unix"
+)
+
+// What can be wrong with a serial port. Test with errors.Is.
+var (
+	// ErrNoDevice: nothing is at that path. The receiver is unplugged, or has
+	// another name: ls /dev/serial/by-id shows names that stay.
+	ErrNoDevice = errors.New("no such serial port")
+	// ErrPermission: the user may not open the port. Join the group that owns
+	// it, usually: usermod -aG dialout USER, then start the agent again.
+	ErrPermission = errors.New("no permission to open the serial port")
+	// ErrBusy: another program holds the port, often gpsd or ModemManager.
+	// Stop it: systemctl stop gpsd.socket gpsd ModemManager.
+	ErrBusy = errors.New("serial port is used by another program")
+	// ErrNotSerial: the path names something else than a serial port, or the
+	// port refuses the speed. Correct gps.device or gps.baud.
+	ErrNotSerial = errors.New("not a serial port of that speed")
+	// ErrGone: the device vanished while it was read: unplugged, or without
+	// power. Run again opens it when it is back.
+	ErrGone = errors.New("receiver is gone")
+)
+
+// usualBauds are the speeds receivers are delivered with, most frequent first.
+var usualBauds = [...]int{9600, 4800, 115200, 38400, 57600, 19200}
+
+// Port is an open serial port.
+type Port struct {
+	serial.Port
+	baud int
+}
+
+// Baud returns the speed the port was opened with, in bits per second.
+func (p *Port) Baud() int { return p.baud }
+
+// OpenSerial opens a serial port at baud bits per second, 8N1, raw, without
+// flow control. Reads block until bytes arrive; Close ends them. The path may
+// be a symbolic link such as those in /dev/serial/by-id.
+func OpenSerial(path string, baud int) (*Port, error) {
+	p, err := serial.Open(path, &serial.Mode{BaudRate: baud, DataBits: 8, Parity: serial.NoParity, StopBits: serial.OneStopBit})
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, serialError(err))
+	}
+	return &Port{Port: p, baud: baud}, nil
+}
+
+func serialError(err error) error {
+	var pe *serial.PortError
+	if errors.As(err, &pe) {
+		switch pe.Code() {
+		case serial.PermissionDenied:
+			return fmt.Errorf("%w: %w", ErrPermission, err)
+		case serial.PortBusy:
+			return fmt.Errorf("%w: %w", ErrBusy, err)
+		case serial.InvalidSerialPort, serial.InvalidSpeed:
+			return fmt.Errorf("%w: %w", ErrNotSerial, err)
+		case serial.PortNotFound:
+			return fmt.Errorf("%w: %w", ErrNoDevice, err)
+		}
+	}
+	for _, gone := range []error{unix.ENOENT, unix.ENXIO, unix.ENODEV} {
+		if errors.Is(err, gone) {
+			return fmt.Errorf("%w: %w", ErrNoDevice, err)
+		}
+	}
+	return err
+}
+
+// otherBauds names the usual speeds except the one in use.
+func otherBauds(used int) string {
+	var out []string
+	for _, b := range usualBauds {
+		if b != used {
+			out = append(out, strconv.Itoa(b))
+		}
+	}
+	return strings.Join(out, ", ")
+}
