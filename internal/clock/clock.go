@@ -17,7 +17,6 @@ package clock
 import (
 	"crypto/rand"
 	"log/slog"
-	"sync"
 	"time"
 
 	"obu/telemetry"
@@ -43,13 +42,15 @@ type Option func(*options)
 type options struct {
 	log       *slog.Logger
 	floor     time.Time
+	ceiling   time.Time // zero: none
 	build     time.Time
 	lastGood  time.Time
 	onGood    func(time.Time)
 	boot      telemetry.BootID
 	startAt   telemetry.At
 	wallError time.Duration
-	sysWall   func() time.Time
+	sysWall   func() time.Time // the system's wall clock
+	stamping  func() time.Time // the wall clock kernel stamps are taken from
 	synced    func() (time.Duration, bool)
 }
 
@@ -57,7 +58,7 @@ type options struct {
 func WithLog(l *slog.Logger) Option { return func(o *options) { o.log = l } }
 
 // WithBuild tells when the program was built. No true time is earlier: it
-// raises the floor of System clocks and counts in VerifyTime.
+// raises the floor of a System clock and counts in VerifyTime.
 func WithBuild(t time.Time) Option { return func(o *options) { o.build = t } }
 
 // WithFloor replaces the compiled-in date before which no time is believed
@@ -130,6 +131,9 @@ func newClock(opts []Option, floor time.Time) *Clock {
 		wrong := o.wallError
 		o.sysWall = func() time.Time { return time.Now().Add(wrong).Round(0) }
 	}
+	if o.stamping == nil {
+		o.stamping = time.Now
+	}
 	c := &Clock{opt: o, boot: o.boot, log: o.log}
 	if c.boot.IsZero() {
 		rand.Read(c.boot[:]) // never fails
@@ -160,21 +164,4 @@ func (c *Clock) Start(n int) {
 	if c.replay != nil {
 		c.replay.start(n)
 	}
-}
-
-// onceLog remembers which complaint was the last one, so that a receiver that
-// repeats itself once a second is reported once.
-type onceLog struct {
-	mu   sync.Mutex
-	last string
-}
-
-func (o *onceLog) fresh(what string) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.last == what {
-		return false
-	}
-	o.last = what
-	return true
 }

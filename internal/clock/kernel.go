@@ -46,7 +46,7 @@ func (c *Clock) FromKernel(stamp time.Time) (at telemetry.At, ok bool) {
 		return telemetry.At(stamp.Sub(base)), true
 	}
 	before := c.read()
-	wall := time.Now().Round(0)
+	wall := c.opt.stamping()
 	now := c.read()
 	width := now.Sub(before)
 	offset := time.Duration(wall.UnixNano()) - time.Duration(before) - width/2

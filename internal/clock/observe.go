@@ -73,19 +73,14 @@ func (c *Clock) Observe(f telemetry.Fix) (telemetry.Anchor, bool) {
 	}
 	w := &c.wall
 	w.mu.Lock()
-	var a telemetry.Anchor
-	var ok bool
+	defer w.unlock(c)
+	observe := w.observe
 	if c.replay != nil {
-		a, ok = w.observeReplay(c, f)
-	} else {
-		a, ok = w.observe(c, f)
+		observe = w.observeReplay
 	}
+	a, ok := observe(c, f)
 	if ok {
 		w.counts.Anchors++
-	}
-	w.mu.Unlock()
-	if ok && c.replay == nil {
-		c.good(a.Wall)
 	}
 	return a, ok
 }
@@ -103,12 +98,14 @@ func (w *wallClock) observe(c *Clock, f telemetry.Fix) (telemetry.Anchor, bool) 
 	if periods == 0 && f.Doubt != 0 {
 		return telemetry.Anchor{}, false // its time is doubted for another reason
 	}
+	if !c.opt.ceiling.IsZero() && !utc.Before(c.opt.ceiling) {
+		w.refuse(f, utc.Sub(c.opt.ceiling))
+		return telemetry.Anchor{}, false
+	}
 	if periods != 0 {
 		w.counts.Repaired++
-		if w.complaint.fresh("rollover") {
-			c.log.Warn("the GPS receiver's date is off by whole 1024-week periods and is repaired; a firmware update of the receiver cures it",
-				"receiver", f.Receiver, "said", f.UTC.Format(time.RFC3339), "taken_as", utc.Format(time.RFC3339))
-		}
+		w.sayOnce("rollover", "the GPS receiver's date is off by whole 1024-week periods and is repaired; a firmware update of the receiver cures it",
+			"receiver", f.Receiver, "said", f.UTC.Format(time.RFC3339), "taken_as", utc.Format(time.RFC3339))
 	}
 	offset := time.Duration(utc.UnixNano()) - time.Duration(f.At)
 	w.run.add(f.At, offset)
@@ -116,32 +113,39 @@ func (w *wallClock) observe(c *Clock, f telemetry.Fix) (telemetry.Anchor, bool) 
 		return telemetry.Anchor{}, false
 	}
 	if w.gnss.Boot.IsZero() {
-		return w.anchor(c, f), true
+		return w.anchor(c, f, offset), true
 	}
 	apart := w.run.offset - (time.Duration(w.gnss.Wall.UnixNano()) - time.Duration(w.gnss.At) - nmeaLatency)
 	age := f.At.Sub(w.gnss.At)
 	drift := age.Abs() / 1e6 * driftPPM
-	switch long := w.run.proven(stepFixes, stepSpan); {
+	long := w.run.proven(stepFixes, stepSpan)
+	switch {
 	case apart.Abs() <= agreeWithin+drift:
-		if age >= anchorEvery || long && apart.Abs() > driftStep+drift {
-			return w.anchor(c, f), true
+		// Less latency than ever seen is news at once; more is not, until the
+		// whole interval says so.
+		if age >= anchorEvery || long && apart > driftStep {
+			return w.anchor(c, f, offset), true
 		}
 	case apart.Abs() <= leapStep+drift:
 		if long {
 			w.counts.Steps++
-			c.log.Warn("the GPS receiver moved its time by seconds, as it does when it learns the leap seconds; the new time is taken",
+			w.say("the GPS receiver moved its time by seconds, as it does when it learns the leap seconds; the new time is taken",
 				"receiver", f.Receiver, "by", apart)
-			return w.anchor(c, f), true
+			return w.anchor(c, f, offset), true
 		}
 	default:
-		w.counts.Refused++
-		if !w.run.refused {
-			w.run.refused = true
-			c.log.Warn("the GPS receiver's time jumped and nothing explains it; it is refused and the time known before goes on",
-				"receiver", f.Receiver, "said", f.UTC.Format(time.RFC3339), "by", apart)
-		}
+		w.refuse(f, apart)
 	}
 	return telemetry.Anchor{}, false
+}
+
+func (w *wallClock) refuse(f telemetry.Fix, by time.Duration) {
+	w.counts.Refused++
+	if !w.run.refused {
+		w.run.refused = true
+		w.say("the GPS receiver's time is impossible and is refused; the time known before goes on. If it lasts, restart the receiver",
+			"receiver", f.Receiver, "said", f.UTC.Format(time.RFC3339), "off_by", by)
+	}
 }
 
 // repair moves the receiver's time by whole rollover periods to where it must
@@ -167,12 +171,12 @@ func (w *wallClock) repair(c *Clock, f telemetry.Fix) (utc time.Time, periods in
 	return utc, periods
 }
 
-// anchor makes the run the new anchor and starts the next run from it.
-func (w *wallClock) anchor(c *Clock, f telemetry.Fix) telemetry.Anchor {
-	at := f.At
-	wall := time.Unix(0, int64(w.run.offset)+int64(at)).UTC().Add(nmeaLatency).Round(time.Millisecond)
-	w.gnss = telemetry.Anchor{Boot: c.boot, At: at, Wall: wall, Uncertainty: nmeaUncertainty, By: telemetry.AnchorGNSS}
-	w.run = run{n: 1, first: at, last: at, offset: w.run.offset}
-	w.complaint.fresh("anchored")
+// anchor makes the run, which ends with f, the new anchor; the next run starts
+// with f alone.
+func (w *wallClock) anchor(c *Clock, f telemetry.Fix, offset time.Duration) telemetry.Anchor {
+	wall := time.Unix(0, int64(w.run.offset)+int64(f.At)).UTC().Add(nmeaLatency).Round(time.Millisecond)
+	w.gnss = telemetry.Anchor{Boot: c.boot, At: f.At, Wall: wall, Uncertainty: nmeaUncertainty, By: telemetry.AnchorGNSS}
+	w.run = run{n: 1, first: f.At, last: f.At, offset: offset}
+	w.good = wall
 	return w.gnss
 }

@@ -81,7 +81,7 @@ func (r *replay) due(at telemetry.At) time.Duration {
 	if ahead <= 0 {
 		return 0
 	}
-	const longest = float64(365 * 24 * time.Hour) // one timer; it looks again then
+	const longest = float64(365 * 24 * time.Hour)                  // one timer; it looks again then
 	return time.Duration(min(float64(ahead)/r.speed, longest)) + 1 // never a truncated nanosecond early
 }
 
@@ -98,6 +98,7 @@ func (r *replay) advance() {
 	}
 	heap.Pop(&r.queue)
 	r.reached = max(r.reached, s.at)
+	s.inTurn = true
 	s.wake <- struct{}{}
 }
 
@@ -125,10 +126,12 @@ func (r *replay) join(s *Sleeper) {
 }
 
 // enqueue puts s to sleep until at, or reports false when it need not sleep:
-// it is the only one awake and nobody else comes first. Call with mu held.
+// at is not ahead, or s is the only one awake and nobody else comes first. The
+// first sleep always waits its turn: until then newcomers run side by side.
+// Call with mu held.
 func (r *replay) enqueue(s *Sleeper, at telemetry.At) bool {
 	s.at = at
-	if r.running {
+	if r.running && s.inTurn {
 		if at <= r.reached {
 			return false
 		}

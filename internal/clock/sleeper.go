@@ -21,14 +21,16 @@ var ErrLeft = errors.New("sleeper has left the clock")
 // must Leave. One goroutine uses a Sleeper; Leave may come from any.
 type Sleeper struct {
 	c     *Clock
-	order int           // rank among sleepers of the same time
-	at    telemetry.At  // valid while queued
-	index int           // in the replay's queue; -1 when awake
-	wake  chan struct{} // replay: one token per wake-up
-	timer *time.Timer   // live: reused from sleep to sleep
-
 	leave sync.Once
 	gone  chan struct{} // closed by Leave
+	timer *time.Timer   // live: reused from sleep to sleep
+
+	// On a replay, under its lock.
+	wake   chan struct{} // one token per wake-up
+	order  int           // rank among sleepers of the same time
+	at     telemetry.At  // valid while queued
+	index  int           // in the queue; -1 when awake
+	inTurn bool          // was woken at least once
 }
 
 // Join adds a participant. Every Join needs a Leave. Sleepers that wake at the

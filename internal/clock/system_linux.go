@@ -28,6 +28,7 @@ func System(opts ...Option) (*Clock, error) {
 	if c.opt.build.After(c.opt.floor) {
 		c.opt.floor = c.opt.build
 	}
+	c.opt.ceiling = c.opt.floor.Add(rollover) // a receiver cannot tell later from earlier
 	if c.opt.synced == nil {
 		c.opt.synced = ntpSynced
 	}

@@ -48,8 +48,46 @@ type wallClock struct {
 	looked  telemetry.At // when the system clock was last asked
 	run     run
 	counts  Stats
+	said    map[string]bool // complaints made: each once a boot
+	notes   []note          // said and learnt under mu, passed on by unlock
+	good    time.Time
+}
 
-	complaint onceLog
+// note is a log line that waits for the lock to be free, because a log handler
+// may ask this very clock for the time.
+type note struct {
+	text string
+	args []any
+}
+
+// sayOnce notes a complaint unless one of that kind was made before. Call with
+// mu held.
+func (w *wallClock) sayOnce(kind, text string, args ...any) {
+	if w.said[kind] {
+		return
+	}
+	if w.said == nil {
+		w.said = make(map[string]bool)
+	}
+	w.said[kind] = true
+	w.say(text, args...)
+}
+
+func (w *wallClock) say(text string, args ...any) {
+	w.notes = append(w.notes, note{text, args})
+}
+
+// unlock frees mu, then logs and reports what was learnt under it.
+func (w *wallClock) unlock(c *Clock) {
+	notes, good := w.notes, w.good
+	w.notes, w.good = nil, time.Time{}
+	w.mu.Unlock()
+	for _, n := range notes {
+		c.log.Warn(n.text, n.args...)
+	}
+	if !good.IsZero() && c.opt.onGood != nil {
+		c.opt.onGood(good)
+	}
 }
 
 // Stats counts what the clock saw; all rise for the life of the Clock.
@@ -145,10 +183,8 @@ func (c *Clock) VerifyTime() time.Time {
 		c.wall.mu.Lock()
 		gnss := readingAt(c.wall.gnss, now)
 		c.wall.mu.Unlock()
-		if gnss.By != "" {
-			if (sys.Sub(gnss.Time)).Abs() > gnss.Uncertainty {
-				sys = gnss.Time
-			}
+		if gnss.By != "" && sys.Sub(gnss.Time).Abs() > gnss.Uncertainty {
+			sys = gnss.Time
 		}
 	}
 	if sys.After(known) {
@@ -196,69 +232,52 @@ func (c *Clock) look() {
 	}
 	w := &c.wall
 	w.mu.Lock()
+	defer w.unlock(c)
 	now := c.read()
 	if now.Sub(w.looked) < lookEvery {
-		w.mu.Unlock()
 		return
 	}
 	w.looked = now
-	good := w.lookAt(c, now)
-	w.mu.Unlock()
-	c.good(good)
-}
-
-// lookAt makes the ntp or rtc anchor that is due; it returns the wall time NTP
-// vouched for, if it newly did. Call with mu held.
-func (w *wallClock) lookAt(c *Clock, now telemetry.At) (good time.Time) {
 	sys := c.opt.sysWall().UTC()
-	a := telemetry.Anchor{Boot: c.boot, At: now.Add(-time.Duration(now % 1e6)), By: telemetry.AnchorRTC, Uncertainty: rtcUncertainty}
-	a.Wall = sys.Add(a.At.Sub(now)).Round(time.Microsecond)
+	if sys.Before(c.opt.floor) {
+		w.sayOnce("unset", "the system clock is not set; data is stamped with time since boot and gets its true time with the first GPS fix",
+			"system_time", sys.Format(time.RFC3339), "not_before", c.opt.floor.Format(time.DateOnly))
+		return
+	}
+	at := now - now%telemetry.At(time.Millisecond)
+	a := telemetry.Anchor{Boot: c.boot, At: at, Wall: sys.Add(at.Sub(now)).Round(time.Microsecond)}
 	if c.opt.synced != nil {
 		if bound, ok := c.opt.synced(); ok {
 			a.By, a.Uncertainty = telemetry.AnchorNTP, max(bound, leastUncertainty)
+			w.lookNTP(a)
+			return
 		}
 	}
-	if sys.Before(c.opt.floor) {
-		if w.complaint.fresh("implausible") {
-			c.log.Warn("the system clock is not set; data is stamped with time since boot and gets its time from the first GPS fix",
-				"system_time", sys.Format(time.RFC3339), "not_before", c.opt.floor.Format(time.DateOnly))
-		}
-		return time.Time{}
+	a.By, a.Uncertainty = telemetry.AnchorRTC, rtcUncertainty
+	if w.gnss.Boot.IsZero() && w.ntp.Boot.IsZero() && (w.rtc.Boot.IsZero() || moved(w.rtc, a) > rtcStep) {
+		w.rtc = a
+		w.push(a)
 	}
-	if a.By == telemetry.AnchorRTC {
-		moved := w.rtc.Boot.IsZero() || moved(w.rtc, a) > rtcStep
-		if moved && w.gnss.Boot.IsZero() && w.ntp.Boot.IsZero() {
-			w.rtc = a
-			w.push(a)
-		}
-		return time.Time{}
-	}
+}
+
+// lookNTP takes a system clock that NTP vouches for, unless GNSS contradicts.
+func (w *wallClock) lookNTP(a telemetry.Anchor) {
 	if g := readingAt(w.gnss, a.At); g.By != "" {
-		if apart := a.Wall.Sub(g.Time).Abs(); apart > g.Uncertainty+a.Uncertainty+time.Second {
-			if w.complaint.fresh("ntp-against-gnss") {
-				c.log.Warn("NTP and GPS disagree; GPS is believed. Check the time servers of this unit", "apart", apart)
-			}
+		if apart := a.Wall.Sub(g.Time); apart.Abs() > g.Uncertainty+a.Uncertainty+time.Second {
+			w.sayOnce("contradiction", "NTP and GPS disagree and GPS is believed; check the time servers of this unit", "ntp_ahead", apart)
 			w.ntp = telemetry.Anchor{}
-			return time.Time{}
+			return
 		}
 	}
 	if !w.ntp.Boot.IsZero() && a.At.Sub(w.ntp.At) < anchorEvery && moved(w.ntp, a) <= w.ntp.Uncertainty+a.Uncertainty {
-		return time.Time{}
+		return
 	}
 	w.ntp = a
 	w.push(a)
-	return a.Wall
+	w.good = a.Wall
 }
 
 // moved returns how far apart two anchors put the same moment.
 func moved(a, b telemetry.Anchor) time.Duration {
 	return (b.Wall.Sub(a.Wall) - b.At.Sub(a.At)).Abs()
-}
-
-// good passes on a wall time that may be kept across a power cut. Call without
-// mu.
-func (c *Clock) good(t time.Time) {
-	if !t.IsZero() && c.opt.onGood != nil {
-		c.opt.onGood(t)
-	}
 }
