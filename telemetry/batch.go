@@ -59,6 +59,8 @@ type Stream struct {
 	Oldest  At     // when the oldest held batch was stored; meaningful when Batches > 0 and Boot is the running one
 	Boot    BootID // of the oldest held batch
 	Current bool   // false: a retired store that only drains
+
+	Volatile bool // the store is in memory only, because the disk fails
 }
 
 // Part says that an envelope carries one slice of a single batch that is too

@@ -1,0 +1,120 @@
+package uplink
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"time"
+)
+
+// TLS names the PEM files of a TLS session. They are read at every connect, so
+// that a renewed certificate is used without a restart. Certificates are
+// always verified.
+type TLS struct {
+	CAFile     string // authorities to trust instead of the system's
+	CertFile   string // this unit's certificate
+	KeyFile    string // and its key
+	ServerName string // name in the broker's certificate when it is not the URL's host
+}
+
+// endpoint is a parsed broker URL.
+type endpoint struct {
+	address  string // host:port
+	host     string
+	tls      bool
+	user     string
+	password string
+}
+
+// parseBroker reads mqtt://host[:1883] or mqtts://host[:8883], each with an
+// optional user:password@; tcp, ssl and tls are accepted as other names.
+func parseBroker(raw string) (endpoint, error) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return endpoint{}, fmt.Errorf("parse broker URL: %w", err)
+	}
+	var e endpoint
+	port := "1883"
+	switch u.Scheme {
+	case "mqtt", "tcp":
+	case "mqtts", "ssl", "tls":
+		e.tls, port = true, "8883"
+	default:
+		return endpoint{}, fmt.Errorf("parse broker URL %q: scheme must be mqtt:// or mqtts://", u.Redacted())
+	}
+	if u.Hostname() == "" {
+		return endpoint{}, fmt.Errorf("parse broker URL %q: no host", u.Redacted())
+	}
+	if u.Port() != "" {
+		port = u.Port()
+	}
+	e.host = u.Hostname()
+	e.address = net.JoinHostPort(e.host, port)
+	if u.User != nil {
+		e.user = u.User.Username()
+		e.password, _ = u.User.Password()
+	}
+	return e, nil
+}
+
+// open dials the broker and does the TLS handshake.
+func (c *SessionConfig) open(ctx context.Context, e endpoint) (net.Conn, error) {
+	dial := c.Dial
+	if dial == nil {
+		dial = func(ctx context.Context) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "tcp", e.address)
+		}
+	}
+	raw, err := dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	conn := net.Conn(&countConn{raw, c.Wire})
+	if !e.tls {
+		return conn, nil
+	}
+	tc, err := c.TLS.config(e, c.Now)
+	if err != nil {
+		raw.Close()
+		return nil, err
+	}
+	secured := tls.Client(conn, tc)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		raw.Close()
+		return nil, err
+	}
+	return secured, nil
+}
+
+func (t TLS) config(e endpoint, now func() time.Time) (*tls.Config, error) {
+	tc := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: e.host, Time: now}
+	if t.ServerName != "" {
+		tc.ServerName = t.ServerName
+	}
+	if t.CAFile != "" {
+		pem, err := os.ReadFile(t.CAFile)
+		if err != nil {
+			return nil, why(ErrTLSFiles, err)
+		}
+		tc.RootCAs = x509.NewCertPool()
+		if !tc.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, why(ErrTLSFiles, fmt.Errorf("%s holds no PEM certificate", t.CAFile))
+		}
+	}
+	if (t.CertFile == "") != (t.KeyFile == "") {
+		return nil, why(ErrTLSFiles, errors.New("a certificate needs its key, and a key its certificate"))
+	}
+	if t.CertFile != "" {
+		pair, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
+		if err != nil {
+			return nil, why(ErrTLSFiles, err)
+		}
+		tc.Certificates = []tls.Certificate{pair}
+	}
+	return tc, nil
+}

@@ -1,0 +1,128 @@
+package uplink
+
+import (
+	"slices"
+	"time"
+
+	"obu/telemetry"
+)
+
+// laneKey names one (store, class).
+type laneKey struct {
+	store telemetry.StoreID
+	class telemetry.Class
+}
+
+// lane is one (store, class) as the scheduler sees it: live goes up from
+// cursor, history fills what lies below it. A seq is in acked or inflight from
+// the moment it was sent until the backlog has forgotten it, so nothing is
+// sent twice in a session and nothing acknowledged is ever sent again.
+type lane struct {
+	laneKey
+	stream   telemetry.Stream // as of the last refresh
+	gone     bool             // not listed any more
+	cursor   uint64           // next live seq; == stream.Next when live is up to date
+	hist     uint64           // history below this was sent in this session
+	acked    ranges           // PUBACK seen (receipt custody: see awaiting)
+	inflight ranges           // sent in this session, no PUBACK yet
+	awaiting ranges           // PUBACK seen, cloud's receipt not yet
+	parked   ranges           // suspects: sent alone only, see poison.go
+	partial  []*parts         // batches that travel in parts and are not finished
+	lastLive time.Time        // when live was last sent
+	since    time.Time        // when the oldest of awaiting got its PUBACK
+	readErr  bool             // reading failed; reported once until it works again
+}
+
+// taken reports whether seq needs no sending now.
+func (l *lane) taken(seq uint64) bool {
+	return l.acked.contains(seq) || l.inflight.contains(seq) || l.awaiting.contains(seq) || l.parked.contains(seq)
+}
+
+// next returns the lowest seq at or after from that needs sending.
+func (l *lane) next(from uint64) uint64 {
+	for {
+		seq := l.parked.missing(l.awaiting.missing(l.inflight.missing(l.acked.missing(from))))
+		if seq == from {
+			return seq
+		}
+		from = seq
+	}
+}
+
+// live reports whether the class is sent newest first from the current store.
+func (l *lane) live() bool { return l.stream.Current && l.class != telemetry.ClassMedia }
+
+// startLive places the live cursor for a new session. A short gap is caught
+// up in order; after a long one the newest batch leaves first and the rest is
+// history.
+func (l *lane) startLive(behind uint64) {
+	l.hist, l.lastLive = 0, time.Time{}
+	l.cursor = max(l.cursor, l.stream.Floor, 1)
+	l.inflight.clear()
+	if !l.live() {
+		l.cursor = l.stream.Next
+		return
+	}
+	l.cursor = l.next(l.cursor)
+	l.skipAhead(behind)
+}
+
+// skipAhead moves a live cursor that fell too far behind to the newest batch;
+// what it skips becomes history. Events are few and stay in order unless the
+// backlog is long.
+func (l *lane) skipAhead(behind uint64) bool {
+	if l.live() && l.stream.Next > l.cursor && l.stream.Next-l.cursor > behind {
+		l.cursor = l.stream.Next - 1
+		return true
+	}
+	return false
+}
+
+// lanes holds every lane, in the order of Backlog.Streams: retired stores
+// first.
+type lanes struct {
+	list []*lane
+}
+
+// refresh takes a new view of the backlog.
+func (ls *lanes) refresh(streams []telemetry.Stream) {
+	for _, l := range ls.list {
+		l.gone = true
+	}
+	order := make([]*lane, 0, len(streams))
+	for _, s := range streams {
+		l := ls.of(laneKey{s.Store, s.Class})
+		if l == nil {
+			l = &lane{laneKey: laneKey{s.Store, s.Class}, cursor: max(s.Floor, 1)}
+			if !s.Current || s.Class == telemetry.ClassMedia {
+				l.cursor = s.Next
+			}
+		}
+		if l.stream.Current && !s.Current { // retired while we ran
+			l.cursor = s.Next
+		}
+		l.stream, l.gone = s, false
+		if !l.live() {
+			l.cursor = s.Next
+		}
+		l.acked.trim(s.Floor)
+		l.awaiting.trim(s.Floor)
+		l.parked.trim(s.Floor)
+		order = append(order, l)
+	}
+	for _, l := range ls.list { // a lane with packets in flight stays until they settle
+		if l.gone && len(l.inflight.spans) > 0 {
+			order = append(order, l)
+		}
+	}
+	ls.list = order
+}
+
+// of returns the lane of k, nil when there is none.
+func (ls *lanes) of(k laneKey) *lane {
+	i := slices.IndexFunc(ls.list, func(l *lane) bool { return l.laneKey == k })
+	if i < 0 {
+		return nil
+	}
+	return ls.list[i]
+}

@@ -1,0 +1,146 @@
+package uplink
+
+import (
+	"time"
+
+	"obu/telemetry"
+)
+
+// Bounds of how a packet that the broker will not take is found out. Only a
+// session that the broker itself closed counts against what was in flight: a
+// lost link, a timeout or a stop says nothing about a packet.
+const (
+	strikesToAlone = 3                // sessions a batch may end before it is sent alone
+	aloneToRefuse  = 3                // sessions it may end while it is alone in flight
+	strikesAhead   = 3                // packets behind the last PUBACK that are suspected
+	aloneDelay     = 5 * time.Second  // before a suspect is tried again; doubles each time
+	aloneDelayMax  = 10 * time.Minute // at most
+	maxSuspects    = 256              // names watched; more than that is not about packets
+	limitMemory    = time.Hour        // then a lowered packet limit is forgotten
+)
+
+// suspect is a batch that was in flight when the broker ended the session.
+type suspect struct {
+	lane    *lane
+	strikes int
+	alone   int
+	retry   time.Time
+}
+
+// poison finds packets that the broker refuses by closing the connection,
+// and learns the size it does take.
+type poison struct {
+	names   map[telemetry.Name]*suspect
+	lowered int // packet limit learnt; 0: none
+	at      time.Time
+	proven  int                            // largest payload ever acknowledged
+	classes [telemetry.ClassMedia + 1]bool // classes of which something was acknowledged
+}
+
+// limit returns the largest payload to send.
+func (q *poison) limit(max int) int {
+	if q.lowered > 0 && time.Since(q.at) < limitMemory {
+		return q.lowered
+	}
+	return max
+}
+
+// acked clears what a PUBACK proves innocent.
+func (q *poison) acked(pk *packet) {
+	q.proven = max(q.proven, len(pk.payload))
+	if pk.lane == nil {
+		return
+	}
+	q.classes[pk.lane.class] = true
+	if len(q.names) == 0 || pk.parts != nil && !pk.parts.done() {
+		return
+	}
+	for _, n := range pk.names {
+		if s := q.names[n]; s != nil {
+			s.lane.parked.remove(n.Seq)
+			delete(q.names, n)
+		}
+	}
+}
+
+// ended counts strikes: flying is what was in flight, in the order it was
+// sent, when the broker ended the session. It returns batches to refuse.
+func (q *poison) ended(flying []*packet, maxPacket int, now time.Time) []*packet {
+	var refuse []*packet
+	for i, pk := range flying {
+		if pk.lane == nil || i >= strikesAhead && len(pk.payload) <= q.proven {
+			continue
+		}
+		for _, n := range pk.names {
+			s := q.names[n]
+			if s == nil {
+				if len(q.names) >= maxSuspects {
+					continue
+				}
+				if q.names == nil {
+					q.names = make(map[telemetry.Name]*suspect)
+				}
+				s = &suspect{lane: pk.lane}
+				q.names[n] = s
+			}
+			s.strikes++
+			if s.strikes >= strikesToAlone {
+				pk.lane.parked.add(n.Seq)
+			}
+		}
+		if pk.alone && q.failedAlone(pk, maxPacket, now) {
+			refuse = append(refuse, pk)
+		}
+	}
+	return refuse
+}
+
+// failedAlone handles the one packet that was alone in flight and reports
+// whether it must be refused: it failed often enough, cannot be made smaller,
+// and the broker takes other packets of its class. (A broker that takes none
+// of the class, as with an ACL that forbids the topic, is no reason to throw
+// data away.)
+func (q *poison) failedAlone(pk *packet, maxPacket int, now time.Time) bool {
+	s := q.names[pk.names[0]]
+	if s == nil {
+		return false
+	}
+	s.alone++
+	s.retry = now.Add(min(aloneDelay<<min(s.alone, 10), aloneDelayMax))
+	smaller := max(len(pk.payload)/2, minPart)
+	if len(pk.payload) > q.proven && smaller < q.limit(maxPacket) && smaller < len(pk.payload) && pk.cuttable() {
+		q.lowered, q.at = smaller, now
+		return false
+	}
+	return s.alone >= aloneToRefuse && q.classes[pk.lane.class]
+}
+
+// cuttable reports whether the batch of a packet can be cut (further).
+func (pk *packet) cuttable() bool {
+	if pk.parts == nil {
+		return pk.values > 1
+	}
+	return pieces(&pk.parts.contents[pk.part]) > 1
+}
+
+// due returns a suspect whose time has come, and its seq.
+func (q *poison) due(now time.Time) (*suspect, telemetry.Name) {
+	for n, s := range q.names {
+		if s.lane.gone {
+			delete(q.names, n)
+			continue
+		}
+		if s.strikes >= strikesToAlone && !now.Before(s.retry) {
+			return s, n
+		}
+	}
+	return nil, telemetry.Name{}
+}
+
+// forget drops a name that is settled otherwise.
+func (q *poison) forget(n telemetry.Name) {
+	if s := q.names[n]; s != nil {
+		s.lane.parked.remove(n.Seq)
+		delete(q.names, n)
+	}
+}

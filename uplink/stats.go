@@ -1,0 +1,119 @@
+package uplink
+
+import (
+	"maps"
+	"sync"
+	"time"
+
+	"obu/telemetry"
+)
+
+// Stats is what the uplink says of itself. Counters rise for its life; times
+// are durations up to the moment of the call.
+type Stats struct {
+	Connected    bool             `json:"connected"`
+	Session      string           `json:"session,omitempty"`  // id of the running session
+	SessionFor   time.Duration    `json:"session_for"`        // how long it runs
+	Connects     int64            `json:"connects"`           // CONNACKs
+	Failures     map[string]int64 `json:"failures,omitempty"` // failed connects and lost sessions by reason
+	LastError    string           `json:"last_error,omitempty"`
+	LastHint     string           `json:"last_hint,omitempty"`
+	LastErrorFor time.Duration    `json:"last_error_for"` // since when the reason is the same; 0: connected
+	Published    int64            `json:"published"`      // packets handed to a session
+	Acked        int64            `json:"acked"`          // PUBACKs
+	AckedBatches int64            `json:"acked_batches"`
+	AckedBytes   int64            `json:"acked_bytes"`
+	WireIn       int64            `json:"wire_in"` // bytes, TLS included
+	WireOut      int64            `json:"wire_out"`
+	AckRate      float64          `json:"ack_rate"` // bytes/s the link carries, as measured
+	RTT          time.Duration    `json:"rtt"`      // smallest time to PUBACK lately
+	InFlight     int              `json:"in_flight"`
+	InFlightB    int              `json:"in_flight_bytes"`
+	LiveLag      time.Duration    `json:"live_lag"` // age of the newest live value acknowledged, when it was acknowledged
+	LiveSkips    int64            `json:"live_skips"`
+	Refused      int64            `json:"refused"` // batches set aside as Gap refused
+	Commands     int64            `json:"commands"`
+	BadCommands  int64            `json:"bad_commands"` // malformed, expired, too many at once
+	Awaiting     int64            `json:"awaiting"`     // PUBACK seen, receipt not yet (custody: receipt)
+	History      int64            `json:"history"`      // batches waiting below the live cursor
+}
+
+// counters is the shared, locked part of the statistics.
+type counters struct {
+	mu      sync.Mutex
+	s       Stats
+	since   time.Time // of the running session
+	errWord string
+	errAt   time.Time
+}
+
+func (c *counters) update(f func(*Stats)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f(&c.s)
+}
+
+func (c *counters) connected(id string, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.s.Connected, c.s.Session, c.since = true, id, now
+	c.s.Connects++
+	c.s.LastError, c.s.LastHint, c.errWord = "", "", ""
+}
+
+func (c *counters) failed(err error, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.s.Connected, c.s.Session = false, ""
+	word := wordFor(err)
+	if c.s.Failures == nil {
+		c.s.Failures = make(map[string]int64)
+	}
+	c.s.Failures[word]++
+	if word != c.errWord {
+		c.errWord, c.errAt = word, now
+	}
+	c.s.LastError, c.s.LastHint = err.Error(), HintFor(err)
+}
+
+// Stats returns a copy of the statistics.
+func (u *Uplink) Stats() Stats {
+	u.stats.mu.Lock()
+	defer u.stats.mu.Unlock()
+	s := u.stats.s
+	s.Failures = maps.Clone(s.Failures)
+	if s.Connected {
+		s.SessionFor = time.Since(u.stats.since)
+	} else if s.LastError != "" {
+		s.LastErrorFor = time.Since(u.stats.errAt)
+	}
+	s.WireIn, s.WireOut = u.wire.In.Load(), u.wire.Out.Load()
+	return s
+}
+
+// publishGauges copies the pump's view into the statistics.
+func (u *Uplink) publishGauges(flying int) {
+	var history, awaiting int64
+	for _, l := range u.lanes.list {
+		if l.class != telemetry.ClassMedia {
+			history += l.waiting()
+		}
+		for _, s := range l.awaiting.spans {
+			awaiting += int64(s.hi - s.lo + 1)
+		}
+	}
+	u.stats.update(func(s *Stats) {
+		s.AckRate, s.RTT = u.pacer.rate, u.pacer.rtt
+		s.InFlight, s.InFlightB = flying, u.pacer.inflight
+		s.History, s.Awaiting = history, awaiting
+	})
+}
+
+// waiting returns about how many held batches lie below the live cursor.
+func (l *lane) waiting() int64 {
+	ahead := int64(0)
+	if l.live() && l.stream.Next > l.cursor {
+		ahead = int64(l.stream.Next - l.cursor)
+	}
+	return max(int64(l.stream.Batches)-ahead, 0)
+}

@@ -1,0 +1,285 @@
+// Package uplink delivers what the backlog holds to an MQTT broker: it keeps
+// one session alive, sends the newest state first and history behind it,
+// bounds what is in flight by the measured link, and tells the backlog that a
+// batch is delivered only after a PUBACK of the very connection it left on.
+// It also announces the unit (birth, link, will) and executes commands.
+//
+// It stores nothing (buffer does), decides nothing about sources, and retries
+// in one place only: Uplink.Run. paho is used by session.go alone, with its
+// own reconnecting, storing and resuming off.
+//
+// Sizes and rates are bytes and bytes per second of MQTT payload unless named
+// wire, which counts TLS and MQTT framing too. Spec: MQTT 3.1.1, QoS 1 (§4.3.2);
+// topics and JSON shapes: telemetry/CONTRACT.md. New starts nothing; Run owns
+// every goroutine and returns nil when its context ends.
+package uplink
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"time"
+
+	"obu/internal/clock"
+	"obu/telemetry"
+)
+
+// Backlog is what the uplink drains. *buffer.Buffer is one.
+type Backlog interface {
+	// Streams lists every (store, class), retired stores first.
+	Streams() []telemetry.Stream
+	// Read returns consecutive held batches at or after from, at least one if
+	// there is any, and no more than about maxBytes of blobs.
+	Read(store telemetry.StoreID, class telemetry.Class, from uint64, maxBytes int) ([]telemetry.Stored, error)
+	// Ack says that the names are delivered.
+	Ack(names ...telemetry.Name)
+	// Refuse says that the broker will never take this batch.
+	Refuse(n telemetry.Name, why telemetry.Reason)
+}
+
+// Commands remembers executed command ids across power cuts.
+type Commands interface {
+	Executed(id string) (reply []byte, ok bool)
+	Record(id string, reply []byte, notAfter time.Time) error
+}
+
+// Encoding is how envelopes travel.
+type Encoding string
+
+// The encodings.
+const (
+	Protobuf Encoding = "protobuf" // columns, zstd
+	JSON     Encoding = "json"     // the same batches for people and simple consumers
+)
+
+// Custody says what proves delivery.
+type Custody string
+
+// The proofs.
+const (
+	CustodyPuback  Custody = "puback"  // the broker has it
+	CustodyReceipt Custody = "receipt" // the cloud said so on the ack topic
+)
+
+// Defaults and bounds of Config.
+const (
+	DefaultMaxPacket   = 120 << 10 // payload of one packet
+	DefaultHistoryRate = 64 << 10  // bytes/s
+	DefaultLiveEvery   = time.Second
+	Unlimited          = -1 // HistoryRate without a cap
+	minMaxPacket       = 4 << 10
+	stopWait           = 2 * time.Second  // for outstanding PUBACKs and the last link message
+	ackTimeout         = 30 * time.Second // oldest packet without PUBACK before the session is given up
+	refreshEvery       = 10 * time.Second // look at the backlog even if nobody notifies
+	liveBehind         = 30               // live falls back to the newest batch when more than this are waiting
+)
+
+// Config says where to deliver, as whom, and how.
+type Config struct {
+	Broker         string // mqtt:// or mqtts:// URL
+	TLS            TLS
+	Username       string
+	Password       string
+	Fleet, Unit    string        // of the topics obu/v1/<fleet>/<unit>/…; Unit is the client id too
+	Encoding       Encoding      // "": protobuf
+	Custody        Custody       // "": puback
+	LiveEvery      time.Duration // 0: 1 s; live batches are grouped over this time
+	HistoryRate    int64         // bytes/s; 0: 64 KiB/s; Unlimited
+	MaxPacket      int           // payload bytes; 0: 120 KiB
+	KeepAlive      time.Duration // 0: 30 s
+	ConnectTimeout time.Duration // 0: 20 s
+	BackoffMin     time.Duration // first window of the reconnect delay; 0: 2 s
+	BackoffMax     time.Duration // largest window; 0: 2 min
+	AckTimeout     time.Duration // 0: 30 s
+
+	Clock    *clock.Clock
+	Backlog  Backlog
+	Commands Commands           // nil: commands are answered, their ids kept in memory only
+	Birth    func() any         // the retained birth message, marshalled to JSON at each CONNACK; nil: none
+	Handlers map[string]Command // commands besides ping, by name
+	Version  string             // answered to ping
+
+	// Dial replaces the TCP connection, below TLS.
+	Dial func(ctx context.Context) (net.Conn, error)
+	// Now is the time certificates and not-after are checked against. nil:
+	// Clock.VerifyTime, the latest of system time, build date and last good time.
+	Now func() time.Time
+	Log *slog.Logger
+}
+
+// ErrConfig is wrapped by New's errors about a Config; the text names the key.
+var ErrConfig = errors.New("uplink configuration")
+
+func (c *Config) check() error {
+	if _, err := parseBroker(c.Broker); err != nil {
+		return fmt.Errorf("%w: broker: %w", ErrConfig, err)
+	}
+	for key, v := range map[string]string{"fleet": c.Fleet, "unit": c.Unit} {
+		if v == "" || strings.ContainsAny(v, "/+#\x00") {
+			return fmt.Errorf("%w: %s %q: must not be empty or hold / + #", ErrConfig, key, v)
+		}
+	}
+	if c.Encoding != Protobuf && c.Encoding != JSON {
+		return fmt.Errorf("%w: encoding %q: want protobuf or json", ErrConfig, c.Encoding)
+	}
+	if c.Custody != CustodyPuback && c.Custody != CustodyReceipt {
+		return fmt.Errorf("%w: custody %q: want puback or receipt", ErrConfig, c.Custody)
+	}
+	if c.MaxPacket < minMaxPacket {
+		return fmt.Errorf("%w: max_packet %d: want at least %d bytes", ErrConfig, c.MaxPacket, minMaxPacket)
+	}
+	if c.Clock == nil || c.Backlog == nil {
+		return fmt.Errorf("%w: a clock and a backlog are needed", ErrConfig)
+	}
+	return nil
+}
+
+func (c *Config) defaults() {
+	def(&c.Encoding, Protobuf)
+	def(&c.Custody, CustodyPuback)
+	def(&c.LiveEvery, DefaultLiveEvery)
+	def(&c.HistoryRate, DefaultHistoryRate)
+	def(&c.MaxPacket, DefaultMaxPacket)
+	def(&c.BackoffMin, backoffMin)
+	def(&c.BackoffMax, backoffMax)
+	def(&c.AckTimeout, ackTimeout)
+	if c.Now == nil && c.Clock != nil {
+		c.Now = c.Clock.VerifyTime
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+}
+
+// def sets *v to d when it is the zero value.
+func def[T comparable](v *T, d T) {
+	var zero T
+	if *v == zero {
+		*v = d
+	}
+}
+
+// Uplink keeps one unit connected. Notify and Stats may be called from any
+// goroutine; everything else happens in Run's.
+type Uplink struct {
+	cfg    Config
+	notify chan struct{} // one token: the backlog changed
+	wire   Wire
+	stats  counters
+
+	// The fields below belong to Run's goroutine and outlive a session.
+	lanes   lanes
+	pacer   pacer
+	history bucket
+	poison  poison
+	replies []*packet // not acknowledged yet
+	inbox   chan message
+	cmds    commander
+}
+
+// New checks the configuration. It starts nothing.
+func New(c Config) (*Uplink, error) {
+	c.defaults()
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	u := &Uplink{
+		cfg:     c,
+		notify:  make(chan struct{}, 1),
+		history: bucket{rate: float64(max(c.HistoryRate, 0))},
+		inbox:   make(chan message, inboxDepth),
+	}
+	u.cmds.done = make(chan answer, 1)
+	return u, nil
+}
+
+// Notify says that new data was committed. It never blocks.
+func (u *Uplink) Notify() {
+	select {
+	case u.notify <- struct{}{}:
+	default:
+	}
+}
+
+// Run connects, delivers and reconnects until ctx ends, then says goodbye and
+// returns nil.
+func (u *Uplink) Run(ctx context.Context) error {
+	defer u.cmds.wait()
+	delay := backoff{lo: u.cfg.BackoffMin, hi: u.cfg.BackoffMax}
+	for {
+		started := time.Now()
+		err := u.session(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		delay.survived(time.Since(started))
+		wait := delay.next()
+		u.stats.failed(err, time.Now())
+		u.cfg.Log.Warn("uplink: not connected", "reason", err, "next", HintFor(err), "retry_in", wait.Round(time.Millisecond))
+		if !sleep(ctx, wait) {
+			return nil
+		}
+	}
+}
+
+// session runs one connection from dial to loss and says why it ended.
+func (u *Uplink) session(ctx context.Context) error {
+	id := newSessionID()
+	sess, err := Connect(ctx, SessionConfig{
+		Broker: u.cfg.Broker, TLS: u.cfg.TLS, ClientID: u.cfg.Unit,
+		Username: u.cfg.Username, Password: u.cfg.Password,
+		WillTopic: u.topic("link"), WillPayload: u.linkPayload("offline", "lost", id),
+		KeepAlive: u.cfg.KeepAlive, ConnectTimeout: u.cfg.ConnectTimeout,
+		Dial: u.cfg.Dial, Now: u.cfg.Now, Wire: &u.wire,
+	})
+	if err != nil {
+		return err
+	}
+	u.stats.connected(id, time.Now())
+	u.cfg.Log.Info("uplink: connected", "broker", redact(u.cfg.Broker), "session", id)
+	p := newPump(u, sess, id)
+	return p.run(ctx)
+}
+
+// behind returns how many batches live may be behind: three groups, and at
+// least liveBehind.
+func (u *Uplink) behind() uint64 {
+	return max(liveBehind, 3*uint64(u.cfg.LiveEvery/time.Second))
+}
+
+// topic returns obu/v1/<fleet>/<unit>/name.
+func (u *Uplink) topic(name string) string {
+	return "obu/v1/" + u.cfg.Fleet + "/" + u.cfg.Unit + "/" + name
+}
+
+// redact drops user and password from a broker URL for the log.
+func redact(broker string) string {
+	e, err := parseBroker(broker)
+	if err != nil {
+		return "?"
+	}
+	return e.address
+}
+
+func newSessionID() string {
+	var b [8]byte
+	rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}
+
+// sleep waits for d or the end of ctx and reports whether it slept in full.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
