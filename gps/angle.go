@@ -20,15 +20,30 @@ const (
 // nanoPerDegree is the number of angle units in one degree.
 const nanoPerDegree = 60 * 1_000_000_000
 
-// degrees returns a rounded half away from zero to 1/grid of a degree, as the
-// float64 nearest to that decimal.
+// degrees returns a rounded to 1/grid of a degree, as the float64 nearest to
+// that decimal. An exact half goes where the double of degrees + minutes/60
+// lies, so that every decoder computing in doubles prints the same digits.
 func (a angle) degrees(grid int64) float64 {
-	div := nanoPerDegree / grid
-	half := div / 2
-	if a < 0 {
-		half = -half
+	v, sign := int64(a), 1.0
+	if v < 0 {
+		v, sign = -v, -1
 	}
-	return float64((int64(a)+half)/div) / float64(grid)
+	div := nanoPerDegree / grid
+	q, rest := v/div, v%div
+	switch {
+	case 2*rest > div:
+		q++
+	case 2*rest == div:
+		x := float64(v/nanoPerDegree) + float64(v%nanoPerDegree)/1e9/60
+		decimals := 7
+		if grid == fineGrid {
+			decimals = 9
+		}
+		if x, err := strconv.ParseFloat(strconv.FormatFloat(x, 'f', decimals, 64), 64); err == nil {
+			return sign * x
+		}
+	}
+	return sign * float64(q) / float64(grid)
 }
 
 // parseAngle reads "dddmm.mmmm" with its hemisphere letter. digits is the

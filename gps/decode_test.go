@@ -74,12 +74,3 @@ func readJSONL[T any](t testing.TB, path string) []T {
 	}
 	return out
 }
-
-func TestDecodeSession1(t *testing.T) {
-	fixes, stats := decodeFile(t, filepath.Join(recordings(t), "dotmorten/NmeaSampleData.session1.nmea"))
-	t.Logf("%+v", stats)
-	if len(fixes) != 2427 {
-		t.Fatalf("%d fixes, want 2427", len(fixes))
-	}
-	t.Logf("%+v", fixes[0])
-}
