@@ -1,0 +1,237 @@
+package telemetry
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// header is an Envelope message before its body is opened.
+type header struct {
+	Envelope
+	format      uint64
+	hasSentBoot bool
+	seqs        []uint64
+	values      []uint64
+	body        []byte
+	compression compression
+}
+
+// DecodeBatch reads what EncodeBatch wrote. The samples are in order of time,
+// those of one time in the canonical order of their columns: signals of the
+// table by number, then others by name, then by source. Fixes are in order of
+// time and receiver.
+func DecodeBatch(name Name, blob []byte) (Batch, error) {
+	h, err := readHeader(blob)
+	if err != nil {
+		return Batch{}, err
+	}
+	if h.seqs != nil || len(h.values) > 1 {
+		return Batch{}, fmt.Errorf("decode batch: it is an envelope: %w", ErrMalformed)
+	}
+	b := Batch{Unit: h.Unit, Vehicle: h.Vehicle, Boot: h.Boot, Simulated: h.Simulated, Name: name}
+	batches := []Batch{b}
+	if err := h.decodeBody(batches); err != nil {
+		return Batch{}, err
+	}
+	return batches[0], nil
+}
+
+// DecodeEnvelope reads what EncodeEnvelope or EncodeEnvelopeJSON wrote, and
+// says which of ErrNewerFormat, ErrMalformed and ErrTooLarge is wrong with
+// anything else. A hostile payload costs bounded memory and time.
+func DecodeEnvelope(p []byte) (Envelope, error) {
+	if isJSON(p) {
+		return DecodeEnvelopeJSON(p)
+	}
+	h, err := readEnvelope(p)
+	if err != nil {
+		return Envelope{}, err
+	}
+	if err := h.decodeBody(h.Batches); err != nil {
+		return Envelope{}, err
+	}
+	return h.Envelope, nil
+}
+
+// ReadEnvelopeHeader reads an envelope without opening its body: the batches
+// it returns have names and no content. The second result is how many records
+// each of them holds.
+func ReadEnvelopeHeader(p []byte) (Envelope, []int, error) {
+	if isJSON(p) {
+		return readHeaderJSON(p)
+	}
+	h, err := readEnvelope(p)
+	if err != nil {
+		return Envelope{}, nil, err
+	}
+	values := make([]int, len(h.Batches))
+	for i := range values {
+		values[i] = h.valuesOf(i)
+	}
+	return h.Envelope, values, nil
+}
+
+// isJSON tells the two encodings apart: no Envelope message starts with a
+// brace.
+func isJSON(p []byte) bool {
+	p = bytes.TrimLeft(p, " \t\r\n")
+	return len(p) > 0 && p[0] == '{'
+}
+
+// readHeader reads the fields of an Envelope message but its body.
+func readHeader(p []byte) (*header, error) {
+	h := new(header)
+	if err := eachField(p, h.field); err != nil {
+		return nil, err
+	}
+	switch {
+	case h.format == 0:
+		return nil, fmt.Errorf("decode header without format version: %w", ErrMalformed)
+	case h.format > Format:
+		return nil, fmt.Errorf("decode format %d, know %d: %w", h.format, Format, ErrNewerFormat)
+	}
+	if !h.hasSentBoot {
+		h.SentBoot = h.Boot
+	}
+	total := uint64(0)
+	for _, n := range h.values {
+		if total += n; n > MaxValues || total > MaxValues {
+			return nil, fmt.Errorf("decode %d values: %w", total, ErrTooLarge)
+		}
+	}
+	return h, nil
+}
+
+func (h *header) field(f field) (err error) {
+	switch f.num {
+	case envFormat:
+		h.format = f.u
+	case envUnit:
+		h.Unit = f.text()
+	case envVehicle:
+		h.Vehicle = f.text()
+	case envStore:
+		return f.id(h.Store[:])
+	case envClass:
+		h.Class = Class(min(f.u, math.MaxUint8))
+	case envBoot:
+		return f.id(h.Boot[:])
+	case envSimulated:
+		h.Simulated = f.u != 0
+	case envHistory:
+		h.History = f.u != 0
+	case envVolatile:
+		h.Volatile = f.u != 0
+	case envFloor:
+		h.Floor = f.u
+	case envNext:
+		h.Next = f.u
+	case envPart:
+		return h.part(f.b)
+	case envSeqs:
+		h.seqs, err = f.numbers(h.seqs, 2*MaxBatches)
+	case envValues:
+		h.values, err = f.numbers(h.values, MaxBatches)
+	case envBody:
+		h.body = f.b
+	case envCompression:
+		h.compression = compression(f.u)
+	case envSentAt:
+		h.SentAt = atMillis(f.sint())
+	case envSentBoot:
+		h.hasSentBoot = true
+		return f.id(h.SentBoot[:])
+	case envSentWall:
+		if f.typ == protowire.VarintType {
+			h.SentWall = fromMillis(f.sint())
+		}
+	}
+	return err
+}
+
+func (h *header) part(p []byte) error {
+	part := Part{}
+	err := eachField(p, func(f field) error {
+		switch f.num {
+		case 1:
+			part.Index = uint32(min(f.u, math.MaxUint32))
+		case 2:
+			part.Of = uint32(min(f.u, math.MaxUint32))
+		}
+		return nil
+	})
+	if err == nil && (part.Index >= part.Of || part.Of > MaxPartsOf) {
+		err = fmt.Errorf("decode part %d of %d: %w", part.Index, part.Of, ErrMalformed)
+	}
+	h.Part = &part
+	return err
+}
+
+// readEnvelope reads a header and makes its batches, still empty.
+func readEnvelope(p []byte) (*header, error) {
+	h, err := readHeader(p)
+	if err != nil {
+		return nil, err
+	}
+	if len(h.seqs)%2 != 0 {
+		return nil, fmt.Errorf("decode seqs: odd number of entries: %w", ErrMalformed)
+	}
+	n := uint64(0)
+	for i := 1; i < len(h.seqs); i += 2 {
+		if n += h.seqs[i]; h.seqs[i] > MaxBatches || n > MaxBatches {
+			return nil, fmt.Errorf("decode %d batches: %w", n, ErrTooLarge)
+		}
+	}
+	if uint64(len(h.values)) > n || h.Part != nil && n != 1 {
+		return nil, fmt.Errorf("decode header of %d batches: %w", n, ErrMalformed)
+	}
+	total := 0
+	h.Batches = make([]Batch, 0, n)
+	next := uint64(0)
+	for i := 0; i < len(h.seqs); i += 2 {
+		next += h.seqs[i]
+		for range h.seqs[i+1] {
+			if m := len(h.Batches); next == 0 || m > 0 && next <= h.Batches[m-1].Seq {
+				return nil, fmt.Errorf("decode seq %d out of order: %w", next, ErrMalformed)
+			}
+			total += h.valuesOf(len(h.Batches))
+			h.Batches = append(h.Batches, Batch{Unit: h.Unit, Vehicle: h.Vehicle, Boot: h.Boot, Simulated: h.Simulated,
+				Name: Name{Store: h.Store, Class: h.Class, Seq: next}})
+			next++
+		}
+	}
+	if total > MaxValues {
+		return nil, fmt.Errorf("decode %d values: %w", total, ErrTooLarge)
+	}
+	return h, nil
+}
+
+// valuesOf returns how many records batch i has; the last entry of the field
+// holds for the rest.
+func (h *header) valuesOf(i int) int {
+	if len(h.values) == 0 {
+		return 0
+	}
+	return int(h.values[min(i, len(h.values)-1)])
+}
+
+// decodeBody fills the batches.
+func (h *header) decodeBody(batches []Batch) error {
+	raw, err := decompress(h.body, h.compression)
+	if err != nil {
+		return err
+	}
+	d := decoder{batches: batches}
+	if err := d.body(raw); err != nil {
+		return fmt.Errorf("decode body: %w", err)
+	}
+	for i := range batches {
+		if n := batches[i].Values(); n != h.valuesOf(i) {
+			return fmt.Errorf("decode batch %d: %d values, header says %d: %w", batches[i].Seq, n, h.valuesOf(i), ErrMalformed)
+		}
+	}
+	return nil
+}

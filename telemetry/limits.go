@@ -1,0 +1,42 @@
+package telemetry
+
+import "errors"
+
+// Format is the major version of the envelope and of the stored batch. Fields
+// are only added within a major version; a decoder ignores those it does not
+// know. See CONTRACT.md, "Versions".
+const Format = 1
+
+// The bounds of what is encoded and of what a decoder accepts, whatever a
+// payload claims. They bound memory: a hostile payload of any kind costs less
+// than 64 MiB and one second.
+const (
+	MaxBody     = 4 << 20  // bytes of an uncompressed body
+	MaxJSON     = 8 << 20  // bytes of a JSON envelope
+	MaxControl  = 64 << 10 // bytes of a JSON control message
+	MaxValues   = 1 << 17  // records in one envelope or batch
+	MaxBatches  = 1 << 12  // batches in one envelope
+	MaxColumns  = 1 << 12  // sample columns, and sources, and declared signals
+	MaxPartsOf  = 1 << 16  // parts of one batch
+	maxReceiver = 256      // receivers in one body
+)
+
+// The errors of encoding and decoding.
+var (
+	// ErrNewerFormat is returned for a major format version this build does
+	// not know: update the consumer (or, for a stored batch, start the newer
+	// obu that wrote it; the batch is left unharmed).
+	ErrNewerFormat = errors.New("newer format version: update this program to read it")
+	// ErrMalformed is returned for bytes that are no envelope or batch, or a
+	// damaged one. Nothing of it was used; set it aside and count it.
+	ErrMalformed = errors.New("malformed")
+	// ErrTooLarge is returned when a bound of this package is exceeded. When
+	// encoding, put fewer batches into the envelope or use SplitBatch.
+	ErrTooLarge = errors.New("over the size limit")
+	// ErrMixed is returned when the batches of an envelope differ in unit,
+	// vehicle, store, class, boot or simulated, or are not in rising seq: put
+	// them into envelopes of their own.
+	ErrMixed = errors.New("batches do not belong into one envelope")
+	// ErrNoSignal is returned for a sample without a signal.
+	ErrNoSignal = errors.New("sample without a signal")
+)
