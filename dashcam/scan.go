@@ -1,0 +1,314 @@
+package dashcam
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"obu/telemetry"
+)
+
+// file is what is known of one segment in the folder.
+type file struct {
+	path  string      // below the folder
+	info  fs.FileInfo // as seen last
+	root  fs.FileInfo // of the folder it was seen in
+	since time.Time   // when size or mtime last changed, by this process' monotonic clock
+	first telemetry.At
+	name  Name
+	state state
+
+	stored   int64     // bytes in custody, to count what a loss cost
+	failures int       // reads that failed since it last changed
+	retry    time.Time // when an unreadable one is tried again
+}
+
+// state is how far a segment has come.
+type state uint8
+
+const (
+	waiting    state = iota // not finished by the camera, or not yet taken
+	unfinished              // rests, but its boxes are not complete: more patience
+	unreadable              // tried again at every look
+	done                    // in custody
+	failed                  // given up and listed as lost, until it changes
+)
+
+// findRoot looks where the folder is.
+func (s *Source) findRoot() error {
+	info, err := os.Stat(s.cfg.Dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("watch %s: %w", s.cfg.Dir, ErrNoFolder)
+	case err != nil:
+		return fmt.Errorf("watch %s: %w: %w", s.cfg.Dir, ErrNoFolder, err)
+	case !info.IsDir():
+		return fmt.Errorf("watch %s: %w: it is a file", s.cfg.Dir, ErrNoFolder)
+	}
+	s.root = info
+	return nil
+}
+
+// sameRoot fails when the folder is not the one Run began with: its card was
+// pulled, and the files in it are away, not deleted.
+func (s *Source) sameRoot() error {
+	was := s.root
+	if err := s.findRoot(); err != nil {
+		return err
+	}
+	if !os.SameFile(was, s.root) {
+		return fmt.Errorf("watch %s: %w: another one was mounted over it", s.cfg.Dir, ErrNoFolder)
+	}
+	return nil
+}
+
+// scan reads the folder and brings s.files up to date.
+func (s *Source) scan(w *watcher) error {
+	if err := s.sameRoot(); err != nil {
+		return err
+	}
+	found := make(map[string]fs.FileInfo)
+	dirs := map[string]bool{".": true}
+	if err := s.walk(".", 0, found, dirs); err != nil {
+		return fmt.Errorf("read %s: %w: %w", s.cfg.Dir, ErrNoFolder, err)
+	}
+	// A card pulled while it was read looks like a folder of deleted files.
+	if err := s.sameRoot(); err != nil {
+		return err
+	}
+	w.follow(s.cfg.Dir, dirs)
+	s.bound(found)
+	s.update(found)
+	return nil
+}
+
+// walk collects the segments of one folder and those below. Only for the
+// topmost folder is it an error that it cannot be read.
+func (s *Source) walk(dir string, depth int, found map[string]fs.FileInfo, dirs map[string]bool) error {
+	entries, err := os.ReadDir(filepath.Join(s.cfg.Dir, dir))
+	if depth == 0 && err != nil {
+		return err
+	}
+	for _, e := range entries {
+		path := filepath.Join(dir, e.Name())
+		switch {
+		case strings.HasPrefix(e.Name(), "."): // hidden, temporary, AppleDouble
+		case e.IsDir():
+			if depth < MaxDepth {
+				dirs[path] = true
+				_ = s.walk(path, depth+1, found, dirs) // it has said so itself
+			}
+		case e.Type().IsRegular() && s.isSegment(e.Name()):
+			info, infoErr := e.Info()
+			if infoErr == nil {
+				found[path] = info
+			} else if !errors.Is(infoErr, fs.ErrNotExist) {
+				err = infoErr
+			}
+		}
+	}
+	s.blind(dir, err, found)
+	return nil
+}
+
+// blind notes that a folder below cannot be read. What is known of it is
+// kept: it cannot be seen, which is not gone.
+func (s *Source) blind(dir string, err error, found map[string]fs.FileInfo) {
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		delete(s.blinded, dir)
+		return
+	}
+	if !s.blinded[dir] {
+		s.blinded[dir] = true
+		s.log.Error("cannot read a folder of the camera; let the agent's user read and enter it (group, or the mount's umask)", "folder", dir, "err", err)
+	}
+	for path, f := range s.files {
+		if _, ok := found[path]; !ok && filepath.Dir(path) == dir {
+			found[path] = f.info
+		}
+	}
+}
+
+func (s *Source) isSegment(name string) bool {
+	return slices.Contains(s.cfg.Extensions, strings.ToLower(filepath.Ext(name)))
+}
+
+// bound keeps the oldest MaxFiles.
+func (s *Source) bound(found map[string]fs.FileInfo) {
+	if len(found) <= MaxFiles {
+		s.crowded = false
+		return
+	}
+	if !s.crowded {
+		s.crowded = true
+		s.log.Error("too many segments in the folder, the newest wait; empty the card", "files", len(found), "limit", MaxFiles)
+	}
+	paths := make([]string, 0, len(found))
+	for p := range found {
+		paths = append(paths, p)
+	}
+	slices.SortFunc(paths, func(a, b string) int {
+		if known := s.files[a] != nil; known != (s.files[b] != nil) {
+			if known {
+				return -1
+			}
+			return 1
+		}
+		return found[a].ModTime().Compare(found[b].ModTime())
+	})
+	for _, p := range paths[MaxFiles:] {
+		delete(found, p)
+	}
+}
+
+// update compares the folder with what was known: new, changed, moved and
+// vanished files.
+func (s *Source) update(found map[string]fs.FileInfo) {
+	now := time.Now()
+	gone := make([]*file, 0)
+	for path, f := range s.files {
+		if _, ok := found[path]; !ok && os.SameFile(f.root, s.root) {
+			gone = append(gone, f)
+			delete(s.files, path)
+		}
+	}
+	var fresh []string
+	for path, info := range found {
+		f := s.files[path]
+		if f == nil {
+			fresh = append(fresh, path)
+			continue
+		}
+		f.root = s.root
+		if !unchanged(f.info, info) {
+			f.since, f.state, f.failures, f.stored = now, waiting, 0, 0
+		}
+		f.info = info
+	}
+	slices.Sort(fresh)
+	for _, path := range fresh {
+		info := found[path]
+		f := &file{since: now, first: s.cfg.Clock.Now()}
+		if i := slices.IndexFunc(gone, func(g *file) bool { return g.movedTo(info) }); i >= 0 {
+			f = gone[i]
+			gone = slices.Delete(gone, i, i+1)
+			s.log.Info("camera renamed a segment", "from", f.path, "to", path)
+		}
+		f.path, f.info, f.root, f.name = path, info, s.root, ParseName(path)
+		s.files[path] = f
+	}
+	slices.SortFunc(gone, func(a, b *file) int { return strings.Compare(a.path, b.path) })
+	for _, f := range gone {
+		s.vanished(f)
+	}
+	s.tally()
+}
+
+// unchanged reports whether a file rested between two looks.
+func unchanged(a, b fs.FileInfo) bool {
+	return a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
+}
+
+// movedTo reports whether a vanished file, not yet in custody, appeared under
+// another name. One that is in custody is recognised by its content instead.
+func (f *file) movedTo(info fs.FileInfo) bool {
+	return f.state != done && os.SameFile(f.info, info) && unchanged(f.info, info)
+}
+
+// vanished books a file that is no longer in the folder.
+func (s *Source) vanished(f *file) {
+	if f.state == done || f.state == failed || f.info.Size() == 0 {
+		return
+	}
+	s.lose(f, "segment vanished before it was in custody; the camera overwrites faster than the link or disk takes: enlarge its card, or check that the folder is not emptied by something else")
+}
+
+// lose lists a segment as lost.
+func (s *Source) lose(f *file, text string, args ...any) {
+	s.count(func(st *Stats) { st.Lost++ })
+	left := max(f.info.Size()-f.stored, 1)
+	chunk := int64(s.cfg.ChunkBytes)
+	gap := telemetry.Gap{Class: telemetry.ClassMedia, Boot: s.cfg.Clock.Boot(), From: f.first, To: s.cfg.Clock.Now(),
+		Count: (left + chunk - 1) / chunk, Reason: telemetry.ReasonClipLost, Source: f.name.File}
+	s.log.Error(text, append([]any{"file", f.path, "bytes", f.info.Size(), "stored", f.stored}, args...)...)
+	if s.cfg.Lost != nil {
+		s.cfg.Lost(gap)
+	}
+}
+
+// ready returns the oldest segment that may be taken now, or nil.
+func (s *Source) ready() *file {
+	now := time.Now()
+	var best *file
+	for _, f := range s.files {
+		if d, ok := s.due(f); ok && !now.Before(d) && (best == nil || f.older(best)) {
+			best = f
+		}
+	}
+	return best
+}
+
+// due returns when a file is to be taken or looked into; ok is false when
+// only a change of the file can make that happen.
+func (s *Source) due(f *file) (time.Time, bool) {
+	switch {
+	case f.state == done || f.state == failed || !os.SameFile(f.root, s.root):
+		return time.Time{}, false
+	case f.state == unfinished || f.info.Size() == 0:
+		return f.since.Add(s.cfg.Incomplete), true
+	case f.state == unreadable:
+		return f.retry, true
+	}
+	return f.since.Add(s.cfg.Settle), true
+}
+
+// older orders segments by the start in their names, else by mtime.
+func (f *file) older(g *file) bool {
+	if !f.name.Start.IsZero() && !g.name.Start.IsZero() && !f.name.Start.Equal(g.name.Start) {
+		return f.name.Start.Before(g.name.Start)
+	}
+	if a, b := f.info.ModTime(), g.info.ModTime(); !a.Equal(b) {
+		return a.Before(b)
+	}
+	return f.path < g.path
+}
+
+// plan returns how long nothing needs to be looked at, and whether no readable
+// segment waits.
+func (s *Source) plan(w *watcher) (next time.Duration, idle bool) {
+	next, idle = s.cfg.Rescan, true
+	if w.polling() {
+		next = min(next, max(s.cfg.Settle, retryMin))
+	}
+	now := time.Now()
+	for _, f := range s.files {
+		if d, ok := s.due(f); ok {
+			idle = idle && (f.state == unreadable || f.info.Size() == 0)
+			next = min(next, max(d.Sub(now), 0))
+		}
+	}
+	s.tally()
+	return next, idle
+}
+
+// tally brings the counters that say what is now in the folder up to date.
+func (s *Source) tally() {
+	var waits, bad, empty int
+	for _, f := range s.files {
+		switch {
+		case f.info.Size() == 0:
+			empty++
+		case f.state == unreadable:
+			bad++
+			waits++
+		case f.state != done && f.state != failed:
+			waits++
+		}
+	}
+	s.count(func(st *Stats) { st.Waiting, st.Unreadable, st.Empty = waits, bad, empty })
+}
