@@ -1,0 +1,125 @@
+package can
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"obu/can/isotp"
+	"obu/can/obd"
+	"obu/telemetry"
+)
+
+// Record is one value of a decoded log, with the recording's own time.
+type Record struct {
+	T       Stamp // of the answer's single or first frame
+	Bus     string
+	Source  string // address of the ECU's answers: "7E8", "18DAF110"
+	Signal  *telemetry.Signal
+	Value   telemetry.Value
+	Quality telemetry.Quality
+}
+
+// DecodeStats is what DecodeOBD met.
+type DecodeStats struct {
+	Frames    int // readable lines
+	BadLines  int
+	Answers   int // positive answers of a known service
+	Negatives int
+	Failed    int                // answers that could not be read
+	Transfers [isotp.Reasons]int // ISO-TP transfers that broke, by isotp.Reason
+}
+
+// DecodeOBD reads a candump log, plain or gzip, and calls emit for each value
+// of each OBD answer in it, in the order the answers were complete. It keeps
+// a bounded state per interface and repairs nothing. Lines, transfers and
+// answers that cannot be read are counted and told to problem, which may be
+// nil; the rest goes on. An error of emit ends it.
+func DecodeOBD(r io.Reader, emit func(Record) error, problem func(error)) (DecodeStats, error) {
+	d := &logDecoder{emit: emit, problem: problem, buses: make(map[string]*logBus)}
+	if d.problem == nil {
+		d.problem = func(error) {}
+	}
+	log := ReadLog(r)
+	for d.err == nil {
+		e, err := log.Next()
+		var bad *LineError
+		switch {
+		case errors.As(err, &bad):
+			d.stats.BadLines++
+			d.problem(bad)
+			continue
+		case err == io.EOF:
+			for _, b := range d.buses {
+				b.rx.Flush()
+			}
+			return d.stats, d.err
+		case err != nil:
+			return d.stats, err
+		}
+		d.stats.Frames++
+		d.line = e.Line
+		b := d.bus(e.Interface)
+		b.digits = e.Stamp.Digits
+		e.Frame.At = telemetry.At(e.Stamp.Nanos)
+		b.frame(&e.Frame)
+	}
+	return d.stats, d.err
+}
+
+// logDecoder is the state of one DecodeOBD.
+type logDecoder struct {
+	emit    func(Record) error
+	problem func(error)
+	buses   map[string]*logBus
+	stats   DecodeStats
+	line    int
+	err     error
+}
+
+type logBus struct {
+	*decoder
+	digits uint8
+	names  addresses
+}
+
+// bus returns the decoder of an interface. Interfaces beyond the bound share
+// the one named "".
+func (d *logDecoder) bus(iface string) *logBus {
+	if b, ok := d.buses[iface]; ok {
+		return b
+	}
+	if len(d.buses) >= maxInterfaces {
+		iface = ""
+		if b, ok := d.buses[iface]; ok {
+			return b
+		}
+	}
+	b := &logBus{names: make(addresses)}
+	b.decoder = newDecoder(&decoder{
+		answer: func(_ ecuKey, payload []byte) {
+			if _, _, ok := obd.ParseNegative(payload); ok {
+				d.stats.Negatives++
+			} else if obd.Known(payload[0]) {
+				d.stats.Answers++
+			}
+		},
+		read: func(at telemetry.At, ecu ecuKey, _ []byte, readings []obd.Reading) {
+			for _, r := range readings {
+				rec := Record{Stamp{int64(at), b.digits}, iface, b.names.name(ecu), r.Signal, r.Value, r.Quality}
+				if d.err == nil {
+					d.err = d.emit(rec)
+				}
+			}
+		},
+		failed: func(_ telemetry.At, ecu ecuKey, err error) {
+			d.stats.Failed++
+			d.problem(&LineError{d.line, fmt.Errorf("%s: %w", b.names.name(ecu), err)})
+		},
+	}, func(f isotp.Fault) {
+		d.stats.Transfers[f.Reason]++
+		d.problem(&LineError{d.line, fmt.Errorf("%s: transfer %s after %d of %d bytes", b.names.name(ecuKey(f.ID)), f.Reason, f.Got, f.Want)})
+	}, nil, nil)
+	d.buses[iface] = b
+	return b
+}

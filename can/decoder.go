@@ -1,0 +1,80 @@
+package can
+
+import (
+	"obu/can/isotp"
+	"obu/can/obd"
+	"obu/telemetry"
+)
+
+// decoder turns the frames of one bus into OBD readings: it reassembles the
+// answers of every ECU and reads them. One goroutine at a time uses it.
+type decoder struct {
+	rx       *isotp.Receiver
+	readings []obd.Reading
+	readTime bool // the frame under way was stamped when read
+
+	// answer hears every reassembled payload of an ECU, before it is read.
+	answer func(ecu ecuKey, payload []byte)
+	// read hears what an answer said; the slice is valid during the call.
+	read func(at telemetry.At, ecu ecuKey, payload []byte, r []obd.Reading)
+	// failed hears of an answer that could not be read.
+	failed func(at telemetry.At, ecu ecuKey, err error)
+}
+
+// newDecoder completes d. permit and reply make it send flow control; nil
+// keeps it passive.
+func newDecoder(d *decoder, damaged func(isotp.Fault), permit func(uint32, []byte) bool, reply func(uint32, isotp.FlowControl)) *decoder {
+	d.rx = isotp.NewReceiver(isotp.ReceiverConfig{
+		Deliver: d.deliver, Damaged: damaged, Permit: permit, Reply: reply,
+	})
+	return d
+}
+
+// frame takes one frame; it reports whether it was an OBD answer.
+func (d *decoder) frame(f *Frame) bool {
+	ecu, ok := responseKey(f)
+	if !ok {
+		return false
+	}
+	d.readTime = f.ReadTime
+	d.rx.Feed(f.At, uint32(ecu), f.Data[:f.Len])
+	return true
+}
+
+func (d *decoder) deliver(m isotp.Message) {
+	ecu := ecuKey(m.ID)
+	if d.answer != nil {
+		d.answer(ecu, m.Payload)
+	}
+	if !obd.Known(m.Payload[0]) {
+		return // a negative answer, or enhanced diagnostics of another tester
+	}
+	r, err := obd.Decode(d.readings[:0], m.Payload)
+	d.readings = r[:0]
+	if d.readTime {
+		for i := range r {
+			if r[i].Quality == telemetry.QualityLive {
+				r[i].Quality = telemetry.QualityReadTime
+			}
+		}
+	}
+	if len(r) > 0 {
+		d.read(m.At, ecu, m.Payload, r)
+	}
+	if err != nil {
+		d.failed(m.At, ecu, err)
+	}
+}
+
+// addresses keeps one string for each ECU. It is bounded by the address
+// space: 8 identifiers of 11 bits and 256 of 29 bits.
+type addresses map[ecuKey]string
+
+func (a addresses) name(k ecuKey) string {
+	s, ok := a[k]
+	if !ok {
+		s = k.String()
+		a[k] = s
+	}
+	return s
+}

@@ -1,0 +1,287 @@
+package can
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"obu/internal/clock"
+)
+
+const (
+	// rxBatch frames are fetched with one recvmmsg: system calls, not
+	// decoding, are what receiving costs.
+	rxBatch = 32
+	// rxBuffer is the socket's receive buffer asked for: about 2 s of a full
+	// 500 kbit/s bus, as the kernel accounts some 800 bytes for a frame.
+	rxBuffer = 8 << 20
+	// sendWait is how long a full transmit queue may hold Send up.
+	sendWait = 250 * time.Millisecond
+
+	sizeFrame   = 16 // struct can_frame
+	sizeFrameFD = 72 // struct canfd_frame
+	sizeOOB     = 64 // timestamp and drop counter
+)
+
+// ErrBusy is returned by Send when the transmit queue stays full: nobody on
+// the bus acknowledges, or the bit rate is wrong.
+var ErrBusy = errors.New("transmit queue of the bus is full")
+
+// device is an open socket that the runtime's poller knows.
+type device interface {
+	SyscallConn() (syscall.RawConn, error)
+	SetWriteDeadline(time.Time) error
+	Close() error
+}
+
+// mmsghdr is struct mmsghdr.
+type mmsghdr struct {
+	hdr unix.Msghdr
+	len uint32
+}
+
+// fdBus reads and writes struct can_frame and canfd_frame on a packet socket:
+// SocketCAN's, or one that carries the same.
+type fdBus struct {
+	dev    device
+	raw    syscall.RawConn
+	clk    *clock.Clock
+	ends   bool // an empty packet is the peer's farewell
+	closed atomic.Bool
+	drops  atomic.Uint64
+
+	// of the receiving goroutine
+	msgs     [rxBatch]mmsghdr
+	iovs     [rxBatch]unix.Iovec
+	bufs     [rxBatch][sizeFrameFD + 8]byte
+	oobs     [rxBatch][sizeOOB]byte
+	n, next  int
+	overflow uint32 // the kernel's counter as last seen
+	tryRecv  func(fd uintptr) bool
+	got      int
+	errno    syscall.Errno
+
+	sendMu  sync.Mutex
+	sendBuf [sizeFrameFD]byte // guarded by sendMu
+}
+
+// newFDBus takes dev over. ends says that the socket is connected to one peer
+// that can go away.
+func newFDBus(dev device, clk *clock.Clock, ends bool) (*fdBus, error) {
+	raw, err := dev.SyscallConn()
+	if err != nil {
+		dev.Close()
+		return nil, fmt.Errorf("open bus: %w", err)
+	}
+	b := &fdBus{dev: dev, raw: raw, clk: clk, ends: ends}
+	err = raw.Control(func(fd uintptr) {
+		// Each is a bonus: without it frames are stamped when read, or losses
+		// stay uncounted, as on kernels and sockets that do not know it.
+		unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
+		unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1)
+	})
+	if err != nil {
+		dev.Close()
+		return nil, fmt.Errorf("open bus: %w", err)
+	}
+	for i := range b.msgs {
+		b.iovs[i].Base = &b.bufs[i][0]
+		b.iovs[i].SetLen(len(b.bufs[i]))
+		b.msgs[i].hdr.Iov = &b.iovs[i]
+		b.msgs[i].hdr.SetIovlen(1)
+		b.msgs[i].hdr.Control = &b.oobs[i][0]
+	}
+	b.tryRecv = b.recv
+	return b, nil
+}
+
+// recv is one recvmmsg; false asks the runtime to wait for input.
+func (b *fdBus) recv(fd uintptr) bool {
+	for i := range b.msgs {
+		b.msgs[i].hdr.SetControllen(sizeOOB)
+		b.msgs[i].hdr.Flags = 0
+	}
+	for {
+		n, _, e := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&b.msgs[0])), rxBatch, unix.MSG_DONTWAIT, 0, 0)
+		if e == unix.EINTR {
+			continue
+		}
+		b.got, b.errno = int(n), e
+		return e != unix.EAGAIN
+	}
+}
+
+func (b *fdBus) Receive() (Frame, error) {
+	for {
+		for b.next < b.n {
+			i := b.next
+			b.next++
+			size := b.msgs[i].len
+			if size == 0 && b.ends {
+				return Frame{}, fmt.Errorf("%w: the other side went away", ErrClosed)
+			}
+			stamp := b.control(i)
+			f, ok := parseFrame(b.bufs[i][:size])
+			if !ok {
+				b.drops.Add(1)
+				continue
+			}
+			b.stamp(&f, stamp)
+			return f, nil
+		}
+		b.n, b.next = 0, 0
+		if err := b.raw.Read(b.tryRecv); err != nil {
+			return Frame{}, b.gone(err)
+		}
+		if b.errno != 0 {
+			return Frame{}, b.gone(b.errno)
+		}
+		b.n = b.got
+	}
+}
+
+// stamp turns the kernel's wall-clock stamp into time since boot.
+func (b *fdBus) stamp(f *Frame, stamp unix.Timespec) {
+	if stamp.Sec != 0 {
+		at, ok := b.clk.FromKernel(time.Unix(stamp.Unix()))
+		f.At, f.ReadTime = at, !ok
+		return
+	}
+	f.At, f.ReadTime = b.clk.Now(), true
+}
+
+// control reads the control messages of packet i: its receive stamp, and the
+// kernel's count of packets dropped so far, which is 32 bits and wraps.
+func (b *fdBus) control(i int) (stamp unix.Timespec) {
+	oob := b.oobs[i][:b.msgs[i].hdr.Controllen]
+	for len(oob) >= unix.SizeofCmsghdr {
+		h := (*unix.Cmsghdr)(unsafe.Pointer(&oob[0]))
+		size := int(h.Len)
+		if size < unix.SizeofCmsghdr || size > len(oob) {
+			return stamp
+		}
+		data := oob[unix.CmsgLen(0):size]
+		if h.Level == unix.SOL_SOCKET {
+			switch {
+			case h.Type == unix.SCM_TIMESTAMPNS && len(data) >= int(unsafe.Sizeof(stamp)):
+				stamp = *(*unix.Timespec)(unsafe.Pointer(&data[0]))
+			case h.Type == unix.SO_RXQ_OVFL && len(data) >= 4:
+				n := binary.NativeEndian.Uint32(data)
+				b.drops.Add(uint64(n - b.overflow))
+				b.overflow = n
+			}
+		}
+		oob = oob[min(unix.CmsgSpace(size-unix.CmsgLen(0)), len(oob)):]
+	}
+	return stamp
+}
+
+// gone translates what ended the bus.
+func (b *fdBus) gone(err error) error {
+	switch {
+	case b.closed.Load() || errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrClosed):
+		return ErrClosed
+	case errors.Is(err, unix.ENETDOWN):
+		return fmt.Errorf("%w: %w", ErrClosed, ErrDown)
+	}
+	return fmt.Errorf("%w: %w", ErrClosed, err)
+}
+
+func (b *fdBus) Send(f Frame) error {
+	if err := f.Validate(); err != nil {
+		return err
+	}
+	b.sendMu.Lock()
+	defer b.sendMu.Unlock()
+	p := b.sendBuf[:formatFrame(&b.sendBuf, &f)]
+	err := b.write(p, false)
+	if errors.Is(err, unix.EAGAIN) {
+		b.dev.SetWriteDeadline(time.Now().Add(sendWait))
+		err = b.write(p, true)
+	}
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, unix.ENOBUFS) || errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("send %v: %w", f, ErrBusy)
+	}
+	return fmt.Errorf("send %v: %w", f, b.gone(err))
+}
+
+func (b *fdBus) write(p []byte, wait bool) error {
+	var err error
+	werr := b.raw.Write(func(fd uintptr) bool {
+		for {
+			_, err = unix.SendmsgN(int(fd), p, nil, nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
+			if err != unix.EINTR {
+				break
+			}
+		}
+		return !wait || err != unix.EAGAIN
+	})
+	if werr != nil {
+		return werr
+	}
+	return err
+}
+
+func (b *fdBus) Drops() uint64 { return b.drops.Load() }
+
+func (b *fdBus) Close() error {
+	if b.closed.Swap(true) {
+		return nil
+	}
+	return b.dev.Close()
+}
+
+// parseFrame reads a struct can_frame or canfd_frame.
+func parseFrame(p []byte) (f Frame, ok bool) {
+	if len(p) != sizeFrame && len(p) != sizeFrameFD {
+		return f, false
+	}
+	id := binary.NativeEndian.Uint32(p)
+	f.Extended, f.Remote, f.Error = id&flagExtended != 0, id&flagRemote != 0, id&flagError != 0
+	f.FD = len(p) == sizeFrameFD
+	f.Len = p[4]
+	if f.Extended || f.Error {
+		f.ID = id & maskExtended
+	} else {
+		f.ID = id & maskStandard
+	}
+	if f.Len > uint8(len(p)-8) {
+		return f, false
+	}
+	copy(f.Data[:], p[8:8+f.Len])
+	return f, f.Validate() == nil
+}
+
+// formatFrame is the inverse of parseFrame; it returns the bytes in use.
+func formatFrame(p *[sizeFrameFD]byte, f *Frame) int {
+	clear(p[:])
+	id := f.ID
+	if f.Extended {
+		id |= flagExtended
+	}
+	if f.Remote {
+		id |= flagRemote
+	}
+	if f.Error {
+		id |= flagError
+	}
+	binary.NativeEndian.PutUint32(p[:], id)
+	p[4] = f.Len
+	copy(p[8:], f.Data[:f.Len])
+	if f.FD {
+		return sizeFrameFD
+	}
+	return sizeFrame
+}

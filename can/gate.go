@@ -1,0 +1,236 @@
+package can
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"obu/can/isotp"
+	"obu/can/obd"
+)
+
+// Bounds of what the agent does to a bus.
+const (
+	// MaxRequestRate is the most requests per second on one bus: with their
+	// answers about 5 % of a 500 kbit/s bus.
+	MaxRequestRate = 100
+	// TesterSilence is how long nothing is asked after another tester spoke.
+	TesterSilence = 10 * time.Second
+	// MaxBusLoad is the load, 0 to 1, above which nothing is asked.
+	MaxBusLoad = 0.8
+	// maxErrorsPerSecond is how many error frames within a second make the
+	// agent fall silent. Before an ECU has answered one is enough.
+	maxErrorsPerSecond = 3
+	// errorSilence is how long it then is silent; doubled each time, up to
+	// maxErrorSilence, and forgiven after as long without errors.
+	errorSilence    = 10 * time.Second
+	maxErrorSilence = 5 * time.Minute
+)
+
+// errForbidden: the allow-list stopped a frame. Nothing but a mistake in this
+// package can cause it.
+var errForbidden = errors.New("frame is not on the allow-list")
+
+// gate is the only way from this package to Bus.Send: it holds the allow-list
+// and the reasons to be silent.
+type gate struct {
+	r *session
+
+	mu       sync.Mutex // guards what follows
+	proven   bool       // an ECU has answered: the bit rate is right
+	tester   time.Time  // silent until: another tester
+	errors   time.Time  // silent until: error frames
+	hold     time.Duration
+	errCount int
+	errSince time.Time
+	errLast  time.Time
+	open     request // outstanding
+}
+
+// request is what was asked and not yet given up.
+type request struct {
+	service, pid byte
+	extended     bool
+	until        time.Time // answers may begin until then
+}
+
+func newGate(r *session) *gate { return &gate{r: r} }
+
+// allowedRequest is the allow-list: what may be transmitted at all. Requests
+// are single frames of reading services; nothing that clears, writes, resets
+// or unlocks exists here. Services 19 and 22 alone may also go to the physical
+// identifiers 700-7FF.
+func allowedRequest(f *Frame) bool {
+	if f.Remote || f.Error || f.FD || f.Len < 2 || f.Len > 8 {
+		return false
+	}
+	n := f.Data[0]
+	if n < 1 || n > 7 || n > f.Len-1 {
+		return false // not a single frame
+	}
+	enhanced := false
+	switch f.Data[1] {
+	case 0x01, 0x02, 0x03, 0x07, 0x09, 0x0A:
+	case 0x19, 0x22:
+		enhanced = true
+	default:
+		return false
+	}
+	return isRequest(f) || enhanced && !f.Extended && f.ID >= 0x700 && f.ID <= 0x7FF
+}
+
+// allowedFlow reports whether f is flow control to the physical identifier of
+// an ECU.
+func allowedFlow(f *Frame) bool {
+	if f.Remote || f.Error || f.FD || f.Len < 3 || f.Len > 8 || f.Data[0]>>4 != 3 {
+		return false
+	}
+	return isRequest(f) && f.ID != idFunctional11 && f.ID != idFunctional29
+}
+
+// ask sends a functional request and remembers it as outstanding.
+func (g *gate) ask(extended bool, service, pid byte, window time.Duration) error {
+	f := Frame{ID: idFunctional11, Extended: extended, Len: 8}
+	if extended {
+		f.ID = idFunctional29
+	}
+	f.Data = [64]byte{2, service, pid, padByte, padByte, padByte, padByte, padByte}
+	if !allowedRequest(&f) {
+		g.r.n.forbidden.Add(1)
+		return errForbidden
+	}
+	g.mu.Lock()
+	g.open = request{service, pid, extended, time.Now().Add(window)}
+	g.mu.Unlock()
+	if err := g.r.bus.Send(f); err != nil {
+		return err
+	}
+	g.r.n.requests.Add(1)
+	return nil
+}
+
+// padByte fills requests to 8 bytes, as ISO 15765-4 demands; CC has the
+// fewest stuff bits of those in use.
+const padByte = 0xCC
+
+// permit reports whether a first frame answers our outstanding request.
+func (g *gate) permit(id uint32, first []byte) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	o := &g.open
+	return len(first) >= 2 && first[0] == o.service+obd.PositiveOffset && first[1] == o.pid &&
+		(id&flagExtended != 0) == o.extended && time.Now().Before(o.until)
+}
+
+// flowControl answers a first frame that permit let through.
+func (g *gate) flowControl(id uint32, fc isotp.FlowControl) {
+	f := Frame{Len: 8}
+	f.ID, f.Extended = ecuKey(id).request()
+	b := fc.Bytes()
+	f.Data = [64]byte{b[0], b[1], b[2], padByte, padByte, padByte, padByte, padByte}
+	if !allowedFlow(&f) {
+		g.r.n.forbidden.Add(1)
+		return
+	}
+	if err := g.r.bus.Send(f); err != nil {
+		g.r.log.Warn("flow control was not sent; the answer will not arrive", "error", err)
+		return
+	}
+	g.r.n.flowControls.Add(1)
+}
+
+// close forgets the outstanding request.
+func (g *gate) close() {
+	g.mu.Lock()
+	g.open = request{}
+	g.mu.Unlock()
+}
+
+// otherTester notes a request that is not ours.
+func (g *gate) otherTester() {
+	now := time.Now()
+	g.mu.Lock()
+	first := now.After(g.tester)
+	g.tester = now.Add(TesterSilence)
+	g.mu.Unlock()
+	if first {
+		g.r.log.Info("another tester is asking on the bus: silent until it has stopped", "for", TesterSilence)
+	}
+}
+
+// errorSeen notes an error frame, and falls silent when they rise.
+func (g *gate) errorSeen() {
+	now := time.Now()
+	g.mu.Lock()
+	if now.Sub(g.errLast) > max(g.hold, errorSilence) && now.After(g.errors) {
+		g.hold = 0
+	}
+	g.errLast = now
+	if now.Sub(g.errSince) > time.Second {
+		g.errSince, g.errCount = now, 0
+	}
+	g.errCount++
+	limit := maxErrorsPerSecond
+	if !g.proven {
+		limit = 1
+	}
+	retreat := g.errCount >= limit && now.After(g.errors)
+	if retreat {
+		g.hold = min(max(2*g.hold, errorSilence), maxErrorSilence)
+		g.errors = now.Add(g.hold)
+	}
+	hold := g.hold
+	g.mu.Unlock()
+	if retreat {
+		g.r.log.Warn("error frames on the bus: requests stop; check the bit rate (ip -details link show), the wiring and the termination",
+			"for", hold)
+	}
+}
+
+// prove notes that an ECU has answered.
+func (g *gate) prove() {
+	g.mu.Lock()
+	g.proven = true
+	g.mu.Unlock()
+}
+
+// silence returns how long the gate stays shut.
+func (g *gate) silence() time.Duration {
+	if g.r.n.loadPermille.Load() > MaxBusLoad*1000 {
+		return bookEvery
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := time.Now()
+	return max(g.tester.Sub(now), g.errors.Sub(now))
+}
+
+// wait blocks until the gate is open; it returns the context's error.
+func (g *gate) wait(ctx context.Context) error {
+	for {
+		d := g.silence()
+		if d <= 0 {
+			return ctx.Err()
+		}
+		g.r.n.withheld.Add(1)
+		if err := pause(ctx, d); err != nil {
+			return err
+		}
+	}
+}
+
+// pause sleeps for d, or returns the context's error.
+func pause(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}

@@ -1,0 +1,199 @@
+// Package obd reads and writes the answers of SAE J1979 (ISO 15031-5)
+// services 01, 03, 07, 09 and 0A: reassembled payloads in, readings of the
+// signals in package telemetry out. The table of services and PIDs is data;
+// looking a PID up is one array index.
+//
+// It knows neither CAN identifiers nor time, holds no state and starts no
+// goroutine. Values are physical, in the unit of their signal; percent and
+// newton metres stay as J1979 has them. Every number is a whole count of its
+// signal's Step, so Decode gives the same bits everywhere. A PID without a
+// formula gives its raw data bytes under Vehicle.Obu.OBD.Service01.PIDxx.
+//
+// Encode is the inverse used by simulators and tests.
+package obd
+
+import (
+	"errors"
+	"fmt"
+
+	"obu/telemetry"
+)
+
+// Services of SAE J1979 that this package reads, and the two bytes that mark
+// an answer: positive answers carry service + PositiveOffset.
+const (
+	ServiceCurrent   = 0x01 // current powertrain data
+	ServiceFreeze    = 0x02 // freeze frame data
+	ServiceStored    = 0x03 // confirmed DTCs
+	ServicePending   = 0x07 // DTCs of this or the last driving cycle
+	ServiceVehicle   = 0x09 // vehicle information
+	ServicePermanent = 0x0A // permanent DTCs
+
+	PositiveOffset = 0x40
+	Negative       = 0x7F
+)
+
+// PIDs that steer the poller or need an own reader.
+const (
+	PIDSupported     = 0x00 // and 20, 40 .. E0: bit map of the next 32 PIDs
+	PIDEngineSpeed   = 0x0C
+	PIDVehicleSpeed  = 0x0D
+	PIDModuleVoltage = 0x42
+	PIDVIN           = 0x02 // of service 09
+)
+
+// Errors of Decode. They are counted by callers, never fatal.
+var (
+	// ErrShort: the answer ends before its last data byte; the ECU or the
+	// transfer is damaged.
+	ErrShort = errors.New("answer is too short")
+	// ErrService: not a positive answer of a service this package reads.
+	ErrService = errors.New("not a positive answer of a known service")
+	// ErrVIN: service 09 PID 02 carried no printable text.
+	ErrVIN = errors.New("no readable VIN")
+)
+
+// Reading is one value an ECU told.
+type Reading struct {
+	Signal  *telemetry.Signal
+	Value   telemetry.Value
+	Quality telemetry.Quality // live, or doubtful outside the signal's range
+}
+
+// Decode appends the readings of one reassembled positive answer to dst and
+// returns it. Several PIDs in one answer are read one after the other. What
+// could be read is returned beside an error.
+func Decode(dst []Reading, payload []byte) ([]Reading, error) {
+	if len(payload) == 0 {
+		return dst, ErrShort
+	}
+	body := payload[1:]
+	switch payload[0] {
+	case ServiceCurrent + PositiveOffset:
+		return decodeCurrent(dst, body)
+	case ServiceVehicle + PositiveOffset:
+		return decodeVehicle(dst, body)
+	case ServiceStored + PositiveOffset:
+		return decodeDTCs(dst, body, dtcSignals[0])
+	case ServicePending + PositiveOffset:
+		return decodeDTCs(dst, body, dtcSignals[1])
+	case ServicePermanent + PositiveOffset:
+		return decodeDTCs(dst, body, dtcSignals[2])
+	}
+	return dst, fmt.Errorf("decode %02X: %w", payload[0], ErrService)
+}
+
+// Known reports whether Decode reads positive answers that begin with b.
+func Known(b byte) bool {
+	switch b {
+	case ServiceCurrent + PositiveOffset, ServiceVehicle + PositiveOffset,
+		ServiceStored + PositiveOffset, ServicePending + PositiveOffset, ServicePermanent + PositiveOffset:
+		return true
+	}
+	return false
+}
+
+// decodeCurrent reads PID, data, PID, data ... of service 01. An answer that
+// does not fall exactly into known PIDs is read as its first PID alone.
+func decodeCurrent(dst []Reading, body []byte) ([]Reading, error) {
+	if len(body) < 2 {
+		return dst, fmt.Errorf("decode service 01: %w", ErrShort)
+	}
+	if !tiles(body) {
+		pid, data := body[0], body[1:]
+		size := Size(pid)
+		if size == 0 {
+			return append(dst, Reading{Signal: &raw01[pid], Value: telemetry.Bytes(data)}), nil
+		}
+		if len(data) < size {
+			return dst, fmt.Errorf("decode PID %02X: %w: %d of %d bytes", pid, ErrShort, len(data), size)
+		}
+		first := len(dst)
+		dst = decodePID(dst, pid, data[:size])
+		if !padding(data[size:]) {
+			for i := first; i < len(dst); i++ {
+				dst[i].Quality = telemetry.QualityDoubtful
+			}
+		}
+		return dst, nil
+	}
+	for len(body) > 0 {
+		size := Size(body[0])
+		dst = decodePID(dst, body[0], body[1:1+size])
+		body = body[1+size:]
+	}
+	return dst, nil
+}
+
+// tiles reports whether body is a whole number of PIDs of known size.
+func tiles(body []byte) bool {
+	for len(body) > 0 {
+		size := Size(body[0])
+		if size == 0 || len(body) < 1+size {
+			return false
+		}
+		body = body[1+size:]
+	}
+	return true
+}
+
+// padding reports whether b is filler: one of the bytes ECUs pad with, only.
+func padding(b []byte) bool {
+	for _, c := range b {
+		if c != b[0] {
+			return false
+		}
+	}
+	return len(b) == 0 || b[0] == 0x00 || b[0] == 0x55 || b[0] == 0xAA || b[0] == 0xCC || b[0] == 0xFF
+}
+
+func decodePID(dst []Reading, pid byte, data []byte) []Reading {
+	row := &service01[pid]
+	if len(row.fields) == 0 {
+		return append(dst, Reading{Signal: &raw01[pid], Value: telemetry.Bytes(data)})
+	}
+	for i := range row.fields {
+		f := &row.fields[i]
+		if f.present(data) {
+			dst = append(dst, f.read(data))
+		}
+	}
+	return dst
+}
+
+// Size returns the number of data bytes of a service 01 PID, 0 when the table
+// does not know it.
+func Size(pid byte) int { return int(service01[pid].size) }
+
+// Signals returns the signals a service 01 PID carries, in the order Decode
+// gives and Encode takes them; a PID without a formula has its raw one.
+func Signals(pid byte) []*telemetry.Signal {
+	row := &service01[pid]
+	if len(row.fields) == 0 {
+		return []*telemetry.Signal{&raw01[pid]}
+	}
+	out := make([]*telemetry.Signal, len(row.fields))
+	for i := range row.fields {
+		out[i] = row.fields[i].signal
+	}
+	return out
+}
+
+// PIDOf returns the service 01 PID that carries a signal.
+func PIDOf(signal string) (pid byte, ok bool) {
+	for p := range service01 {
+		for i := range service01[p].fields {
+			if service01[p].fields[i].signal.Name == signal {
+				return byte(p), true
+			}
+		}
+		if raw01[p].Name == signal {
+			return byte(p), true
+		}
+	}
+	return 0, false
+}
+
+// HasFormula reports whether a service 01 PID is read as quantities, not as
+// raw bytes.
+func HasFormula(pid byte) bool { return len(service01[pid].fields) > 0 }

@@ -1,0 +1,62 @@
+package can
+
+import (
+	"fmt"
+)
+
+// Identifiers of ISO 15765-4 (OBD on CAN).
+const (
+	idFunctional11  = 0x7DF      // request to every ECU
+	idFirstRequest  = 0x7E0      // .. 7E7: request to one ECU
+	idLastRequest   = 0x7E7      //
+	idFirstResponse = 0x7E8      // .. 7EF
+	idLastResponse  = 0x7EF      //
+	idFunctional29  = 0x18DB33F1 // request to every ECU
+	idRequest29     = 0x18DA00F1 // 18DAxxF1: request to ECU xx
+	idResponse29    = 0x18DAF100 // 18DAF1xx: answer of ECU xx
+)
+
+// ecuKey is the identifier of an ECU's answers, with flagExtended in front of
+// a 29-bit one: a key that mixes both widths.
+type ecuKey uint32
+
+// responseKey returns the ECU a frame is an OBD answer of.
+func responseKey(f *Frame) (ecuKey, bool) {
+	switch {
+	case f.Remote || f.Error:
+		return 0, false
+	case f.Extended:
+		return ecuKey(f.ID | flagExtended), f.ID&^0xFF == idResponse29
+	}
+	return ecuKey(f.ID), f.ID >= idFirstResponse && f.ID <= idLastResponse
+}
+
+// isRequest reports whether a frame is a diagnostic request or flow control of
+// a tester.
+func isRequest(f *Frame) bool {
+	switch {
+	case f.Remote || f.Error:
+		return false
+	case f.Extended:
+		return f.ID == idFunctional29 || f.ID&^0xFF00 == idRequest29
+	}
+	return f.ID == idFunctional11 || f.ID >= idFirstRequest && f.ID <= idLastRequest
+}
+
+// request returns the identifier on which the ECU takes physical requests and
+// flow control.
+func (k ecuKey) request() (id uint32, extended bool) {
+	if k&flagExtended != 0 {
+		return idRequest29 | uint32(k&0xFF)<<8, true
+	}
+	return uint32(k) - 8, false
+}
+
+// String returns the address as it stands in telemetry.Source: "7E8" or
+// "18DAF110".
+func (k ecuKey) String() string {
+	if k&flagExtended != 0 {
+		return fmt.Sprintf("%08X", uint32(k&^flagExtended))
+	}
+	return fmt.Sprintf("%03X", uint32(k))
+}

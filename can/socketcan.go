@@ -1,0 +1,61 @@
+package can
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"obu/internal/clock"
+)
+
+// Sentinels of opening a device.
+var (
+	// ErrNoCAN: the running kernel knows no CAN sockets. Load the module:
+	// modprobe can_raw (and the driver of the controller).
+	ErrNoCAN = errors.New("kernel has no CAN: load module can_raw")
+	// ErrNoDevice: there is no network interface of that name. Plug the
+	// controller in, or correct the name (ip link shows all).
+	ErrNoDevice = errors.New("no such device")
+	// ErrDown: the interface exists and is down. Bring it up: ip link set can0
+	// up type can bitrate 500000.
+	ErrDown = errors.New("interface is down")
+	// ErrNotCAN: the interface is not a CAN controller.
+	ErrNotCAN = errors.New("interface is not a CAN controller")
+	// ErrPlatform: this operating system has no SocketCAN and no unix bus.
+	ErrPlatform = errors.New("CAN needs Linux")
+)
+
+// Filter passes frames whose identifier equals ID in the bits of Mask. The
+// width of the identifier counts too.
+type Filter struct {
+	ID, Mask uint32
+	Extended bool
+}
+
+// OBDFilters pass the requests and answers of ISO 15765-4 and nothing else:
+// the largest saving on a busy bus, since other frames never wake the unit.
+// The price is that the bus load and the traffic of a waking car go unseen.
+func OBDFilters() []Filter {
+	return []Filter{
+		{ID: 0x7E0, Mask: 0x7F0},
+		{ID: idFunctional11, Mask: 0x7FF},
+		{ID: idResponse29, Mask: 0x1FFFFF00, Extended: true},
+		{ID: idRequest29, Mask: 0x1FFF00FF, Extended: true},
+		{ID: idFunctional29, Mask: maskExtended, Extended: true},
+	}
+}
+
+// SocketOptions are the settings of a SocketCAN bus.
+type SocketOptions struct {
+	Clock   *clock.Clock
+	Filters []Filter // nil: every frame
+}
+
+// Device returns the Dialer of a device as it is written in the
+// configuration: an interface name ("can0"), or "unix:PATH".
+func Device(name string, opt SocketOptions) Dialer {
+	if path, ok := strings.CutPrefix(name, "unix:"); ok {
+		return func(ctx context.Context) (Bus, error) { return DialUnix(ctx, path, opt.Clock) }
+	}
+	return func(ctx context.Context) (Bus, error) { return DialSocketCAN(ctx, name, opt) }
+}

@@ -1,0 +1,102 @@
+package can
+
+import (
+	"sync/atomic"
+
+	"obu/can/isotp"
+	"obu/can/obd"
+)
+
+// Stats counts what a Source did since New. Counters survive a lost device.
+type Stats struct {
+	Frames       uint64            // received
+	ErrorFrames  uint64            // reported by the controller
+	Samples      uint64            // emitted, events included
+	Requests     uint64            // sent
+	FlowControls uint64            // sent
+	Responses    uint64            // positive OBD answers heard
+	Timeouts     uint64            // requests nobody answered
+	Withheld     uint64            // times asking waited for the bus: another tester, errors, load
+	Forbidden    uint64            // frames the allow-list stopped: a mistake in the agent
+	Late         uint64            // polls skipped because their turn came too late
+	Drops        uint64            // frames lost in the kernel or the controller, or unreadable lines of a log
+	DecodeErrors uint64            // answers that could not be read
+	Negatives    map[string]uint64 // negative answers by name
+	Transfers    map[string]uint64 // broken ISO-TP transfers by reason
+	BusLoad      float64           // estimate over the last second, 0 to 1
+	State        string            // "", "listening", "searching", "polling", "resting", "asleep"
+}
+
+// counters are the live form of Stats.
+type counters struct {
+	frames, errorFrames, samples, requests, flowControls atomic.Uint64
+	responses, timeouts, withheld, forbidden, late       atomic.Uint64
+	drops, decodeErrors                                  atomic.Uint64
+	negatives                                            [256]atomic.Uint32
+	transfers                                            [isotp.Reasons]atomic.Uint64
+	loadPermille                                         atomic.Uint64
+	state                                                atomic.Pointer[string]
+}
+
+func (c *counters) negative(code obd.NRC) { c.negatives[code].Add(1) }
+
+func (c *counters) setState(s string) { c.state.Store(&s) }
+
+// Stats returns the counters as of now.
+func (s *Source) Stats() Stats {
+	c := &s.n
+	out := Stats{
+		Frames: c.frames.Load(), ErrorFrames: c.errorFrames.Load(), Samples: c.samples.Load(),
+		Requests: c.requests.Load(), FlowControls: c.flowControls.Load(), Responses: c.responses.Load(),
+		Timeouts: c.timeouts.Load(), Withheld: c.withheld.Load(), Forbidden: c.forbidden.Load(),
+		Late: c.late.Load(), Drops: c.drops.Load(), DecodeErrors: c.decodeErrors.Load(),
+		BusLoad: float64(c.loadPermille.Load()) / 1000,
+	}
+	for code := range c.negatives {
+		if n := c.negatives[code].Load(); n > 0 {
+			if out.Negatives == nil {
+				out.Negatives = make(map[string]uint64)
+			}
+			out.Negatives[obd.NRC(code).String()] = uint64(n)
+		}
+	}
+	for why := range c.transfers {
+		if n := c.transfers[why].Load(); n > 0 {
+			if out.Transfers == nil {
+				out.Transfers = make(map[string]uint64)
+			}
+			out.Transfers[isotp.Reason(why).String()] = n
+		}
+	}
+	if p := c.state.Load(); p != nil {
+		out.State = *p
+	}
+	return out
+}
+
+// frameBits estimates the bits a frame takes on the bus, with a typical tenth
+// of stuff bits (ISO 11898-1: 47 bits around the data of a standard frame, 67
+// of an extended one).
+func frameBits(f *Frame) uint64 {
+	bits := 47 + 8*uint64(f.Len)
+	if f.Extended {
+		bits += 20
+	}
+	if f.Error {
+		bits = 20
+	}
+	return bits + bits/10
+}
+
+// Classes of error frames (linux/can/error.h).
+const (
+	errController = 0x04 // data[1] says what
+	errBusOff     = 0x40
+
+	controllerRXOverflow = 0x01 // of data[1]
+)
+
+// overran reports whether the controller says that it lost frames.
+func overran(f *Frame) bool {
+	return f.ID&errController != 0 && f.Data[1]&controllerRXOverflow != 0
+}
