@@ -61,8 +61,7 @@ func (d *decoder) body(raw []byte) error {
 		}
 	}
 	for i := range d.batches {
-		fixes := d.batches[i].Fixes
-		slices.SortStableFunc(fixes, func(a, b Fix) int { return cmp.Compare(a.At, b.At) })
+		slices.SortStableFunc(d.batches[i].Fixes, compareFixes)
 	}
 	return nil
 }

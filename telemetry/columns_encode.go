@@ -187,12 +187,30 @@ func (e *encoder) sortColumns() {
 }
 
 func compareColumns(a, b *column) int {
-	if (a.number == 0) != (b.number == 0) {
-		return cmp.Compare(b.number, a.number) // signals by name come last
+	return cmp.Or(compareNumbers(a.number, b.number), strings.Compare(a.signal.Name, b.signal.Name), compareSources(a.source, b.source))
+}
+
+// compareNumbers puts signals without a number last.
+func compareNumbers(a, b uint32) int { return cmp.Compare(a-1, b-1) }
+
+func compareSources(a, b Source) int {
+	return cmp.Or(strings.Compare(a.Bus, b.Bus), strings.Compare(a.Address, b.Address), strings.Compare(a.Method, b.Method))
+}
+
+// compareSamples is the canonical order of the samples of a batch.
+func compareSamples(a, b Sample) int {
+	if c := cmp.Compare(a.At.millis(), b.At.millis()); c != 0 {
+		return c
 	}
-	return cmp.Or(cmp.Compare(a.number, b.number), strings.Compare(a.signal.Name, b.signal.Name),
-		strings.Compare(a.source.Bus, b.source.Bus), strings.Compare(a.source.Address, b.source.Address),
-		strings.Compare(a.source.Method, b.source.Method))
+	if a.Signal == b.Signal {
+		return compareSources(a.Source, b.Source)
+	}
+	return cmp.Or(compareNumbers(a.Signal.ID(), b.Signal.ID()), strings.Compare(a.Signal.Name, b.Signal.Name), compareSources(a.Source, b.Source))
+}
+
+// compareFixes is the canonical order of the fixes of a batch.
+func compareFixes(a, b Fix) int {
+	return cmp.Or(cmp.Compare(a.At.millis(), b.At.millis()), strings.Compare(a.Receiver, b.Receiver))
 }
 
 // place lays the rows of each column together, batch by batch, each batch in

@@ -198,6 +198,7 @@ func EncodeEnvelopeJSON(e *Envelope) ([]byte, error) {
 		}
 		j.Batches[i] = toJSON(&e.Batches[i])
 	}
+	slices.SortFunc(j.Signals, func(a, b jsonSignal) int { return cmp.Compare(a.Name, b.Name) })
 	p, err := json.Marshal(&j)
 	if err != nil {
 		return nil, fmt.Errorf("encode envelope: %w", err)
@@ -219,14 +220,16 @@ func finite(f float64) float64 {
 // as on the wire.
 func toJSON(b *Batch) jsonBatch {
 	j := jsonBatch{Seq: b.Seq, Values: b.Values()}
-	for i := range b.Samples {
-		j.Samples = append(j.Samples, sampleToJSON(&b.Samples[i]))
+	samples := slices.Clone(b.Samples)
+	slices.SortStableFunc(samples, compareSamples)
+	for i := range samples {
+		j.Samples = append(j.Samples, sampleToJSON(&samples[i]))
 	}
-	slices.SortStableFunc(j.Samples, func(x, y jsonSample) int { return cmp.Compare(x.At, y.At) })
-	for i := range b.Fixes {
-		j.Fixes = append(j.Fixes, fixToJSON(&b.Fixes[i]))
+	fixes := slices.Clone(b.Fixes)
+	slices.SortStableFunc(fixes, compareFixes)
+	for i := range fixes {
+		j.Fixes = append(j.Fixes, fixToJSON(&fixes[i]))
 	}
-	slices.SortStableFunc(j.Fixes, func(x, y jsonFix) int { return cmp.Compare(x.At, y.At) })
 	for _, g := range b.Gaps {
 		x := jsonGap{ID: g.ID, Version: g.Version, Class: g.Class, Store: g.Store, FromSeq: g.FromSeq, ToSeq: g.ToSeq,
 			Boot: g.Boot, From: seconds(g.From), To: seconds(g.To), Reason: g.Reason, Source: g.Source}
@@ -392,7 +395,7 @@ func (b *Batch) fromJSON(j *jsonBatch, signals map[string]*Signal) error {
 		}
 		b.Samples = append(b.Samples, s)
 	}
-	slices.SortStableFunc(b.Samples, func(x, y Sample) int { return cmp.Compare(x.At, y.At) })
+	slices.SortStableFunc(b.Samples, compareSamples)
 	for i := range j.Fixes {
 		f, err := fixFromJSON(&j.Fixes[i])
 		if err != nil {
@@ -400,7 +403,7 @@ func (b *Batch) fromJSON(j *jsonBatch, signals map[string]*Signal) error {
 		}
 		b.Fixes = append(b.Fixes, f)
 	}
-	slices.SortStableFunc(b.Fixes, func(x, y Fix) int { return cmp.Compare(x.At, y.At) })
+	slices.SortStableFunc(b.Fixes, compareFixes)
 	for _, g := range j.Gaps {
 		x := Gap{ID: g.ID, Version: g.Version, Class: g.Class, Store: g.Store, FromSeq: g.FromSeq, ToSeq: g.ToSeq,
 			Boot: g.Boot, From: At(g.From), To: At(g.To), Count: CountUnknown, Reason: g.Reason, Source: g.Source}
