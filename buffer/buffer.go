@@ -1,0 +1,254 @@
+package buffer
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"obu/telemetry"
+)
+
+// Rank orders what goes first when a quota is reached: the lowest rank, and
+// within it the oldest. Telemetry and media ranks are compared only within
+// their own file.
+type Rank uint8
+
+// The ranks. RankDefault stands for the rank of the class.
+const (
+	RankDefault     Rank = iota
+	RankHistory          // telemetry class
+	RankHealth           // health class
+	RankEvent            // event class
+	RankUnrequested      // chunks of clips nobody asked for
+	RankRequested        // chunks of clips asked for by a person
+	RankIncident         // chunks of clips of an event: last to go
+)
+
+// Bounds and defaults.
+const (
+	DefaultTelemetryQuota = 512 << 20
+	DefaultMediaQuota     = 4 << 30
+	DefaultFlushEvery     = time.Second
+	DefaultVolatileBytes  = 4 << 20 // some hours of a car's telemetry while the disk fails
+	minQuota              = 64 << 10
+	// A 32-bit process maps both files into 3 GiB of address space beside
+	// everything else, and bbolt maps the next power of two.
+	maxTelemetryQuota32 = 224 << 20
+	maxMediaQuota32     = 448 << 20
+)
+
+// Options say where the buffer lives, whose data it keeps and how much of it.
+type Options struct {
+	Dir       string
+	Unit      string           // frozen into every batch
+	Vehicle   string           // frozen into every batch
+	Boot      telemetry.BootID // of the running kernel
+	Simulated bool             // marks every batch
+	Hardware  string           // the disk's or board's identity; another one gets a new store id
+
+	TelemetryQuota int64 // bytes in telemetry.db; 0: DefaultTelemetryQuota
+	MediaQuota     int64 // bytes in media.db; 0: DefaultMediaQuota
+	VolatileBytes  int64 // bytes kept in memory while the disk fails; 0: DefaultVolatileBytes
+
+	// FlushEvery is how often the caller means to call Commit: it bounds the
+	// interval a Gap names after an unclean start. 0: DefaultFlushEvery.
+	FlushEvery time.Duration
+	// Verify is a command that runs VerifyFile on the path appended to it and
+	// exits 0 when the file is sound. It walks a file that was not closed
+	// cleanly, because bbolt may die on a damaged one in a goroutine of its
+	// own. Empty: the file is walked in this process, which is weaker.
+	Verify []string
+	Now    func() telemetry.At // time since boot; required
+	Wall   func() time.Time    // the best wall clock, zero when it is not trusted; optional
+	Log    *slog.Logger        // nil: discard
+}
+
+func (o *Options) fill() error {
+	if o.Dir == "" || o.Now == nil {
+		return errors.New("open buffer: Dir and Now are required")
+	}
+	set := func(v *int64, def, ceiling int64) {
+		if *v == 0 {
+			*v = def
+		}
+		*v = max(*v, minQuota)
+		if math.MaxInt == math.MaxInt32 {
+			*v = min(*v, ceiling)
+		}
+	}
+	set(&o.TelemetryQuota, DefaultTelemetryQuota, maxTelemetryQuota32)
+	set(&o.MediaQuota, DefaultMediaQuota, maxMediaQuota32)
+	set(&o.VolatileBytes, DefaultVolatileBytes, maxTelemetryQuota32)
+	if o.FlushEvery == 0 {
+		o.FlushEvery = DefaultFlushEvery
+	}
+	if o.Wall == nil {
+		o.Wall = func() time.Time { return time.Time{} }
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	return nil
+}
+
+// Entry is what one Commit takes into custody under one name.
+type Entry struct {
+	Class   telemetry.Class
+	Content telemetry.Content
+	Rank    Rank // RankDefault: by class
+}
+
+// Buffer is one unit's custody. All methods may be called from any goroutine;
+// Commit and FinishClip exclude each other, CommitChunk goes beside them.
+type Buffer struct {
+	opts Options
+	log  *slog.Logger
+	lock *dirLock
+	tele *file // telemetry.db; its wr guards gaps, commands and fail
+	vid  *file // media.db
+
+	gaps *gapTable
+	fail failure
+
+	mu          sync.Mutex // guards what follows
+	lost        []telemetry.Gap
+	undelivered map[telemetry.Name]bool // queued as acknowledged, but dropped
+	closed      bool
+	clips       map[string]clip // guarded by vid.mu
+	stats       counters
+}
+
+// Open takes the buffer in dir into use, making what is missing. A store that
+// was not closed cleanly is verified first, a damaged or newer one set aside;
+// what that lost stands in the Gap table afterwards. It starts no goroutine.
+func Open(ctx context.Context, o Options) (*Buffer, error) {
+	if err := o.fill(); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("open buffer: %w", err)
+	}
+	lock, err := lockDir(ctx, o.Dir, unix.LOCK_EX)
+	if err != nil {
+		return nil, err
+	}
+	b := &Buffer{opts: o, log: o.Log, lock: lock, gaps: newGapTable(), undelivered: map[telemetry.Name]bool{}, clips: map[string]clip{}}
+	b.tele = &file{
+		name: "telemetry.db", path: filepath.Join(o.Dir, "telemetry.db"), quota: o.TelemetryQuota, log: o.Log,
+		classes: []telemetry.Class{telemetry.ClassTelemetry, telemetry.ClassEvent, telemetry.ClassHealth},
+	}
+	b.vid = &file{
+		name: "media.db", path: filepath.Join(o.Dir, "media.db"), quota: o.MediaQuota, log: o.Log,
+		classes: []telemetry.Class{telemetry.ClassMedia},
+	}
+	if err := b.start(ctx); err != nil {
+		_ = b.tele.closeDB()
+		_ = b.vid.closeDB()
+		lock.release()
+		return nil, err
+	}
+	return b, nil
+}
+
+func newStoreID() telemetry.StoreID {
+	var id telemetry.StoreID
+	rand.Read(id[:]) // never fails
+	return id
+}
+
+func (b *Buffer) fileOf(class telemetry.Class) *file {
+	if class == telemetry.ClassMedia {
+		return b.vid
+	}
+	return b.tele
+}
+
+// Streams returns the state of every (store, class): retired stores first,
+// oldest first. It reads no disk.
+func (b *Buffer) Streams() []telemetry.Stream {
+	var old, cur []telemetry.Stream
+	for _, f := range [...]*file{b.tele, b.vid} {
+		f.mu.Lock()
+		for _, s := range f.streams {
+			if current := s.store == f.state.store; current {
+				cur = append(cur, s.public(true))
+			} else if len(s.runs) > 0 {
+				old = append(old, s.public(false))
+			}
+		}
+		f.mu.Unlock()
+	}
+	return append(old, cur...)
+}
+
+// Ack says that the batches are delivered. They leave the backlog at once and
+// the disk with the next transaction. Unknown names are ignored.
+func (b *Buffer) Ack(names ...telemetry.Name) {
+	for _, n := range names {
+		f := b.fileOf(n.Class)
+		f.mu.Lock()
+		f.settle(n)
+		f.mu.Unlock()
+	}
+}
+
+// settle takes a batch out of the backlog. mu must be held.
+func (f *file) settle(n telemetry.Name) bool {
+	s := f.stream(n.Store, n.Class)
+	if s == nil {
+		return false
+	}
+	if _, ok := s.remove(n.Seq); !ok {
+		return false
+	}
+	if s.mem != nil {
+		s.forget(n.Seq)
+		s.refreshMem()
+	}
+	f.acked = append(f.acked, n)
+	return true
+}
+
+// settleGaps tells the Gap table what became of an event batch.
+func (b *Buffer) settleGaps(n telemetry.Name) {
+	b.mu.Lock()
+	dropped := b.undelivered[n]
+	b.mu.Unlock()
+	if dropped {
+		b.gaps.lose(n)
+	} else {
+		b.gaps.settle(n)
+	}
+}
+
+// Lost lists a loss that happened elsewhere. It is stored with the next
+// Commit and delivered as an event.
+func (b *Buffer) Lost(g telemetry.Gap) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i := range b.lost {
+		if adjoins(b.lost[i], g) {
+			b.lost[i] = join(b.lost[i], g)
+			return
+		}
+	}
+	b.lost = append(b.lost, g)
+}
+
+func (b *Buffer) takeLost() []telemetry.Gap {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	out := b.lost
+	b.lost = nil
+	return out
+}

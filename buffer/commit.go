@@ -1,0 +1,239 @@
+package buffer
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	berrors "go.etcd.io/bbolt/errors"
+
+	"obu/telemetry"
+)
+
+// Commit takes entries into custody and applies everything queued since the
+// last one: acknowledgements, losses, their events. It is one synced
+// transaction; when it returns, the entries survive a power cut under the
+// names returned, in the order given. An entry that cannot be encoded is
+// listed as a Gap and has the zero Name.
+//
+// When the disk fails the entries are kept in memory under the names of a
+// volatile store and the error is still nil: see Stats.Volatile. The disk is
+// tried again by later Commits.
+func (b *Buffer) Commit(entries []Entry) ([]telemetry.Name, error) {
+	recs := make([]record, len(entries))
+	for i, e := range entries {
+		recs[i] = b.encode(e)
+	}
+	b.tele.wr.Lock()
+	defer b.tele.wr.Unlock()
+	return b.commit(recs)
+}
+
+// record is an entry ready to be stored; rec is nil when it had no encoding.
+type record struct {
+	class telemetry.Class
+	h     header
+	rec   []byte
+}
+
+func (b *Buffer) encode(e Entry) record {
+	now := b.opts.Now()
+	values := e.Content.Values()
+	batch := telemetry.Batch{
+		Unit: b.opts.Unit, Vehicle: b.opts.Vehicle, Boot: b.opts.Boot, Simulated: b.opts.Simulated,
+		Content: e.Content,
+	}
+	blob, err := telemetry.EncodeBatch(&batch)
+	if err != nil {
+		b.log.Error("a batch could not be encoded and is lost; please report this", "class", e.Class.String(), "values", values, "err", err)
+		b.Lost(telemetry.Gap{
+			Class: e.Class, Boot: b.opts.Boot, From: now, To: now, Count: int64(values),
+			Reason: telemetry.ReasonDecode, Source: "buffer",
+		})
+		return record{class: e.Class}
+	}
+	h := header{rank: e.Rank, values: values, at: now, boot: b.opts.Boot}
+	if h.rank == RankDefault {
+		h.rank = rankOf(e.Class)
+	}
+	if e.Class == telemetry.ClassMedia && len(e.Content.Chunks) > 0 {
+		h.clip = e.Content.Chunks[0].Clip
+	}
+	return record{e.Class, h, encodeRecord(h, blob)}
+}
+
+func rankOf(c telemetry.Class) Rank {
+	switch c {
+	case telemetry.ClassTelemetry:
+		return RankHistory
+	case telemetry.ClassHealth:
+		return RankHealth
+	case telemetry.ClassEvent:
+		return RankEvent
+	}
+	return RankUnrequested
+}
+
+// commit stores recs in telemetry.db, or in memory while that fails. wr must
+// be held.
+func (b *Buffer) commit(recs []record) ([]telemetry.Name, error) {
+	if b.isClosed() {
+		return nil, ErrClosed
+	}
+	for _, r := range recs {
+		if !b.tele.has(r.class) {
+			return nil, fmt.Errorf("commit class %s: not a class of %s", r.class, b.tele.name)
+		}
+	}
+	if b.fail.active && !b.recovered() {
+		return b.commitVolatile(recs), nil
+	}
+	start := time.Now()
+	names, err := b.commitDisk(recs)
+	if err != nil {
+		b.failed(err)
+		return b.commitVolatile(recs), nil
+	}
+	b.committed(time.Since(start))
+	return names, nil
+}
+
+// commitDisk is the transaction; it makes room and tries again when the file
+// has reached its bound.
+func (b *Buffer) commitDisk(recs []record) ([]telemetry.Name, error) {
+	lost := b.takeLost()
+	for try := 0; ; try++ {
+		var names, acks []telemetry.Name
+		b.gaps.begin()
+		err := b.tele.update(func(t *txn) (err error) {
+			for _, g := range lost {
+				b.gaps.add(g)
+			}
+			names, err = b.transact(t, recs, int64(try)*b.opts.TelemetryQuota/evictRetry)
+			acks = t.acks
+			return err
+		})
+		if err == nil {
+			b.gaps.commit()
+			b.settled(acks)
+			return names, nil
+		}
+		b.gaps.rollback()
+		if errors.Is(err, berrors.ErrMaxSizeReached) && try < maxSizeRetries {
+			continue
+		}
+		for _, g := range lost {
+			b.Lost(g)
+		}
+		return nil, err
+	}
+}
+
+// transact is what every transaction of telemetry.db does, in this order:
+// deletes, room, losses as events, batches, gap rows, state.
+func (b *Buffer) transact(t *txn, recs []record, extra int64) ([]telemetry.Name, error) {
+	if err := t.removeAcked(); err != nil {
+		return nil, err
+	}
+	for _, n := range t.acks {
+		b.settleGaps(n)
+	}
+	need := extra + gapEventRoom
+	for _, r := range recs {
+		need += diskCost(len(r.rec), t.f.db.Info().PageSize)
+	}
+	evicted, err := t.evict(need, nil)
+	if err != nil {
+		return nil, err
+	}
+	b.listEvicted(evicted, telemetry.ReasonEvicted)
+	if err := b.emitGaps(func(r record) (telemetry.Name, error) { return t.append(r.class, r.h, r.rec) }); err != nil {
+		return nil, err
+	}
+	names := make([]telemetry.Name, len(recs))
+	for i, r := range recs {
+		if r.rec == nil {
+			continue
+		}
+		if names[i], err = t.append(r.class, r.h, r.rec); err != nil {
+			return nil, err
+		}
+	}
+	b.stamp(&t.state)
+	t.state.nextGap = b.gaps.next
+	return names, b.putGaps(t)
+}
+
+// settled forgets why batches that are now off the disk had left the backlog.
+func (b *Buffer) settled(names []telemetry.Name) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, n := range names {
+		delete(b.undelivered, n)
+	}
+}
+
+// stamp notes when the state was written.
+func (b *Buffer) stamp(s *state) {
+	s.flushAt, s.flushWall, s.boot = b.opts.Now(), b.opts.Wall(), b.opts.Boot
+	b.mu.Lock()
+	s.window = b.opts.FlushEvery + b.stats.slowest
+	b.mu.Unlock()
+}
+
+// emitGaps puts the rows that are owed an event into event batches.
+func (b *Buffer) emitGaps(put func(record) (telemetry.Name, error)) error {
+	owed := b.gaps.owed()
+	for len(owed) > 0 {
+		rows := owed[:min(len(owed), gapsPerBatch)]
+		owed = owed[len(rows):]
+		list := make([]telemetry.Gap, len(rows))
+		for i, r := range rows {
+			list[i] = r.Gap
+		}
+		r := b.encode(Entry{Class: telemetry.ClassEvent, Content: telemetry.Content{Gaps: list}})
+		if r.rec == nil {
+			return nil // logged; the rows stay owed
+		}
+		n, err := put(r)
+		if err != nil {
+			return err
+		}
+		b.gaps.sent(rows, n)
+	}
+	return nil
+}
+
+// putGaps writes the rows that changed.
+func (b *Buffer) putGaps(t *txn) error {
+	if len(b.gaps.touched) == 0 {
+		return nil
+	}
+	bk, err := t.tx.CreateBucketIfNotExists(bucketGaps)
+	if err != nil {
+		return fmt.Errorf("open gap table: %w", err)
+	}
+	for id := range b.gaps.touched {
+		if r, ok := b.gaps.rows[id]; ok {
+			err = bk.Put(seqKey(id), r.encode())
+		} else {
+			err = bk.Delete(seqKey(id))
+		}
+		if err != nil {
+			return fmt.Errorf("store gap row: %w", err)
+		}
+	}
+	return nil
+}
+
+// listEvicted turns batches that went undelivered into gap rows.
+func (b *Buffer) listEvicted(list []removal, why telemetry.Reason) {
+	for _, r := range list {
+		n := r.s.name(r.seq)
+		b.gaps.lose(n)
+		b.gaps.add(telemetry.Gap{
+			Class: n.Class, Store: n.Store, FromSeq: n.Seq, ToSeq: n.Seq, Boot: r.h.boot,
+			From: r.h.at, To: r.h.at, Count: int64(r.h.values), Reason: why,
+		})
+	}
+}

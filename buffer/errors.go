@@ -1,0 +1,28 @@
+package buffer
+
+import "errors"
+
+// Sentinels of the package; each names its cure.
+var (
+	// ErrLocked is returned by Open and Inspect when another process holds the
+	// directory: stop the other obu, or ask it through its socket.
+	ErrLocked = errors.New("another obu is running on this buffer directory")
+	// ErrClosed is returned by every writing method after Close.
+	ErrClosed = errors.New("buffer is closed")
+	// ErrDiskFailed is returned where only a durable store would do while the
+	// disk fails: keep the data and try again; the buffer itself retries the
+	// disk with every commit once its back-off has passed.
+	ErrDiskFailed = errors.New("disk does not take data")
+	// ErrOffset is returned by CommitChunk when the chunk does not continue
+	// what is stored: ask ClipProgress and go on from there.
+	ErrOffset = errors.New("chunk does not continue the stored clip")
+	// ErrTooLarge is returned for a command id or reply over its bound:
+	// shorten it.
+	ErrTooLarge = errors.New("command record too large")
+	// ErrNewerFormat says that a file was written by a newer obu: it is set
+	// aside unharmed, install that version again to deliver it.
+	ErrNewerFormat = errors.New("file has a newer format than this obu knows")
+	// ErrDamaged says that a file, or a value in it, is not what was written:
+	// Open sets such a file aside and goes on with a new one.
+	ErrDamaged = errors.New("file is damaged")
+)

@@ -1,0 +1,94 @@
+package buffer
+
+import (
+	"obu/telemetry"
+)
+
+const (
+	// gapEventRoom is kept free for the event that lists an eviction.
+	gapEventRoom = 2 << 10
+	// evictStep is the least an eviction frees, so that a buffer at its quota
+	// does not touch its oldest pages with every commit.
+	evictStep = 64 << 10
+	// maxSizeRetries is how often a transaction that found the file at its
+	// bound is tried again, each time with 1/evictRetry of the quota freed.
+	maxSizeRetries = 4
+	evictRetry     = 16
+)
+
+// evict removes what ranks lowest, oldest first, until need more bytes fit
+// into the quota. clipRank overrides the rank of a clip's chunks.
+func (t *txn) evict(need int64, clipRank map[telemetry.ClipID]Rank) ([]removal, error) {
+	used := t.cost()
+	if used+need <= t.f.quota {
+		return nil, nil
+	}
+	free := used + need - t.f.quota
+	free = max(free, min(evictStep, t.f.quota/32))
+	var out []removal
+	for free > 0 {
+		s, seq := t.victim(clipRank)
+		if s == nil {
+			break // the newest data gets in, whatever the quota
+		}
+		before := len(t.removed)
+		if _, ok, err := t.remove(s, seq); err != nil {
+			return nil, err
+		} else if !ok { // in the index, not in the file
+			t.f.mu.Lock()
+			r, _ := s.remove(seq)
+			t.f.mu.Unlock()
+			out = append(out, removal{s: s, seq: seq, run: r})
+			continue
+		}
+		r := t.removed[before]
+		out = append(out, r)
+		free -= r.cost
+	}
+	return out, nil
+}
+
+// cost is what the file's batches weigh within the transaction.
+func (t *txn) cost() int64 {
+	t.f.mu.Lock()
+	defer t.f.mu.Unlock()
+	var c int64
+	for _, s := range t.f.streams {
+		if s.mem == nil {
+			c += s.cost
+		}
+	}
+	for _, r := range t.removed {
+		c -= r.cost
+	}
+	for _, a := range t.added {
+		c += a.cost
+	}
+	return c
+}
+
+func (t *txn) victim(clipRank map[telemetry.ClipID]Rank) (*stream, uint64) {
+	t.f.mu.Lock()
+	defer t.f.mu.Unlock()
+	return victim(t.f.streams, clipRank, func(s *stream) bool { return s.mem == nil })
+}
+
+// victim chooses the oldest batch of the lowest rank. Streams are in order of
+// age and so are the runs of a stream.
+func victim(streams []*stream, clipRank map[telemetry.ClipID]Rank, in func(*stream) bool) (*stream, uint64) {
+	var best *stream
+	var seq uint64
+	lowest := Rank(255)
+	for _, s := range streams {
+		if !in(s) {
+			continue
+		}
+		for _, r := range s.runs {
+			rank := max(r.rank, clipRank[r.clip])
+			if rank < lowest {
+				best, seq, lowest = s, r.from, rank
+			}
+		}
+	}
+	return best, seq
+}

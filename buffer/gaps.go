@@ -1,0 +1,338 @@
+package buffer
+
+import (
+	"encoding/binary"
+	"fmt"
+	"sort"
+
+	"obu/telemetry"
+)
+
+// maxGapRows bounds the Gap table: about 100 KiB on disk. Beyond it the two
+// nearest rows of a kind are joined, so a range may grow over what arrived,
+// but no loss goes unlisted.
+const maxGapRows = 1024
+
+// gapsPerBatch bounds the rows of one event batch, so that it fits any packet.
+const gapsPerBatch = 128
+
+// allSeqs is the ToSeq of a gap that lists every seq of a stream that never
+// arrived: the largest whole number every JSON reader keeps exactly.
+const allSeqs = 1<<53 - 1
+
+// gapRow is one row of the Gap table and where its delivery stands.
+type gapRow struct {
+	telemetry.Gap
+	carrier telemetry.Name // the event batch on its way; zero when none is
+	carried uint32         // the version in it
+}
+
+// gapTable is the truth about losses. While a row's event batch is on its way,
+// further changes only widen the row; its newest version goes out when the
+// batch is acknowledged, so a long outage costs one event per row, not one per
+// change.
+type gapTable struct {
+	rows    map[uint64]*gapRow
+	next    uint64
+	touched map[uint64]bool   // to be written by the next transaction
+	undo    map[uint64]gapRow // as it was before the running transaction; ID 0: not there
+	undoing bool
+	carry   map[telemetry.Name][]uint64 // event batch → rows in it
+}
+
+func newGapTable() *gapTable {
+	return &gapTable{rows: map[uint64]*gapRow{}, next: 1, touched: map[uint64]bool{}, carry: map[telemetry.Name][]uint64{}}
+}
+
+// load fills the table from a file. Rows whose event batch is not held any
+// more are owed again.
+func (t *gapTable) load(rows []*gapRow, next uint64, f *file) {
+	t.next = max(t.next, next)
+	for _, r := range rows {
+		t.rows[r.ID] = r
+		t.next = max(t.next, r.ID+1)
+		n := r.carrier
+		if s := f.stream(n.Store, n.Class); s == nil || !s.held(n.Seq) {
+			r.carrier, t.touched[r.ID] = telemetry.Name{}, true
+			continue
+		}
+		t.carry[n] = append(t.carry[n], r.ID)
+	}
+}
+
+// begin starts a transaction: rollback returns to this point, commit keeps.
+func (t *gapTable) begin() { t.undo, t.undoing = map[uint64]gapRow{}, true }
+
+func (t *gapTable) commit() {
+	t.undo, t.undoing = nil, false
+	clear(t.touched)
+}
+
+func (t *gapTable) rollback() {
+	for id, old := range t.undo {
+		if cur, ok := t.rows[id]; ok {
+			t.uncarry(cur)
+			delete(t.rows, id)
+		}
+		if old.ID != 0 {
+			row := old
+			t.rows[id] = &row
+			t.setCarrier(&row, row.carrier, row.carried)
+		}
+	}
+	t.undo, t.undoing = nil, false
+}
+
+func (t *gapTable) touch(id uint64) {
+	t.touched[id] = true
+	if !t.undoing {
+		return
+	}
+	if _, seen := t.undo[id]; seen {
+		return
+	}
+	if row, ok := t.rows[id]; ok {
+		t.undo[id] = *row
+	} else {
+		t.undo[id] = gapRow{}
+	}
+}
+
+func (t *gapTable) setCarrier(r *gapRow, n telemetry.Name, version uint32) {
+	t.uncarry(r)
+	r.carrier, r.carried = n, version
+	if n.Seq != 0 {
+		t.carry[n] = append(t.carry[n], r.ID)
+	}
+}
+
+func (t *gapTable) uncarry(r *gapRow) {
+	if r.carrier.Seq == 0 {
+		return
+	}
+	ids := t.carry[r.carrier]
+	for i, id := range ids {
+		if id == r.ID {
+			ids = append(ids[:i], ids[i+1:]...)
+			break
+		}
+	}
+	if len(ids) == 0 {
+		delete(t.carry, r.carrier)
+	} else {
+		t.carry[r.carrier] = ids
+	}
+	r.carrier = telemetry.Name{}
+}
+
+// add lists a loss: it widens a row it adjoins, else makes a new one.
+func (t *gapTable) add(g telemetry.Gap) {
+	var near *gapRow
+	for _, r := range t.rows {
+		if adjoins(r.Gap, g) && (near == nil || r.ID < near.ID) {
+			near = r
+		}
+	}
+	if near != nil {
+		t.touch(near.ID)
+		near.Gap = join(near.Gap, g)
+		return
+	}
+	if len(t.rows) >= maxGapRows {
+		t.shrink()
+	}
+	g.ID, g.Version = t.next, 1
+	t.next++
+	t.touch(g.ID)
+	t.rows[g.ID] = &gapRow{Gap: g}
+}
+
+// adjoins reports whether two losses are one: same place and reason, and
+// touching or overlapping. Losses before a seq was minted of one boot and
+// place are one as long as they are counted alike.
+func adjoins(a, b telemetry.Gap) bool {
+	if a.Class != b.Class || a.Store != b.Store || a.Reason != b.Reason || a.Source != b.Source {
+		return false
+	}
+	if a.FromSeq == 0 || b.FromSeq == 0 {
+		return a.FromSeq == b.FromSeq && a.Boot == b.Boot && a.Reason != telemetry.ReasonUncleanStart
+	}
+	return a.FromSeq <= b.ToSeq+1 && b.FromSeq <= a.ToSeq+1
+}
+
+// join widens a by b and raises its version.
+func join(a, b telemetry.Gap) telemetry.Gap {
+	if b.FromSeq != 0 {
+		a.FromSeq, a.ToSeq = min(a.FromSeq, b.FromSeq), max(a.ToSeq, b.ToSeq)
+	}
+	if a.Boot == b.Boot {
+		a.From, a.To = min(a.From, b.From), max(a.To, b.To)
+	}
+	a.Count = addCounts(a.Count, b.Count)
+	a.Version++
+	return a
+}
+
+func addCounts(a, b int64) int64 {
+	if a == telemetry.CountUnknown || b == telemetry.CountUnknown {
+		return telemetry.CountUnknown
+	}
+	return a + b
+}
+
+// shrink makes room for a row by joining the two that are nearest: first of
+// one store, class and reason, then of one store and class, at last any two
+// of a class, which then list no seq and an unknown count.
+func (t *gapTable) shrink() {
+	rows := t.sorted()
+	sort.SliceStable(rows, func(i, j int) bool {
+		a, b := rows[i], rows[j]
+		if a.Class != b.Class {
+			return a.Class < b.Class
+		}
+		if c := compareStores(a.Store, b.Store); c != 0 {
+			return c < 0
+		}
+		return a.FromSeq < b.FromSeq
+	})
+	best, bestCost := -1, ^uint64(0)
+	for i := 0; i+1 < len(rows); i++ {
+		if c := joinCost(rows[i].Gap, rows[i+1].Gap); c < bestCost {
+			best, bestCost = i, c
+		}
+	}
+	keep, gone := rows[best], rows[best+1]
+	t.touch(keep.ID)
+	t.touch(gone.ID)
+	merged := join(keep.Gap, gone.Gap)
+	if keep.Source != gone.Source {
+		merged.Source = ""
+	}
+	if keep.Store != gone.Store {
+		merged.Store, merged.FromSeq, merged.ToSeq, merged.Count = telemetry.StoreID{}, 0, 0, telemetry.CountUnknown
+	}
+	keep.Gap = merged
+	t.uncarry(gone)
+	delete(t.rows, gone.ID)
+}
+
+// joinCost orders the pairs shrink may join, cheapest first.
+func joinCost(a, b telemetry.Gap) uint64 {
+	const otherReason, otherSeqs, otherStore = 1 << 60, 1 << 61, 1 << 62
+	var c uint64
+	if a.Reason != b.Reason {
+		c |= otherReason
+	}
+	switch {
+	case a.Class != b.Class || a.Store != b.Store:
+		return c | otherStore | uint64(b.Class-a.Class)<<56
+	case (a.FromSeq == 0) != (b.FromSeq == 0):
+		return c | otherSeqs
+	case a.FromSeq != 0 && b.FromSeq > a.ToSeq:
+		return c + min(b.FromSeq-a.ToSeq, otherReason-1)
+	}
+	return c
+}
+
+func compareStores(a, b telemetry.StoreID) int {
+	x, y := binary.BigEndian.Uint64(a[:]), binary.BigEndian.Uint64(b[:])
+	switch {
+	case x < y:
+		return -1
+	case x > y:
+		return 1
+	}
+	return 0
+}
+
+// settle is called when an event batch is acknowledged: rows whose newest
+// version it carried are done, the others are owed again.
+func (t *gapTable) settle(n telemetry.Name) {
+	for _, id := range append([]uint64(nil), t.carry[n]...) {
+		r := t.rows[id]
+		t.touch(id)
+		done := r.carried == r.Version
+		t.uncarry(r)
+		if done {
+			delete(t.rows, id)
+		}
+	}
+}
+
+// lose is called when an event batch went without being delivered: its rows
+// are owed again.
+func (t *gapTable) lose(n telemetry.Name) {
+	for _, id := range append([]uint64(nil), t.carry[n]...) {
+		t.touch(id)
+		t.uncarry(t.rows[id])
+	}
+}
+
+// owed returns the rows of which no version is on its way, oldest first.
+func (t *gapTable) owed() []*gapRow {
+	var out []*gapRow
+	for _, r := range t.rows {
+		if r.carrier.Seq == 0 {
+			out = append(out, r)
+		}
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].ID < out[j].ID })
+	return out
+}
+
+// sent notes that n carries the present versions of rows.
+func (t *gapTable) sent(rows []*gapRow, n telemetry.Name) {
+	for _, r := range rows {
+		t.touch(r.ID)
+		t.setCarrier(r, n, r.Version)
+	}
+}
+
+func (t *gapTable) sorted() []*gapRow {
+	out := make([]*gapRow, 0, len(t.rows))
+	for _, r := range t.rows {
+		out = append(out, r)
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].ID < out[j].ID })
+	return out
+}
+
+func (r *gapRow) encode() []byte {
+	b := make([]byte, 4, 128)
+	b = append(b, byte(r.Class))
+	b = append(b, r.Store[:]...)
+	b = append(b, r.Boot[:]...)
+	b = append(b, r.carrier.Store[:]...)
+	b = append(b, byte(r.carrier.Class))
+	for _, v := range [...]uint64{r.ID, uint64(r.Version), r.FromSeq, r.ToSeq, r.carrier.Seq, uint64(r.carried)} {
+		b = binary.AppendUvarint(b, v)
+	}
+	for _, v := range [...]int64{int64(r.From), int64(r.To), r.Count} {
+		b = binary.AppendVarint(b, v)
+	}
+	b = appendText(b, string(r.Reason))
+	b = appendText(b, r.Source)
+	return sealed(b)
+}
+
+func decodeGapRow(b []byte) (*gapRow, error) {
+	r, err := unsealed(b)
+	if err != nil {
+		return nil, fmt.Errorf("decode gap row: %w", err)
+	}
+	var g gapRow
+	g.Class = telemetry.Class(r.byte())
+	r.fixed(g.Store[:])
+	r.fixed(g.Boot[:])
+	r.fixed(g.carrier.Store[:])
+	g.carrier.Class = telemetry.Class(r.byte())
+	g.ID, g.Version = r.uvarint(), uint32(r.uvarint())
+	g.FromSeq, g.ToSeq = r.uvarint(), r.uvarint()
+	g.carrier.Seq, g.carried = r.uvarint(), uint32(r.uvarint())
+	g.From, g.To, g.Count = telemetry.At(r.varint()), telemetry.At(r.varint()), r.varint()
+	g.Reason, g.Source = telemetry.Reason(r.text()), r.text()
+	if r.bad {
+		return nil, fmt.Errorf("decode gap row: %w", ErrDamaged)
+	}
+	return &g, nil
+}

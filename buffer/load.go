@@ -1,0 +1,147 @@
+package buffer
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"go.etcd.io/bbolt"
+
+	"obu/telemetry"
+)
+
+// contents is what a file holds, as far as memory needs it.
+type contents struct {
+	state    state
+	streams  []*stream // in order of age
+	gaps     []*gapRow
+	commands []command
+	damaged  []telemetry.Gap // values that are not what was written
+	bad      []telemetry.Name
+}
+
+// load reads a file's contents. With check it also verifies every value's sum
+// and lists those that fail, and the batches that are missing.
+func (f *file) load(check bool) (contents, error) {
+	var c contents
+	err := f.view(func(tx *bbolt.Tx) error {
+		if err := c.readState(tx); err != nil {
+			return err
+		}
+		if err := c.readStreams(tx, check); err != nil {
+			return err
+		}
+		if err := c.readGaps(tx); err != nil {
+			return err
+		}
+		return c.readCommands(tx)
+	})
+	return c, err
+}
+
+func (c *contents) readState(tx *bbolt.Tx) (err error) {
+	b := tx.Bucket(bucketMain)
+	if b == nil {
+		return fmt.Errorf("read state: no main bucket: %w", ErrDamaged)
+	}
+	v := b.Get(keyFormat)
+	if len(v) != 4 {
+		return fmt.Errorf("read format version: %w", ErrDamaged)
+	}
+	if version := binary.LittleEndian.Uint32(v); version > formatVersion {
+		return fmt.Errorf("format %d, this obu knows %d: %w", version, formatVersion, ErrNewerFormat)
+	}
+	c.state, err = decodeState(b.Get(keyState))
+	return err
+}
+
+func (c *contents) readStreams(tx *bbolt.Tx, check bool) error {
+	known := map[streamState]bool{}
+	for _, t := range c.state.streams {
+		s := newStream(t.store, t.class)
+		s.next = t.next
+		if b := tx.Bucket(streamBucket(t.store, t.class)); b != nil {
+			if err := c.readStream(s, b, check); err != nil {
+				return err
+			}
+		}
+		if missing := int64(t.batches) - int64(s.stored); missing > 0 {
+			c.damaged = append(c.damaged, telemetry.Gap{
+				Class: s.class, Store: s.store, FromSeq: 1, ToSeq: s.next - 1,
+				Count: telemetry.CountUnknown, Reason: telemetry.ReasonDamagedStore, Source: "buffer",
+			})
+		}
+		known[streamState{store: t.store, class: t.class}] = true
+		c.streams = append(c.streams, s)
+	}
+	return tx.ForEach(func(name []byte, _ *bbolt.Bucket) error {
+		store, class, ok := parseStreamBucket(name)
+		if ok && !known[streamState{store: store, class: class}] {
+			return fmt.Errorf("read streams: %s %s is not in the state: %w", store, class, ErrDamaged)
+		}
+		return nil
+	})
+}
+
+func (c *contents) readStream(s *stream, b *bbolt.Bucket, check bool) error {
+	cur := b.Cursor()
+	for k, v := cur.First(); k != nil; k, v = cur.Next() {
+		if len(k) != 8 {
+			return fmt.Errorf("read %s %s: key of %d bytes: %w", s.store, s.class, len(k), ErrDamaged)
+		}
+		if v == nil {
+			sub := b.Bucket(k)
+			if sub == nil {
+				return fmt.Errorf("read %s %s: %w", s.store, s.class, ErrDamaged)
+			}
+			v = sub.Get(blobKey)
+		}
+		n := s.name(binary.BigEndian.Uint64(k))
+		if n.Seq == 0 || n.Seq >= s.next {
+			return fmt.Errorf("read %s %s: seq %d beyond %d: %w", s.store, s.class, n.Seq, s.next, ErrDamaged)
+		}
+		s.stored++
+		h, blob, err := decodeHeader(v)
+		if check && err == nil {
+			h, blob, err = openRecord(n, v)
+		}
+		if errors.Is(err, ErrDamaged) {
+			c.spoiled(n)
+			continue
+		}
+		s.add(n.Seq, h.rank, h.clip)
+		s.account(1, h, len(blob), diskCost(len(v), b.Tx().DB().Info().PageSize))
+		if s.batches == 1 {
+			s.oldest, s.boot, s.dirty = h.at, h.boot, false
+		}
+	}
+	return nil
+}
+
+// spoiled lists a batch whose value is not what was written.
+func (c *contents) spoiled(n telemetry.Name) {
+	c.bad = append(c.bad, n)
+	c.damaged = append(c.damaged, spoiledGap(n))
+}
+
+func spoiledGap(n telemetry.Name) telemetry.Gap {
+	return telemetry.Gap{
+		Class: n.Class, Store: n.Store, FromSeq: n.Seq, ToSeq: n.Seq,
+		Count: telemetry.CountUnknown, Reason: telemetry.ReasonDamagedStore, Source: "buffer",
+	}
+}
+
+func (c *contents) readGaps(tx *bbolt.Tx) error {
+	b := tx.Bucket(bucketGaps)
+	if b == nil {
+		return nil
+	}
+	return b.ForEach(func(_, v []byte) error {
+		r, err := decodeGapRow(v)
+		if err != nil {
+			return err
+		}
+		c.gaps = append(c.gaps, r)
+		return nil
+	})
+}

@@ -1,0 +1,313 @@
+package buffer
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+	"golang.org/x/sys/unix"
+
+	"obu/telemetry"
+)
+
+// maxAside bounds the damaged and newer files kept of each database.
+const maxAside = 3
+
+// start takes both files into use. A disk that is full, read-only or failing
+// does not stop it: data then lives in memory until the disk is back.
+func (b *Buffer) start(ctx context.Context) error {
+	old := readSession(b.opts.Dir)
+	err := b.startTelemetry(ctx, old)
+	if err != nil && !isDiskTrouble(err) {
+		return err
+	}
+	if err != nil {
+		b.failed(err)
+	}
+	if err := b.startMedia(ctx, old); err != nil {
+		if !isDiskTrouble(err) {
+			return err
+		}
+		b.log.Error("the media store cannot be opened: clips stay on the camera; check the disk", "file", b.vid.path, "err", err)
+	}
+	return nil
+}
+
+// isDiskTrouble reports whether an error lies in the disk's present condition,
+// not in how obu was set up.
+func isDiskTrouble(err error) bool {
+	return isFull(err) || errors.Is(err, unix.EROFS) || errors.Is(err, unix.EIO)
+}
+
+// startTelemetry opens telemetry.db and begins a session in it: whatever ends
+// the process from here on will be listed by the next start.
+func (b *Buffer) startTelemetry(ctx context.Context, old session) error {
+	f := b.tele
+	c, lost, err := b.prepare(ctx, f, old)
+	if err != nil {
+		return err
+	}
+	b.adopt(f, c)
+	b.gaps.load(c.gaps, c.state.nextGap, f)
+	for _, g := range append(lost, c.damaged...) {
+		b.Lost(g)
+	}
+	for _, g := range uncleanGaps(c.state, b.opts.Boot, b.opts.Now()) {
+		b.Lost(g)
+		b.log.Warn("the last run did not end in order: what it had not stored yet is lost", "class", g.Class.String(), "from_s", g.From.Seconds(), "to_s", g.To.Seconds())
+	}
+	if err := b.writeSession(false); err != nil {
+		return err
+	}
+	return b.beginSession(f, c)
+}
+
+func (b *Buffer) startMedia(ctx context.Context, old session) error {
+	f := b.vid
+	if _, err := os.Stat(f.path); errors.Is(err, os.ErrNotExist) && len(old.stores(f.name)) == 0 {
+		return nil // made with the first chunk
+	}
+	c, lost, err := b.prepare(ctx, f, old)
+	if err != nil {
+		return err
+	}
+	b.adopt(f, c)
+	for _, g := range append(lost, c.damaged...) {
+		b.Lost(g)
+	}
+	if err := b.writeSession(false); err != nil {
+		return err
+	}
+	return b.beginSession(f, c)
+}
+
+// adopt makes a file's contents the index.
+func (b *Buffer) adopt(f *file, c contents) {
+	st := c.state
+	power := !st.clean && st.boot != b.opts.Boot
+	if st.hardware != b.opts.Hardware || st.unit != b.opts.Unit || power {
+		// A copy of a disk, another unit's disk, or one that lost power and may
+		// have forgotten what it acknowledged: no name of the old store may be
+		// given twice, so it only drains.
+		st.store = newStoreID()
+		st.hardware, st.unit = b.opts.Hardware, b.opts.Unit
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.state, f.streams = st, c.streams
+}
+
+// beginSession marks the file as in use, in one transaction with what was
+// found wrong with it.
+func (b *Buffer) beginSession(f *file, c contents) error {
+	f.mu.Lock()
+	f.state.clean = false
+	f.acked = append(f.acked, c.bad...)
+	f.mu.Unlock()
+	if f == b.tele {
+		_, err := b.commitDisk(nil)
+		return err
+	}
+	return f.update(func(t *txn) error {
+		b.stamp(&t.state)
+		return t.removeAcked()
+	})
+}
+
+// prepare opens a file and reads it. A damaged or newer one is set aside and
+// replaced; lost then says what went with it.
+func (b *Buffer) prepare(ctx context.Context, f *file, old session) (c contents, lost []telemetry.Gap, err error) {
+	dirty := !old.Clean
+	info, err := os.Stat(f.path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		if ids := old.stores(f.name); len(ids) > 0 {
+			b.log.Error("the store is gone; what it held is lost", "file", f.path)
+			lost = b.wholeStores(f, ids, f.name)
+		}
+		c, err = b.fresh(f)
+		return c, lost, err
+	case err != nil:
+		return c, nil, fmt.Errorf("open buffer: %w", err)
+	}
+	if dirty || info.Size() != old.Files[f.name].SizeBytes {
+		dirty = true
+		err = b.verify(ctx, f.path, info.Size())
+	}
+	if err == nil {
+		if err = f.openDB(); err == nil {
+			c, err = f.load(dirty)
+		}
+	}
+	if err == nil {
+		return c, nil, nil
+	}
+	if !isDamage(err) {
+		return c, nil, err
+	}
+	_ = f.closeDB()
+	aside, serr := b.setAside(f, err)
+	if serr != nil {
+		return c, nil, serr
+	}
+	lost = b.wholeStores(f, old.stores(f.name), filepath.Base(aside))
+	c, err = b.fresh(f)
+	return c, lost, err
+}
+
+// isDamage tells a file that is not what was written from one that cannot be
+// had just now.
+func isDamage(err error) bool {
+	for _, d := range [...]error{ErrDamaged, ErrNewerFormat, berrors.ErrInvalid, berrors.ErrVersionMismatch, berrors.ErrChecksum} {
+		if errors.Is(err, d) {
+			return true
+		}
+	}
+	return strings.Contains(err.Error(), "file size too small") // bbolt has no sentinel for it
+}
+
+// fresh makes a new, empty file and opens it.
+func (b *Buffer) fresh(f *file) (contents, error) {
+	c := contents{state: state{
+		store: newStoreID(), unit: b.opts.Unit, hardware: b.opts.Hardware, boot: b.opts.Boot,
+		clean: true, nextGap: 1,
+	}}
+	err := f.create(func(tx *bbolt.Tx) error {
+		bk, err := tx.CreateBucket(bucketMain)
+		if err != nil {
+			return err
+		}
+		if err := bk.Put(keyFormat, binary.LittleEndian.AppendUint32(nil, formatVersion)); err != nil {
+			return err
+		}
+		return bk.Put(keyState, c.state.encode())
+	})
+	if err != nil {
+		return c, err
+	}
+	return c, f.openDB()
+}
+
+// setAside renames a file out of the way, keeping the newest few.
+func (b *Buffer) setAside(f *file, why error) (string, error) {
+	kind := "damaged"
+	if errors.Is(why, ErrNewerFormat) {
+		kind = "newer"
+	}
+	var aside string
+	for i := 1; ; i++ {
+		aside = fmt.Sprintf("%s.%s-%d", f.path, kind, i)
+		if _, err := os.Lstat(aside); errors.Is(err, os.ErrNotExist) {
+			break
+		}
+	}
+	if err := os.Rename(f.path, aside); err != nil {
+		return "", fmt.Errorf("set aside %s: %w", f.path, err)
+	}
+	if err := syncDir(b.opts.Dir); err != nil {
+		return "", err
+	}
+	b.log.Error("the store was set aside and a new one begun; what it held is listed as lost, keep the file for salvage",
+		"file", aside, "why", why)
+	return aside, nil
+}
+
+// wholeStores lists every batch of a file that never arrived.
+func (b *Buffer) wholeStores(f *file, ids []telemetry.StoreID, source string) []telemetry.Gap {
+	var out []telemetry.Gap
+	for _, class := range f.classes {
+		g := telemetry.Gap{Class: class, Count: telemetry.CountUnknown, Reason: telemetry.ReasonDamagedStore, Source: source}
+		if len(ids) == 0 {
+			out = append(out, g)
+		}
+		for _, id := range ids {
+			g.Store, g.FromSeq, g.ToSeq = id, 1, allSeqs
+			out = append(out, g)
+		}
+	}
+	return out
+}
+
+// uncleanGaps lists what a run that did not end in order had not stored: in
+// the same boot up to now, after a power cut the stated loss.
+func uncleanGaps(s state, boot telemetry.BootID, now telemetry.At) []telemetry.Gap {
+	if s.clean {
+		return nil
+	}
+	to := s.flushAt.Add(s.window)
+	if s.boot == boot {
+		to = max(now, s.flushAt)
+	}
+	var out []telemetry.Gap
+	for _, class := range [...]telemetry.Class{telemetry.ClassTelemetry, telemetry.ClassEvent, telemetry.ClassHealth} {
+		out = append(out, telemetry.Gap{
+			Class: class, Boot: s.boot, From: s.flushAt, To: to,
+			Count: telemetry.CountUnknown, Reason: telemetry.ReasonUncleanStart,
+		})
+	}
+	return out
+}
+
+// Close stores what is queued and marks the files as closed in order.
+func (b *Buffer) Close() error {
+	b.tele.wr.Lock()
+	defer b.tele.wr.Unlock()
+	b.vid.wr.Lock()
+	defer b.vid.wr.Unlock()
+	b.mu.Lock()
+	was := b.closed
+	b.closed = true
+	b.mu.Unlock()
+	if was {
+		return nil
+	}
+	defer b.lock.release()
+	err := errors.Join(b.closeTelemetry(), b.closeMedia())
+	if err == nil {
+		err = b.writeSession(true)
+	}
+	return err
+}
+
+func (b *Buffer) closeTelemetry() error {
+	defer b.tele.closeDB()
+	if b.fail.active {
+		b.fail.retryAt = 0
+		if !b.recovered() {
+			return fmt.Errorf("close buffer: what was kept in memory is lost: %w", ErrDiskFailed)
+		}
+	}
+	b.setClean(b.tele)
+	_, err := b.commitDisk(nil)
+	return err
+}
+
+func (b *Buffer) closeMedia() error {
+	defer b.vid.closeDB()
+	if b.vid.db == nil {
+		return nil
+	}
+	b.setClean(b.vid)
+	return b.vid.update(func(t *txn) error {
+		b.stamp(&t.state)
+		return t.removeAcked()
+	})
+}
+
+func (b *Buffer) setClean(f *file) {
+	f.mu.Lock()
+	f.state.clean = true
+	f.mu.Unlock()
+}
+
+func (b *Buffer) isClosed() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.closed
+}

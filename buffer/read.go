@@ -1,0 +1,131 @@
+package buffer
+
+import (
+	"fmt"
+
+	"go.etcd.io/bbolt"
+
+	"obu/telemetry"
+)
+
+// Read returns held batches of a stream in rising seq, beginning with the
+// first at or after from, as long as their blobs fit maxBytes; at least one if
+// there is any. Acknowledged batches in between are passed over. The blobs are
+// copies; nothing stays open.
+func (b *Buffer) Read(store telemetry.StoreID, class telemetry.Class, from uint64, maxBytes int) ([]telemetry.Stored, error) {
+	f := b.fileOf(class)
+	f.mu.Lock()
+	s := f.stream(store, class)
+	if s == nil {
+		f.mu.Unlock()
+		return nil, nil
+	}
+	if s.mem != nil {
+		defer f.mu.Unlock()
+		return s.readMem(from, maxBytes)
+	}
+	runs := s.runsFrom(from)
+	f.mu.Unlock()
+	if len(runs) == 0 {
+		return nil, nil
+	}
+	var out []telemetry.Stored
+	var spoiled []telemetry.Name
+	err := f.view(func(tx *bbolt.Tx) error {
+		bk := tx.Bucket(streamBucket(store, class))
+		if bk == nil {
+			return nil
+		}
+		size := 0
+		for _, r := range runs {
+			for seq := max(r.from, from); seq <= r.to; seq++ {
+				n := telemetry.Name{Store: store, Class: class, Seq: seq}
+				rec, _ := recordOf(bk, seqKey(seq))
+				if rec == nil {
+					continue // acknowledged meanwhile
+				}
+				h, blob, err := openRecord(n, rec)
+				if err != nil {
+					spoiled = append(spoiled, n)
+					continue
+				}
+				if len(out) > 0 && size+len(blob) > maxBytes {
+					return nil
+				}
+				size += len(blob)
+				out = append(out, telemetry.Stored{Name: n, Values: h.values, Blob: append([]byte(nil), blob...)})
+			}
+		}
+		return nil
+	})
+	for _, n := range spoiled {
+		b.log.Error("a stored batch is not what was written and is listed as lost; check the disk", "store", n.Store.String(), "class", n.Class.String(), "seq", n.Seq)
+		b.drop(n, spoiledGap(n))
+	}
+	if err != nil && len(out) == 0 {
+		return nil, fmt.Errorf("read %s %s %d: %w", store, class, from, err)
+	}
+	return out, nil
+}
+
+// maxReadRuns bounds the ranges one Read looks at.
+const maxReadRuns = 64
+
+// runsFrom copies the ranges that end at or after from.
+func (s *stream) runsFrom(from uint64) []run {
+	i, _ := s.find(from)
+	return append([]run(nil), s.runs[i:min(len(s.runs), i+maxReadRuns)]...)
+}
+
+func (s *stream) readMem(from uint64, maxBytes int) ([]telemetry.Stored, error) {
+	var out []telemetry.Stored
+	size := 0
+	for _, r := range s.runsFrom(from) {
+		for seq := max(r.from, from); seq <= r.to; seq++ {
+			h, blob, err := openRecord(s.name(seq), s.mem[seq])
+			if err != nil {
+				return out, err
+			}
+			if len(out) > 0 && size+len(blob) > maxBytes {
+				return out, nil
+			}
+			size += len(blob)
+			out = append(out, telemetry.Stored{Name: s.name(seq), Values: h.values, Blob: append([]byte(nil), blob...)})
+		}
+	}
+	return out, nil
+}
+
+// Refuse takes a batch out of the backlog that can never be delivered and
+// lists it. why is for the log.
+func (b *Buffer) Refuse(n telemetry.Name, why error) {
+	values := b.valuesOf(n)
+	b.log.Error("a batch was refused for good and is listed as lost", "store", n.Store.String(), "class", n.Class.String(), "seq", n.Seq, "why", why)
+	b.drop(n, telemetry.Gap{
+		Class: n.Class, Store: n.Store, FromSeq: n.Seq, ToSeq: n.Seq, Boot: b.opts.Boot,
+		From: b.opts.Now(), To: b.opts.Now(), Count: values, Reason: telemetry.ReasonRefused,
+	})
+}
+
+// drop takes a batch out undelivered and lists it, if it was held.
+func (b *Buffer) drop(n telemetry.Name, g telemetry.Gap) {
+	f := b.fileOf(n.Class)
+	f.mu.Lock()
+	held := f.settle(n)
+	f.mu.Unlock()
+	if held {
+		b.mu.Lock()
+		b.undelivered[n] = true
+		b.mu.Unlock()
+		b.Lost(g)
+	}
+}
+
+// valuesOf returns how many values a held batch has, or CountUnknown.
+func (b *Buffer) valuesOf(n telemetry.Name) int64 {
+	got, err := b.Read(n.Store, n.Class, n.Seq, 0)
+	if err != nil || len(got) == 0 || got[0].Seq != n.Seq {
+		return telemetry.CountUnknown
+	}
+	return int64(got[0].Values)
+}

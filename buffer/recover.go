@@ -1,0 +1,219 @@
+package buffer
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+
+	berrors "go.etcd.io/bbolt/errors"
+
+	"obu/telemetry"
+)
+
+// probeBytes is what the disk must take before the database is tried again:
+// more than a transaction writes.
+const probeBytes = 256 << 10
+
+// recovered tries to go back to the disk and reports whether it did. What is
+// held in memory moves to the file under the names it has, as a retired store
+// that drains.
+func (b *Buffer) recovered() bool {
+	if b.opts.Now() < b.fail.retryAt {
+		return false
+	}
+	if err := b.recover(); err != nil {
+		b.log.Warn("the buffer's disk still does not take data", "err", err, "held_bytes", b.fail.memory)
+		b.failed(err)
+		return false
+	}
+	b.fail = failure{}
+	b.log.Info("the buffer's disk takes data again", "file", b.tele.path)
+	return true
+}
+
+func (b *Buffer) recover() error {
+	if err := probe(b.opts.Dir); err != nil {
+		return err
+	}
+	f := b.tele
+	var c contents
+	var err error
+	if b.fail.suspect || f.db == nil {
+		c, err = b.reopen(f)
+	} else {
+		c, err = f.load(false)
+	}
+	if err != nil {
+		return err
+	}
+	unreturned := b.merge(f, c)
+	return b.returnToDisk(unreturned)
+}
+
+// reopen opens the file anew and lets a child walk it first: after a failed
+// sync the memory's copy of a page may not be what the disk has.
+func (b *Buffer) reopen(f *file) (contents, error) {
+	if err := f.closeDB(); err != nil {
+		return contents{}, err
+	}
+	dropCache(f.path)
+	old := session{Files: map[string]sessionFile{f.name: {Stores: f.diskStoreIDs()}}}
+	c, lost, err := b.prepare(context.Background(), f, old)
+	for _, g := range append(lost, c.damaged...) {
+		b.Lost(g)
+	}
+	return c, err
+}
+
+// merge puts what the file holds and what memory holds into one index. It
+// returns batches of the failed transaction that reached the disk after all:
+// their names were never given out and their content has others by now.
+func (b *Buffer) merge(f *file, c contents) []telemetry.Name {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var unreturned []telemetry.Name
+	var streams []*stream
+	for _, s := range c.streams {
+		if old := f.stream(s.store, s.class); old != nil {
+			for seq := old.next; seq < s.next; seq++ {
+				if s.held(seq) {
+					unreturned = append(unreturned, s.name(seq))
+					s.remove(seq)
+				}
+			}
+			s.next = old.next
+		}
+		streams = append(streams, s)
+	}
+	for _, n := range f.acked {
+		for _, s := range streams {
+			if s.store == n.Store && s.class == n.Class {
+				s.remove(n.Seq)
+			}
+		}
+	}
+	for _, s := range f.streams {
+		if s.mem != nil {
+			streams = append(streams, s)
+		}
+	}
+	f.acked = append(f.acked, c.bad...)
+	volatile := f.state.store
+	f.state = c.state
+	f.state.store = volatile // retired by returnToDisk
+	f.state.unit, f.state.hardware, f.state.clean = b.opts.Unit, b.opts.Hardware, false
+	f.streams = streams
+	return unreturned
+}
+
+// returnToDisk is the first transaction after a failure.
+func (b *Buffer) returnToDisk(unreturned []telemetry.Name) error {
+	f := b.tele
+	f.mu.Lock()
+	volatile := f.state.store
+	f.state.store = newStoreID()
+	f.mu.Unlock()
+	for id := range b.gaps.rows {
+		b.gaps.touched[id] = true
+	}
+	lost := b.takeLost()
+	b.gaps.begin()
+	err := f.update(func(t *txn) error {
+		if err := t.tx.DeleteBucket(bucketGaps); err != nil && err != berrors.ErrBucketNotFound {
+			return err
+		}
+		for _, g := range lost {
+			b.gaps.add(g)
+		}
+		for _, n := range unreturned {
+			f.mu.Lock()
+			s := f.stream(n.Store, n.Class)
+			f.mu.Unlock()
+			if _, _, err := t.remove(s, n.Seq); err != nil {
+				return err
+			}
+		}
+		if err := t.moveVolatile(); err != nil {
+			return err
+		}
+		if err := b.putCommands(t); err != nil {
+			return err
+		}
+		_, err := b.transact(t, nil, 0)
+		return err
+	})
+	if err == nil {
+		b.gaps.commit()
+		return b.writeSession(false)
+	}
+	b.gaps.rollback()
+	for _, g := range lost {
+		b.Lost(g)
+	}
+	f.mu.Lock()
+	f.state.store = volatile
+	f.mu.Unlock()
+	return err
+}
+
+// moveVolatile writes the batches held in memory under the names they have.
+func (t *txn) moveVolatile() error {
+	t.f.mu.Lock()
+	var streams []*stream
+	for _, s := range t.f.streams {
+		if s.mem != nil {
+			streams = append(streams, s)
+		}
+	}
+	t.f.mu.Unlock()
+	for _, s := range streams {
+		t.moved = append(t.moved, s)
+		for _, r := range s.runs {
+			for seq := r.from; seq <= r.to; seq++ {
+				rec := s.mem[seq]
+				h, _, err := decodeHeader(rec)
+				if err != nil {
+					return err
+				}
+				if err := t.put(s, seq, h, rec); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// diskStoreIDs lists the stores that lie in the file.
+func (f *file) diskStoreIDs() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var out []string
+	for _, s := range f.streams {
+		id := s.store.String()
+		if s.mem == nil && (len(out) == 0 || out[len(out)-1] != id) {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
+// probe writes and syncs a file of its own.
+func probe(dir string) error {
+	path := filepath.Join(dir, "probe")
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, dbMode)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(make([]byte, probeBytes))
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if rerr := os.Remove(path); err == nil {
+		err = rerr
+	}
+	return err
+}

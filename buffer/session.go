@@ -1,0 +1,112 @@
+package buffer
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"obu/telemetry"
+)
+
+// sessionName is the file beside the databases that can be read without
+// opening them: whether they were closed in order, and which stores are in
+// them, should they prove unreadable.
+const sessionName = "session.json"
+
+type session struct {
+	Clean bool                   `json:"clean"`
+	Files map[string]sessionFile `json:"files"`
+}
+
+type sessionFile struct {
+	SizeBytes int64    `json:"size_bytes"` // when closed in order
+	Stores    []string `json:"stores"`     // store ids, oldest first
+}
+
+// readSession returns what the last user of the directory left. Nothing
+// readable counts as not closed in order.
+func readSession(dir string) session {
+	var s session
+	raw, err := os.ReadFile(filepath.Join(dir, sessionName))
+	if err != nil || json.Unmarshal(raw, &s) != nil {
+		return session{}
+	}
+	return s
+}
+
+func (s session) stores(name string) []telemetry.StoreID {
+	var out []telemetry.StoreID
+	for _, t := range s.Files[name].Stores {
+		if id, err := telemetry.ParseStoreID(t); err == nil {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
+// writeSession replaces the session file; it is durable when this returns.
+func (b *Buffer) writeSession(clean bool) error {
+	s := session{Clean: clean, Files: map[string]sessionFile{}}
+	for _, f := range [...]*file{b.tele, b.vid} {
+		info, err := os.Stat(f.path)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("write session: %w", err)
+		}
+		s.Files[f.name] = sessionFile{SizeBytes: info.Size(), Stores: f.storeIDs()}
+	}
+	raw, err := json.Marshal(s)
+	if err != nil {
+		return fmt.Errorf("write session: %w", err)
+	}
+	return replaceFile(filepath.Join(b.opts.Dir, sessionName), append(raw, '\n'))
+}
+
+// storeIDs lists the stores in the file, each once, oldest first.
+func (f *file) storeIDs() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var out []string
+	seen := map[telemetry.StoreID]bool{}
+	add := func(id telemetry.StoreID) {
+		if !seen[id] {
+			seen[id] = true
+			out = append(out, id.String())
+		}
+	}
+	for _, s := range f.streams {
+		add(s.store)
+	}
+	if !f.state.store.IsZero() {
+		add(f.state.store)
+	}
+	return out
+}
+
+// replaceFile writes a small file so that it has the old or the new content
+// whatever happens.
+func replaceFile(path string, content []byte) error {
+	tmp := path + ".new"
+	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, dbMode)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	_, err = f.Write(content)
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Rename(tmp, path)
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return syncDir(filepath.Dir(path))
+}

@@ -1,0 +1,329 @@
+package buffer
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
+
+	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+
+	"obu/telemetry"
+)
+
+// txn is one synced transaction of a file. Batches taken out leave the index
+// at once and come back if it fails; batches put in enter it when it is done.
+type txn struct {
+	f       *file
+	tx      *bbolt.Tx
+	state   state // as it will be
+	added   []addition
+	removed []removal
+	gone    []*stream          // retired streams that have nothing left
+	moved   []*stream          // volatile streams now in the file
+	before  map[*stream]uint64 // next of streams, to be undone
+	acks    []telemetry.Name   // of the queue, dealt with
+}
+
+type addition struct {
+	s    *stream
+	seq  uint64
+	h    header
+	blob int
+	cost int64
+}
+
+type removal struct {
+	s    *stream
+	seq  uint64
+	run  run // as it stood in the index; zero when Ack had taken it out
+	h    header
+	blob int
+	cost int64
+}
+
+// update runs fn in a write transaction and commits it. Whatever the error,
+// the index is as before, and the file holds either all of it or nothing:
+// which of the two is unknown after a failed sync, so the caller must not mint
+// another name under the same store id.
+func (f *file) update(fn func(*txn) error) (err error) {
+	f.open.RLock()
+	defer f.open.RUnlock()
+	if f.db == nil {
+		return ErrDiskFailed
+	}
+	t := &txn{f: f, state: f.state, before: map[*stream]uint64{}}
+	done := false
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: %v", errPanicked, r)
+		}
+		if !done {
+			t.undo()
+		}
+	}()
+	if t.tx, err = f.db.Begin(true); err != nil {
+		return fmt.Errorf("begin in %s: %w", f.name, err)
+	}
+	if err = fn(t); err != nil {
+		_ = t.tx.Rollback()
+		return err
+	}
+	if err = t.putState(); err != nil {
+		_ = t.tx.Rollback()
+		return err
+	}
+	if err = t.tx.Commit(); err != nil {
+		return fmt.Errorf("commit to %s: %w", f.name, err)
+	}
+	done = true
+	t.apply()
+	return nil
+}
+
+// errPanicked marks a transaction that bbolt gave up in the middle: its writer
+// lock is lost with it, so the handle has to be abandoned.
+var errPanicked = errors.New("database gave up on a damaged page")
+
+// bucket returns the bucket of a stream, made on first use.
+func (t *txn) bucket(s *stream) (*bbolt.Bucket, error) {
+	b, err := t.tx.CreateBucketIfNotExists(streamBucket(s.store, s.class))
+	if err != nil {
+		return nil, fmt.Errorf("open bucket of %s %s: %w", s.store, s.class, err)
+	}
+	b.FillPercent = 1 // batches only ever come at the end
+	return b, nil
+}
+
+// append stores a record under the next name of the class.
+func (t *txn) append(class telemetry.Class, h header, rec []byte) (telemetry.Name, error) {
+	t.f.mu.Lock()
+	s := t.f.mint(class)
+	if _, seen := t.before[s]; !seen {
+		t.before[s] = s.next
+	}
+	n := s.name(s.next)
+	s.next++
+	t.f.mu.Unlock()
+	return n, t.put(s, n.Seq, h, rec)
+}
+
+// put stores a record under a given name.
+func (t *txn) put(s *stream, seq uint64, h header, rec []byte) error {
+	b, err := t.bucket(s)
+	if err != nil {
+		return err
+	}
+	sealRecord(s.name(seq), rec)
+	key := seqKey(seq)
+	if len(rec) <= smallRecord {
+		err = b.Put(key, rec)
+	} else {
+		var sub *bbolt.Bucket
+		if sub, err = b.CreateBucket(key); err == nil {
+			sub.FillPercent = 1
+			err = sub.Put(blobKey, rec)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("store %s %s %d: %w", s.store, s.class, seq, err)
+	}
+	_, blob, _ := decodeHeader(rec)
+	t.added = append(t.added, addition{s, seq, h, len(blob), diskCost(len(rec), t.f.db.Info().PageSize)})
+	return nil
+}
+
+// remove deletes a batch from the file; it reports what it was. A batch that
+// is not there is not an error.
+func (t *txn) remove(s *stream, seq uint64) (header, bool, error) {
+	b := t.tx.Bucket(streamBucket(s.store, s.class))
+	if b == nil {
+		return header{}, false, nil
+	}
+	b.FillPercent = 1
+	key := seqKey(seq)
+	rec, large := recordOf(b, key)
+	if rec == nil {
+		return header{}, false, nil
+	}
+	h, blob, _ := decodeHeader(rec) // damaged ones may go too
+	r := removal{s: s, seq: seq, h: h, blob: len(blob), cost: diskCost(len(rec), t.f.db.Info().PageSize)}
+	var err error
+	if large {
+		err = b.DeleteBucket(key)
+	} else {
+		err = b.Delete(key)
+	}
+	if err != nil {
+		return h, false, fmt.Errorf("delete %s %s %d: %w", s.store, s.class, seq, err)
+	}
+	t.f.mu.Lock()
+	r.run, _ = s.remove(seq)
+	t.f.mu.Unlock()
+	t.removed = append(t.removed, r)
+	return h, true, nil
+}
+
+// recordOf returns the record under key, valid within the transaction, and
+// whether it lies in a sub-bucket.
+func recordOf(b *bbolt.Bucket, key []byte) (rec []byte, large bool) {
+	if rec = b.Get(key); rec != nil {
+		return rec, false
+	}
+	if sub := b.Bucket(key); sub != nil {
+		return sub.Get(blobKey), true
+	}
+	return nil, false
+}
+
+// removeAcked deletes what was acknowledged since the last transaction.
+func (t *txn) removeAcked() error {
+	t.f.mu.Lock()
+	names := t.f.acked
+	t.f.mu.Unlock()
+	t.acks = names
+	for _, n := range names {
+		t.f.mu.Lock()
+		s := t.f.stream(n.Store, n.Class)
+		t.f.mu.Unlock()
+		if s == nil || s.mem != nil {
+			continue
+		}
+		if _, _, err := t.remove(s, n.Seq); err != nil {
+			return err
+		}
+	}
+	return t.dropDrained()
+}
+
+// dropDrained deletes the buckets of retired streams with nothing left.
+func (t *txn) dropDrained() error {
+	t.f.mu.Lock()
+	var empty []*stream
+	for _, s := range t.f.streams {
+		if s.store != t.state.store && s.mem == nil && len(s.runs) == 0 {
+			empty = append(empty, s)
+		}
+	}
+	t.f.mu.Unlock()
+	for _, s := range empty {
+		err := t.tx.DeleteBucket(streamBucket(s.store, s.class))
+		if err != nil && !errors.Is(err, berrors.ErrBucketNotFound) {
+			return fmt.Errorf("delete bucket of %s %s: %w", s.store, s.class, err)
+		}
+	}
+	t.gone = empty
+	return nil
+}
+
+// putState writes the state record: it lies inline in the root page, which
+// every commit rewrites anyway.
+func (t *txn) putState() error {
+	b, err := t.tx.CreateBucketIfNotExists(bucketMain)
+	if err != nil {
+		return fmt.Errorf("open main bucket: %w", err)
+	}
+	t.refreshOldest()
+	t.state.commits++
+	t.state.streams = t.streamStates()
+	if err := b.Put(keyState, t.state.encode()); err != nil {
+		return fmt.Errorf("store state: %w", err)
+	}
+	return nil
+}
+
+// refreshOldest reads the head of streams whose head went.
+func (t *txn) refreshOldest() {
+	t.f.mu.Lock()
+	defer t.f.mu.Unlock()
+	for _, s := range t.f.streams {
+		if !s.dirty || s.mem != nil || len(s.runs) == 0 {
+			continue
+		}
+		if b := t.tx.Bucket(streamBucket(s.store, s.class)); b != nil {
+			if rec, _ := recordOf(b, seqKey(s.runs[0].from)); rec != nil {
+				h, _, _ := decodeHeader(rec)
+				s.oldest, s.boot, s.dirty = h.at, h.boot, false
+			}
+		}
+	}
+}
+
+func (t *txn) streamStates() []streamState {
+	t.f.mu.Lock()
+	defer t.f.mu.Unlock()
+	out := make([]streamState, 0, len(t.f.streams))
+next:
+	for _, s := range t.f.streams {
+		for _, g := range t.gone {
+			if g == s {
+				continue next
+			}
+		}
+		if s.mem != nil && !slices.Contains(t.moved, s) {
+			continue
+		}
+		n := uint64(s.stored)
+		for _, a := range t.added {
+			if a.s == s {
+				n++
+			}
+		}
+		for _, r := range t.removed {
+			if r.s == s {
+				n--
+			}
+		}
+		out = append(out, streamState{s.store, s.class, s.next, n})
+	}
+	return out
+}
+
+// apply brings the index up to what is now on disk.
+func (t *txn) apply() {
+	f := t.f
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.state = t.state
+	f.acked = append([]telemetry.Name(nil), f.acked[len(t.acks):]...)
+	for _, r := range t.removed {
+		r.s.account(-1, r.h, r.blob, r.cost)
+		r.s.stored--
+	}
+	for _, s := range t.moved { // weighed as memory; put again below
+		s.mem, s.runs = nil, nil
+		s.batches, s.bytes, s.values, s.cost = 0, 0, 0, 0
+	}
+	for _, a := range t.added {
+		a.s.stored++
+		a.s.add(a.seq, a.h.rank, a.h.clip)
+		a.s.account(1, a.h, a.blob, a.cost)
+		if a.s.batches == 1 {
+			a.s.oldest, a.s.boot, a.s.dirty = a.h.at, a.h.boot, false
+		}
+	}
+	for _, g := range t.gone {
+		for i, s := range f.streams {
+			if s == g {
+				f.streams = append(f.streams[:i], f.streams[i+1:]...)
+				break
+			}
+		}
+	}
+}
+
+// undo takes the index back to before the transaction.
+func (t *txn) undo() {
+	t.f.mu.Lock()
+	defer t.f.mu.Unlock()
+	for _, r := range t.removed {
+		if r.run != (run{}) {
+			r.s.add(r.seq, r.run.rank, r.run.clip)
+		}
+	}
+	for s, next := range t.before {
+		s.next = next
+	}
+}
