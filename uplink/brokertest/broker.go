@@ -1,0 +1,452 @@
+// Package brokertest is a small MQTT 3.1.1 broker for tests, with faults: it
+// drops PUBACKs, stalls, cuts connections at chosen moments, refuses CONNECTs
+// and closes the connection on packets that are too large. It runs over
+// net.Pipe (Dial), so that it works inside a testing/synctest bubble, or over
+// any net.Listener (Serve). It knows QoS 0 and 1, retained messages, wills and
+// wildcards; it keeps no session and persists nothing.
+//
+// Link puts a slow wire with delay between a unit and the broker. The broker
+// owns its goroutines: Close waits for them.
+package brokertest
+
+import (
+	"context"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/eclipse/paho.mqtt.golang/packets"
+)
+
+// Message is one PUBLISH as the broker read it.
+type Message struct {
+	Topic    string
+	Payload  []byte
+	Retained bool
+	Client   string
+	Conn     int       // number of the connection, from 1
+	At       time.Time // when it was read
+	Acked    bool      // a PUBACK was sent for it
+	ID       uint16
+	Will     bool
+}
+
+// Faults says what goes wrong. The zero value is a healthy broker.
+type Faults struct {
+	RefuseCode   byte                      // CONNACK with this return code
+	DropPuback   func(m Message) bool      // true: no PUBACK for m
+	CutOnPublish func(m Message) bool      // true: close instead of PUBACK; m was accepted
+	CutBefore    func(m Message) bool      // true: close, m was not accepted
+	DupPuback    bool                      // every PUBACK twice
+	MaxPacket    int                       // close the connection on larger packets; 0: no limit
+	Stall        bool                      // stop reading, keep the connections
+	AckDelay     time.Duration             // before each PUBACK
+	DialErr      error                     // Dial fails
+	Wrap         func(c net.Conn) net.Conn // around the unit's end of each dialled connection
+	Link         Link                      // wire of each dialled connection
+}
+
+// Broker is the broker.
+type Broker struct {
+	mu       sync.Mutex
+	faults   Faults
+	changed  *sync.Cond // faults or closed changed
+	conns    map[*conn]bool
+	retained map[string]Message
+	log      []Message
+	keep     func(Message) bool
+	on       func(Message)
+	connects []string // client ids of accepted CONNECTs
+	tried    int
+	wires    map[*wire]bool
+	closed   bool
+	wg       sync.WaitGroup
+}
+
+// New returns a healthy broker.
+func New() *Broker {
+	b := &Broker{conns: make(map[*conn]bool), retained: make(map[string]Message), wires: make(map[*wire]bool)}
+	b.changed = sync.NewCond(&b.mu)
+	return b
+}
+
+// Set changes the faults.
+func (b *Broker) Set(f func(*Faults)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	f(&b.faults)
+	b.changed.Broadcast()
+}
+
+// OnMessage calls f for every accepted message, in order, from the
+// connection's goroutine.
+func (b *Broker) OnMessage(f func(Message)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.on = f
+}
+
+// Forget stops the broker from recording messages: long tests use OnMessage.
+func (b *Broker) Forget() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.keep = func(Message) bool { return false }
+}
+
+// Messages returns what was accepted so far, of topics with this suffix.
+func (b *Broker) Messages(suffix string) []Message {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var out []Message
+	for _, m := range b.log {
+		if strings.HasSuffix(m.Topic, suffix) {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// Retained returns the retained message of topic.
+func (b *Broker) Retained(topic string) (Message, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	m, ok := b.retained[topic]
+	return m, ok
+}
+
+// Connects returns the client ids of accepted CONNECTs, in order.
+func (b *Broker) Connects() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return append([]string(nil), b.connects...)
+}
+
+// Cut closes every connection, as a broker does that restarts; wills are
+// published.
+func (b *Broker) Cut() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for c := range b.conns {
+		c.nc.Close()
+	}
+}
+
+// HalfOpen makes the wires of all dialled connections swallow what is sent,
+// in both directions, without closing them. Later ones are healthy. It needs a
+// Link.
+func (b *Broker) HalfOpen() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for w := range b.wires {
+		w.swallow()
+	}
+}
+
+// Publish sends a message as if a client had published it.
+func (b *Broker) Publish(topic string, retained bool, payload []byte) {
+	b.deliver(Message{Topic: topic, Payload: payload, Retained: retained, At: time.Now()})
+}
+
+// Dial returns the unit's end of a new connection.
+func (b *Broker) Dial(ctx context.Context) (net.Conn, error) {
+	b.mu.Lock()
+	f := b.faults
+	closed := b.closed
+	b.mu.Unlock()
+	if f.DialErr != nil {
+		return nil, f.DialErr
+	}
+	if closed {
+		return nil, net.ErrClosed
+	}
+	client, server, w := f.Link.pipe(&b.wg)
+	if w != nil {
+		b.mu.Lock()
+		b.wires[w] = true
+		b.mu.Unlock()
+	}
+	if f.Wrap != nil {
+		client = f.Wrap(client)
+	}
+	b.start(server)
+	return client, nil
+}
+
+// Serve accepts connections until l is closed.
+func (b *Broker) Serve(l net.Listener) error {
+	for {
+		nc, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		b.start(nc)
+	}
+}
+
+// Close ends everything and waits for the goroutines.
+func (b *Broker) Close() {
+	b.mu.Lock()
+	b.closed = true
+	for c := range b.conns {
+		c.nc.Close()
+	}
+	for w := range b.wires {
+		w.close()
+	}
+	b.changed.Broadcast()
+	b.mu.Unlock()
+	b.wg.Wait()
+}
+
+func (b *Broker) start(nc net.Conn) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.tried++
+	c := &conn{b: b, nc: nc, number: b.tried, out: make(chan packets.ControlPacket, 1024), gone: make(chan struct{})}
+	b.conns[c] = true
+	b.wg.Add(2)
+	go c.read()
+	go c.write()
+}
+
+// deliver stores a retained message and hands m to the subscribers.
+func (b *Broker) deliver(m Message) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if m.Retained {
+		if len(m.Payload) == 0 {
+			delete(b.retained, m.Topic)
+		} else {
+			b.retained[m.Topic] = m
+		}
+	}
+	for c := range b.conns {
+		c.offer(m, false)
+	}
+}
+
+// conn is one client's connection.
+type conn struct {
+	b      *Broker
+	nc     net.Conn
+	number int
+	out    chan packets.ControlPacket
+	gone   chan struct{} // reader ended
+
+	// guarded by b.mu
+	client  string
+	filters []string
+	will    *Message
+	nextID  uint16
+}
+
+func (c *conn) read() {
+	defer c.b.wg.Done()
+	err := c.serve()
+	b := c.b
+	b.mu.Lock()
+	delete(b.conns, c)
+	will := c.will
+	if err == nil { // DISCONNECT
+		will = nil
+	}
+	b.mu.Unlock()
+	close(c.gone)
+	c.nc.Close()
+	if will != nil {
+		will.At = time.Now()
+		b.record(*will)
+		b.deliver(*will)
+	}
+}
+
+func (c *conn) write() {
+	defer c.b.wg.Done()
+	for {
+		select {
+		case p := <-c.out:
+			if ack, ok := p.(*packets.PubackPacket); ok {
+				if d := c.b.current().AckDelay; d > 0 {
+					select {
+					case <-time.After(d):
+					case <-c.gone:
+						return
+					}
+				}
+				_ = ack
+			}
+			if p.Write(c.nc) != nil {
+				c.nc.Close()
+				return
+			}
+		case <-c.gone:
+			return
+		}
+	}
+}
+
+func (b *Broker) current() Faults {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.faults
+}
+
+// unstalled waits until the broker reads again.
+func (b *Broker) unstalled() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for b.faults.Stall && !b.closed {
+		b.changed.Wait()
+	}
+}
+
+func (b *Broker) record(m Message) {
+	b.mu.Lock()
+	on := b.on
+	if b.keep == nil || b.keep(m) {
+		b.log = append(b.log, m)
+	}
+	b.mu.Unlock()
+	if on != nil {
+		on(m)
+	}
+}
+
+type cutError struct{}
+
+func (cutError) Error() string { return "cut by fault" }
+
+// serve reads packets until the connection ends; nil after a DISCONNECT.
+func (c *conn) serve() error {
+	for {
+		c.b.unstalled()
+		p, err := readPacket(c.nc, c.b.current().MaxPacket)
+		if err != nil {
+			return err
+		}
+		c.b.unstalled()
+		switch p := p.(type) {
+		case *packets.ConnectPacket:
+			if err := c.connect(p); err != nil {
+				return err
+			}
+		case *packets.PublishPacket:
+			if err := c.publish(p); err != nil {
+				return err
+			}
+		case *packets.SubscribePacket:
+			c.subscribe(p)
+		case *packets.PingreqPacket:
+			c.send(packets.NewControlPacket(packets.Pingresp))
+		case *packets.DisconnectPacket:
+			return nil
+		}
+	}
+}
+
+func (c *conn) send(p packets.ControlPacket) {
+	select {
+	case c.out <- p:
+	default: // a client that does not read its answers
+		c.nc.Close()
+	}
+}
+
+func (c *conn) connect(p *packets.ConnectPacket) error {
+	f := c.b.current()
+	ack := packets.NewControlPacket(packets.Connack).(*packets.ConnackPacket)
+	ack.ReturnCode = f.RefuseCode
+	if f.RefuseCode != 0 {
+		ack.Write(c.nc)
+		return cutError{}
+	}
+	b := c.b
+	b.mu.Lock()
+	for o := range b.conns { // taken over: the older connection ends, its will goes out
+		if o != c && o.client == p.ClientIdentifier {
+			o.nc.Close()
+		}
+	}
+	c.client = p.ClientIdentifier
+	b.connects = append(b.connects, c.client)
+	if p.WillFlag {
+		c.will = &Message{Topic: p.WillTopic, Payload: p.WillMessage, Retained: p.WillRetain,
+			Client: c.client, Conn: c.number, Will: true}
+	}
+	b.mu.Unlock()
+	c.send(ack)
+	return nil
+}
+
+func (c *conn) publish(p *packets.PublishPacket) error {
+	f := c.b.current()
+	m := Message{Topic: p.TopicName, Payload: p.Payload, Retained: p.Retain, Client: c.client, Conn: c.number,
+		At: time.Now(), ID: p.MessageID}
+	if f.CutBefore != nil && f.CutBefore(m) {
+		return cutError{}
+	}
+	cut := f.CutOnPublish != nil && f.CutOnPublish(m)
+	drop := f.DropPuback != nil && f.DropPuback(m)
+	m.Acked = p.Qos > 0 && !cut && !drop
+	c.b.record(m)
+	c.b.deliver(m)
+	if cut {
+		return cutError{}
+	}
+	for n := 0; m.Acked && (n == 0 || n == 1 && f.DupPuback); n++ {
+		ack := packets.NewControlPacket(packets.Puback).(*packets.PubackPacket)
+		ack.MessageID = p.MessageID
+		c.send(ack)
+	}
+	return nil
+}
+
+func (c *conn) subscribe(p *packets.SubscribePacket) {
+	ack := packets.NewControlPacket(packets.Suback).(*packets.SubackPacket)
+	ack.MessageID = p.MessageID
+	ack.ReturnCodes = p.Qoss
+	c.send(ack)
+	c.b.mu.Lock()
+	defer c.b.mu.Unlock()
+	c.filters = append(c.filters, p.Topics...)
+	for _, m := range c.b.retained {
+		for _, f := range p.Topics {
+			if Match(f, m.Topic) {
+				c.push(m, true)
+			}
+		}
+	}
+}
+
+// offer sends m if a filter matches; b.mu is held.
+func (c *conn) offer(m Message, retained bool) {
+	for _, f := range c.filters {
+		if Match(f, m.Topic) {
+			c.push(m, retained)
+			return
+		}
+	}
+}
+
+func (c *conn) push(m Message, retained bool) {
+	p := packets.NewControlPacket(packets.Publish).(*packets.PublishPacket)
+	p.TopicName, p.Payload, p.Qos, p.Retain = m.Topic, m.Payload, 1, retained
+	c.nextID = c.nextID%65535 + 1
+	p.MessageID = c.nextID
+	c.send(p)
+}
+
+// Match reports whether an MQTT filter matches a topic.
+func Match(filter, topic string) bool {
+	fs, ts := strings.Split(filter, "/"), strings.Split(topic, "/")
+	for i, f := range fs {
+		if f == "#" {
+			return true
+		}
+		if i >= len(ts) || f != "+" && f != ts[i] {
+			return false
+		}
+	}
+	return len(fs) == len(ts)
+}
