@@ -31,7 +31,7 @@ var (
 	// damaged one. Nothing of it was used; set it aside and count it.
 	ErrMalformed = errors.New("malformed")
 	// ErrTooLarge is returned when a bound of this package is exceeded. When
-	// encoding, put fewer batches into the envelope or use SplitBatch.
+	// encoding, put fewer batches into the envelope, or cut one batch into parts.
 	ErrTooLarge = errors.New("over the size limit")
 	// ErrMixed is returned when the batches of an envelope differ in unit,
 	// vehicle, store, class, boot or simulated, or are not in rising seq: put
