@@ -53,7 +53,11 @@ func (p *pump) choose(now time.Time) (*packet, time.Duration) {
 	if pk := p.chooseHistory(now, limit, &wait); pk != nil {
 		return pk, 0
 	}
-	return p.chooseMedia(limit), wait
+	pk := p.chooseMedia(limit)
+	if pk == nil {
+		u.pacer.idle = true
+	}
+	return pk, wait
 }
 
 // chooseSuspect builds the packet of one parked batch.

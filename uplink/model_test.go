@@ -193,7 +193,17 @@ type arrival struct {
 
 func listen(t testing.TB, b *brokertest.Broker, clk *clock.Clock) *receiver {
 	r := &receiver{t: t, seen: make(map[telemetry.Name]int), chunks: make(map[telemetry.Name]map[uint32]int)}
+	r.attach(b, clk, nil)
+	return r
+}
+
+// attach makes r see what b accepts, after also did.
+func (r *receiver) attach(b *brokertest.Broker, clk *clock.Clock, also func(brokertest.Message)) {
+	t := r.t
 	b.OnMessage(func(m brokertest.Message) {
+		if also != nil {
+			also(m)
+		}
 		if m.Retained || m.Client != "u1" || m.Topic == "obu/v1/f1/u1/reply" {
 			return
 		}
@@ -222,7 +232,6 @@ func listen(t testing.TB, b *brokertest.Broker, clk *clock.Clock) *receiver {
 			r.seen[b.Name]++
 		}
 	})
-	return r
 }
 
 func (r *receiver) count(n telemetry.Name) int {

@@ -6,7 +6,8 @@ import "time"
 // link carries in its own round trip plus queueTime, so that the queue ahead
 // of live data never takes longer than that.
 const (
-	queueTime     = 250 * time.Millisecond // standing queue allowed, and the airtime of one bulk packet
+	queueTime     = 250 * time.Millisecond // standing queue allowed
+	partTime      = queueTime / 2          // of link one bulk packet takes: two fit into the queue, so it never runs dry
 	startWindow   = 16 << 10               // before anything was measured
 	minPart       = 4 << 10                // smallest packet bulk is cut into
 	maxWindow     = 256 << 10              // 4 MB/s at 60 ms; bounds memory and what a link that collapses holds back
@@ -24,7 +25,7 @@ type pacer struct {
 	inflight  int       // bytes sent and not acknowledged
 	delivered int64     // bytes acknowledged in this session
 	ackedAt   time.Time // when delivered last changed, or when sending began after idling
-	limited   bool      // the window, not the lack of data, holds sending back
+	idle      bool      // the lack of data, not the window, holds sending back
 
 	rate   float64 // bytes/s, 0: not known
 	rateAt time.Time
@@ -50,7 +51,7 @@ func (p *pacer) sent(size int, now time.Time) mark {
 		p.ackedAt = now
 	}
 	p.inflight += size
-	return mark{sentAt: now, delivered: p.delivered, ackedAt: p.ackedAt, limited: p.limited}
+	return mark{sentAt: now, delivered: p.delivered, ackedAt: p.ackedAt, limited: !p.idle}
 }
 
 func (p *pacer) acked(size int, m mark, now time.Time) {
@@ -78,11 +79,11 @@ func (p *pacer) window() int {
 	return int(min(max(p.rate*(p.rtt+queueTime).Seconds(), minPart), maxWindow))
 }
 
-// part returns the size of one bulk packet: 250 ms of link, within limits.
+// part returns the size of one bulk packet: partTime of link, within limits.
 func (p *pacer) part(limit int) int {
-	n := startWindow / 2
+	n := startWindow / 4
 	if p.rate > 0 {
-		n = int(min(p.rate*queueTime.Seconds(), maxWindow))
+		n = int(min(p.rate*partTime.Seconds(), maxWindow/2))
 	}
 	return min(max(n, minPart), limit)
 }
@@ -91,7 +92,9 @@ func (p *pacer) part(limit int) int {
 // always leave.
 func (p *pacer) room(size int) bool {
 	ok := p.inflight == 0 || p.inflight+size <= p.window()
-	p.limited = !ok
+	if !ok {
+		p.idle = false
+	}
 	return ok
 }
 

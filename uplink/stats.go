@@ -76,6 +76,11 @@ func (c *counters) failed(err error, now time.Time) {
 	c.s.LastError, c.s.LastHint = err.Error(), HintFor(err)
 }
 
+// disconnected notes a wanted end.
+func (c *counters) disconnected() {
+	c.update(func(s *Stats) { s.Connected, s.Session = false, "" })
+}
+
 // Stats returns a copy of the statistics.
 func (u *Uplink) Stats() Stats {
 	u.stats.mu.Lock()

@@ -209,6 +209,7 @@ func (u *Uplink) Notify() {
 // Run connects, delivers and reconnects until ctx ends, then says goodbye and
 // returns nil.
 func (u *Uplink) Run(ctx context.Context) error {
+	defer u.stats.disconnected()
 	defer u.cmds.wait()
 	delay := backoff{lo: u.cfg.BackoffMin, hi: u.cfg.BackoffMax}
 	for {

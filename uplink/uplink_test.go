@@ -2,6 +2,7 @@ package uplink_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"testing"
 	"testing/synctest"
@@ -15,7 +16,23 @@ import (
 	"obu/uplink/brokertest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// The compressor's pool is made on first use; made inside a bubble it could
+	// not be used by the next one.
+	warm := telemetry.Batch{Unit: "u"}
+	sig, _ := telemetry.Lookup("Vehicle.VehicleIdentification.VIN")
+	for i := range 1000 {
+		warm.Samples = append(warm.Samples, telemetry.Sample{At: telemetry.At(i) * 1e9, Signal: sig, Value: telemetry.Text(fmt.Sprint("WVWZZZ1KZ7W", i*i*7919))})
+	}
+	blob, err := telemetry.EncodeBatch(&warm)
+	if err == nil {
+		_, err = telemetry.DecodeBatch(telemetry.Name{}, blob)
+	}
+	if err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // rig is one unit, its backlog and its broker inside a bubble.
 type rig struct {
