@@ -117,15 +117,21 @@ type Buffer struct {
 	tele *file // telemetry.db; its wr guards gaps, commands and fail
 	vid  *file // media.db
 
+	clips     map[string]clip           // guarded by vid.mu
+	ranks     map[telemetry.ClipID]Rank // of clips that rank above their chunks; guarded by vid.mu
+	clipOrder uint64                    // guarded by vid.mu
+	vidRetry  telemetry.At              // guarded by vid.wr
+	vidRetire bool                      // media.db failed: its store id is not to be used again; guarded by vid.wr
+	owed      []owedLoss                // of media.db, to go into the Gap table; guarded by vid.mu
+
 	gaps *gapTable
 	fail failure
+	done map[string]command // executed commands, by id; guarded by mu
 
-	mu          sync.Mutex // guards what follows
-	lost        []telemetry.Gap
-	undelivered map[telemetry.Name]bool // queued as acknowledged, but dropped
-	closed      bool
-	clips       map[string]clip // guarded by vid.mu
-	stats       counters
+	mu     sync.Mutex // guards what follows
+	lost   []telemetry.Gap
+	closed bool
+	stats  counters
 }
 
 // Open takes the buffer in dir into use, making what is missing. A store that
@@ -142,15 +148,17 @@ func Open(ctx context.Context, o Options) (*Buffer, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Buffer{opts: o, log: o.Log, lock: lock, gaps: newGapTable(), undelivered: map[telemetry.Name]bool{}, clips: map[string]clip{}}
+	b := &Buffer{opts: o, log: o.Log, lock: lock, gaps: newGapTable(), clips: map[string]clip{}, ranks: map[telemetry.ClipID]Rank{}, done: map[string]command{}}
 	b.tele = &file{
 		name: "telemetry.db", path: filepath.Join(o.Dir, "telemetry.db"), quota: o.TelemetryQuota, log: o.Log,
-		classes: []telemetry.Class{telemetry.ClassTelemetry, telemetry.ClassEvent, telemetry.ClassHealth},
+		classes:     []telemetry.Class{telemetry.ClassTelemetry, telemetry.ClassEvent, telemetry.ClassHealth},
+		undelivered: map[telemetry.Name]telemetry.Gap{},
 	}
 	b.vid = &file{
 		name: "media.db", path: filepath.Join(o.Dir, "media.db"), quota: o.MediaQuota, log: o.Log,
-		classes: []telemetry.Class{telemetry.ClassMedia},
+		classes: []telemetry.Class{telemetry.ClassMedia}, undelivered: map[telemetry.Name]telemetry.Gap{},
 	}
+	b.stats.opened = o.Now()
 	if err := b.start(ctx); err != nil {
 		_ = b.tele.closeDB()
 		_ = b.vid.closeDB()
@@ -219,15 +227,19 @@ func (f *file) settle(n telemetry.Name) bool {
 	return true
 }
 
-// settleGaps tells the Gap table what became of an event batch.
-func (b *Buffer) settleGaps(n telemetry.Name) {
-	b.mu.Lock()
-	dropped := b.undelivered[n]
-	b.mu.Unlock()
-	if dropped {
-		b.gaps.lose(n)
-	} else {
-		b.gaps.settle(n)
+// settleGaps tells the Gap table what became of batches that left.
+func (b *Buffer) settleGaps(names []telemetry.Name) {
+	f := b.tele
+	for _, n := range names {
+		f.mu.Lock()
+		g, lost := f.undelivered[n]
+		f.mu.Unlock()
+		if lost {
+			b.gaps.lose(n)
+			b.gaps.add(g)
+		} else {
+			b.gaps.settle(n)
+		}
 	}
 }
 

@@ -80,10 +80,14 @@ func (b *Buffer) commit(recs []record) ([]telemetry.Name, error) {
 	if b.isClosed() {
 		return nil, ErrClosed
 	}
+	defer b.note()
 	for _, r := range recs {
 		if !b.tele.has(r.class) {
 			return nil, fmt.Errorf("commit class %s: not a class of %s", r.class, b.tele.name)
 		}
+	}
+	if len(recs) == 0 && !b.fail.active && !b.anythingQueued() {
+		return nil, nil // no page written for nothing
 	}
 	if b.fail.active && !b.recovered() {
 		return b.commitVolatile(recs), nil
@@ -94,8 +98,26 @@ func (b *Buffer) commit(recs []record) ([]telemetry.Name, error) {
 		b.failed(err)
 		return b.commitVolatile(recs), nil
 	}
-	b.committed(time.Since(start))
+	var size int64
+	for _, r := range recs {
+		size += int64(len(r.rec))
+	}
+	b.committed(time.Since(start), size)
 	return names, nil
+}
+
+// anythingQueued reports whether a transaction without batches has work.
+func (b *Buffer) anythingQueued() bool {
+	b.mu.Lock()
+	n := len(b.lost)
+	b.mu.Unlock()
+	b.tele.mu.Lock()
+	n += len(b.tele.acked)
+	b.tele.mu.Unlock()
+	b.vid.mu.Lock()
+	n += len(b.owed)
+	b.vid.mu.Unlock()
+	return n > 0 || b.gaps.anyOwed()
 }
 
 // commitDisk is the transaction; it makes room and tries again when the file
@@ -103,19 +125,18 @@ func (b *Buffer) commit(recs []record) ([]telemetry.Name, error) {
 func (b *Buffer) commitDisk(recs []record) ([]telemetry.Name, error) {
 	lost := b.takeLost()
 	for try := 0; ; try++ {
-		var names, acks []telemetry.Name
+		var names []telemetry.Name
 		b.gaps.begin()
 		err := b.tele.update(func(t *txn) (err error) {
 			for _, g := range lost {
 				b.gaps.add(g)
 			}
 			names, err = b.transact(t, recs, int64(try)*b.opts.TelemetryQuota/evictRetry)
-			acks = t.acks
 			return err
 		})
 		if err == nil {
 			b.gaps.commit()
-			b.settled(acks)
+			b.clearOwed()
 			return names, nil
 		}
 		b.gaps.rollback()
@@ -135,9 +156,8 @@ func (b *Buffer) transact(t *txn, recs []record, extra int64) ([]telemetry.Name,
 	if err := t.removeAcked(); err != nil {
 		return nil, err
 	}
-	for _, n := range t.acks {
-		b.settleGaps(n)
-	}
+	b.settleGaps(t.acks)
+	b.takeOwed(&t.state)
 	need := extra + gapEventRoom
 	for _, r := range recs {
 		need += diskCost(len(r.rec), t.f.db.Info().PageSize)
@@ -162,15 +182,6 @@ func (b *Buffer) transact(t *txn, recs []record, extra int64) ([]telemetry.Name,
 	b.stamp(&t.state)
 	t.state.nextGap = b.gaps.next
 	return names, b.putGaps(t)
-}
-
-// settled forgets why batches that are now off the disk had left the backlog.
-func (b *Buffer) settled(names []telemetry.Name) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, n := range names {
-		delete(b.undelivered, n)
-	}
 }
 
 // stamp notes when the state was written.
@@ -228,12 +239,11 @@ func (b *Buffer) putGaps(t *txn) error {
 
 // listEvicted turns batches that went undelivered into gap rows.
 func (b *Buffer) listEvicted(list []removal, why telemetry.Reason) {
+	b.mu.Lock()
+	b.stats.evicted += uint64(len(list))
+	b.mu.Unlock()
 	for _, r := range list {
-		n := r.s.name(r.seq)
-		b.gaps.lose(n)
-		b.gaps.add(telemetry.Gap{
-			Class: n.Class, Store: n.Store, FromSeq: n.Seq, ToSeq: n.Seq, Boot: r.h.boot,
-			From: r.h.at, To: r.h.at, Count: int64(r.h.values), Reason: why,
-		})
+		b.gaps.lose(r.s.name(r.seq))
+		b.gaps.add(evictedGap(r, why))
 	}
 }

@@ -41,10 +41,12 @@ type file struct {
 	db   *bbolt.DB
 	os   *os.File // bbolt's own handle
 
-	mu      sync.Mutex // guards what follows
-	state   state
-	streams []*stream // in order of age
-	acked   []telemetry.Name
+	mu          sync.Mutex // guards what follows
+	state       state
+	first       uint64                           // state.commits when opened
+	streams     []*stream                        // in order of age
+	acked       []telemetry.Name                 // left the backlog; to be deleted by the next transaction
+	undelivered map[telemetry.Name]telemetry.Gap // of those: not delivered, and how that is listed
 }
 
 // boltOptions are the same for every opening of a file. The free list is not

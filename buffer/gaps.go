@@ -280,6 +280,15 @@ func (t *gapTable) owed() []*gapRow {
 	return out
 }
 
+func (t *gapTable) anyOwed() bool {
+	for _, r := range t.rows {
+		if r.carrier.Seq == 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // sent notes that n carries the present versions of rows.
 func (t *gapTable) sent(rows []*gapRow, n telemetry.Name) {
 	for _, r := range rows {

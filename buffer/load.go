@@ -16,6 +16,8 @@ type contents struct {
 	streams  []*stream // in order of age
 	gaps     []*gapRow
 	commands []command
+	clips    map[string]clip
+	owed     []owedLoss
 	damaged  []telemetry.Gap // values that are not what was written
 	bad      []telemetry.Name
 }
@@ -34,7 +36,10 @@ func (f *file) load(check bool) (contents, error) {
 		if err := c.readGaps(tx); err != nil {
 			return err
 		}
-		return c.readCommands(tx)
+		if err := c.readCommands(tx); err != nil {
+			return err
+		}
+		return c.readMedia(tx)
 	})
 	return c, err
 }

@@ -12,9 +12,13 @@ import (
 	"obu/telemetry"
 )
 
-// maxDoneClips bounds how many finished clips are remembered, so that a camera
-// that lists them again is told so; the oldest are forgotten first.
-const maxDoneClips = 4096
+// Bounds on what is remembered of clips. Forgetting a finished clip means that
+// a camera which lists it again has it taken again; forgetting an unfinished
+// one, that it starts over.
+const (
+	maxDoneClips = 4096
+	maxOpenClips = 256
+)
 
 // clip is the progress of one clip, by the key its source gave it.
 type clip struct {
@@ -22,7 +26,7 @@ type clip struct {
 	stored int64
 	rank   Rank
 	done   bool
-	order  uint64 // of done clips: age
+	order  uint64 // rises with age
 }
 
 // ClipProgress says what of a clip is in custody: the bytes from its start,
@@ -38,8 +42,7 @@ func (b *Buffer) ClipProgress(key string) (stored int64, done, ok bool) {
 // CommitChunk takes the next bytes of a clip into custody in a synced
 // transaction of its own, together with the clip's progress. The chunk has to
 // continue what ClipProgress says, or begin at 0: ErrOffset. While the disk
-// fails it returns ErrDiskFailed or the disk's error: the camera keeps the
-// clip.
+// fails it returns the error: the camera keeps the clip.
 func (b *Buffer) CommitChunk(key string, c telemetry.Chunk) (telemetry.Name, error) {
 	f := b.vid
 	f.wr.Lock()
@@ -50,7 +53,7 @@ func (b *Buffer) CommitChunk(key string, c telemetry.Chunk) (telemetry.Name, err
 	f.mu.Lock()
 	now, known := b.clips[key]
 	f.mu.Unlock()
-	if c.Offset != 0 && (!known || now.id != c.Clip || now.stored != c.Offset) || known && now.done {
+	if known && now.done || c.Offset != 0 && (now.id != c.Clip || now.stored != c.Offset) {
 		return telemetry.Name{}, fmt.Errorf("store chunk of %s at %d: %w", key, c.Offset, ErrOffset)
 	}
 	if err := b.mediaReady(); err != nil {
@@ -60,14 +63,15 @@ func (b *Buffer) CommitChunk(key string, c telemetry.Chunk) (telemetry.Name, err
 	if r.rec == nil {
 		return telemetry.Name{}, fmt.Errorf("store chunk of %s at %d: not encoded", key, c.Offset)
 	}
-	next := clip{id: c.Clip, stored: c.Offset + int64(len(c.Data)), rank: r.h.rank}
-	names, err := b.commitMedia([]record{r}, func(tx *bbolt.Tx) error { return putClip(tx, key, next) })
+	next := clip{id: c.Clip, stored: c.Offset + int64(len(c.Data)), rank: r.h.rank, order: now.order}
+	if !known {
+		next.order = b.nextClipOrder()
+	}
+	names, err := b.commitMedia([]record{r}, func(tx *bbolt.Tx) error { return b.putOpenClip(tx, key, next) })
 	if err != nil {
 		return telemetry.Name{}, err
 	}
-	f.mu.Lock()
-	b.clips[key] = next
-	f.mu.Unlock()
+	b.remember(key, next, maxOpenClips)
 	return names[0], nil
 }
 
@@ -92,24 +96,19 @@ func (b *Buffer) FinishClip(key string, m telemetry.Clip) error {
 	defer f.wr.Unlock()
 	f.mu.Lock()
 	c := b.clips[key]
+	f.mu.Unlock()
 	c.id, c.stored, c.done = m.ID, m.SizeBytes, true
 	c.rank = max(c.rank, rankOfCause(m.Cause))
-	f.mu.Unlock()
-	if durable {
+	c.order = b.nextClipOrder()
+	if durable { // else known as done until the end of the process only
 		if err := b.mediaReady(); err != nil {
-			return err
+			return fmt.Errorf("finish clip %s: %w", key, err)
 		}
-		_, err := b.commitMedia(nil, func(tx *bbolt.Tx) (err error) {
-			c.order, err = putDone(tx, key, c)
-			return err
-		})
-		if err != nil {
+		if _, err := b.commitMedia(nil, func(tx *bbolt.Tx) error { return b.putDoneClip(tx, key, c) }); err != nil {
 			return fmt.Errorf("finish clip %s: %w", key, err)
 		}
 	}
-	f.mu.Lock()
-	b.clips[key] = c
-	f.mu.Unlock()
+	b.remember(key, c, maxDoneClips)
 	return nil
 }
 
@@ -123,7 +122,114 @@ func rankOfCause(cause string) Rank {
 	return RankUnrequested
 }
 
-// mediaReady makes media.db on first use.
+// remember notes a clip's progress and forgets the oldest of its kind beyond
+// bound, as the transaction did.
+func (b *Buffer) remember(key string, c clip, bound int) {
+	b.vid.mu.Lock()
+	defer b.vid.mu.Unlock()
+	b.clips[key] = c
+	if c.rank > RankUnrequested {
+		b.ranks[c.id] = c.rank
+	}
+	if old, n := b.oldestClip(c.done); n > bound {
+		delete(b.ranks, b.clips[old].id)
+		delete(b.clips, old)
+	}
+}
+
+// oldestClip returns the oldest finished or unfinished clip and how many there
+// are. vid.mu must be held.
+func (b *Buffer) oldestClip(done bool) (key string, n int) {
+	for k, c := range b.clips {
+		if c.done != done {
+			continue
+		}
+		if n++; key == "" || c.order < b.clips[key].order {
+			key = k
+		}
+	}
+	return key, n
+}
+
+func (b *Buffer) nextClipOrder() uint64 {
+	b.vid.mu.Lock()
+	defer b.vid.mu.Unlock()
+	b.clipOrder++
+	return b.clipOrder
+}
+
+// putOpenClip stores the progress of an unfinished clip.
+func (b *Buffer) putOpenClip(tx *bbolt.Tx, key string, c clip) error {
+	bk, err := tx.CreateBucketIfNotExists(bucketClips)
+	if err != nil {
+		return fmt.Errorf("open clips: %w", err)
+	}
+	b.vid.mu.Lock()
+	_, known := b.clips[key]
+	old, n := b.oldestClip(false)
+	b.vid.mu.Unlock()
+	if !known && n >= maxOpenClips {
+		if err := bk.Delete([]byte(old)); err != nil {
+			return fmt.Errorf("forget clip: %w", err)
+		}
+	}
+	return bk.Put([]byte(key), c.encode(key))
+}
+
+// putDoneClip moves a clip from the unfinished to the finished.
+func (b *Buffer) putDoneClip(tx *bbolt.Tx, key string, c clip) error {
+	if open := tx.Bucket(bucketClips); open != nil && open.Get([]byte(key)) != nil {
+		if err := open.Delete([]byte(key)); err != nil {
+			return fmt.Errorf("finish clip: %w", err)
+		}
+	}
+	bk, err := tx.CreateBucketIfNotExists(bucketDone)
+	if err != nil {
+		return fmt.Errorf("open finished clips: %w", err)
+	}
+	bk.FillPercent = 1
+	b.vid.mu.Lock()
+	was := b.clips[key]
+	old, n := b.oldestClip(true)
+	oldOrder := b.clips[old].order
+	b.vid.mu.Unlock()
+	if was.done { // finished again
+		oldOrder, n = was.order, maxDoneClips
+	}
+	if n >= maxDoneClips {
+		if err := bk.Delete(seqKey(oldOrder)); err != nil {
+			return fmt.Errorf("forget clip: %w", err)
+		}
+	}
+	return bk.Put(seqKey(c.order), c.encode(key))
+}
+
+func (c *clip) encode(key string) []byte {
+	b := make([]byte, 4, 64)
+	b = append(b, c.id[:]...)
+	b = append(b, byte(c.rank), boolByte(c.done))
+	b = binary.AppendUvarint(b, uint64(c.stored))
+	b = binary.AppendUvarint(b, c.order)
+	return sealed(appendText(b, key))
+}
+
+func decodeClip(b []byte) (key string, c clip, err error) {
+	r, err := unsealed(b)
+	if err != nil {
+		return "", c, fmt.Errorf("decode clip: %w", err)
+	}
+	r.fixed(c.id[:])
+	c.rank, c.done = Rank(r.byte()), r.byte() == 1
+	c.stored, c.order = int64(r.uvarint()), r.uvarint()
+	key = r.text()
+	if r.bad {
+		return "", c, fmt.Errorf("decode clip: %w", ErrDamaged)
+	}
+	return key, c, nil
+}
+
+// mediaReady makes media.db on first use, and opens it again after the disk
+// failed.
 func (b *Buffer) mediaReady() error {
 	f := b.vid
 	f.open.RLock()
@@ -132,56 +238,136 @@ func (b *Buffer) mediaReady() error {
 	if ready {
 		return nil
 	}
-	return b.startMedia(context.Background(), session{Files: map[string]sessionFile{f.name: {Stores: f.diskStoreIDs()}}})
+	if now := b.opts.Now(); now < b.vidRetry {
+		return fmt.Errorf("open %s: %w", f.name, ErrDiskFailed)
+	}
+	dropCache(f.path)
+	old := session{Files: map[string]sessionFile{f.name: {Stores: f.diskStoreIDs()}}}
+	if err := b.startMedia(context.Background(), old); err != nil {
+		return b.mediaFailed(err)
+	}
+	return nil
+}
+
+// mediaFailed closes media.db after a transaction that may or may not be on
+// disk. It is opened like an unclean one, under a new store id, when the next
+// chunk comes and the back-off has passed.
+func (b *Buffer) mediaFailed(err error) error {
+	f := b.vid
+	if errors.Is(err, errPanicked) {
+		f.abandonDB()
+	}
+	_ = f.closeDB()
+	b.vidRetry = b.opts.Now().Add(maxBackoff / 4)
+	b.vidRetire = true
+	b.log.Error("the media store does not take data: clips stay on the camera; check free space and the disk's health", "file", f.path, "err", err)
+	return fmt.Errorf("%w: %w", ErrDiskFailed, err)
 }
 
 // commitMedia is one synced transaction of media.db.
 func (b *Buffer) commitMedia(recs []record, also func(*bbolt.Tx) error) ([]telemetry.Name, error) {
-	f := b.vid
 	for try := 0; ; try++ {
-		names := make([]telemetry.Name, len(recs))
-		err := f.update(func(t *txn) (err error) {
-			if err := t.removeAcked(); err != nil {
-				return err
-			}
-			need := int64(try) * f.quota / evictRetry
-			for _, r := range recs {
-				need += diskCost(len(r.rec), f.db.Info().PageSize)
-			}
-			if _, err = t.evict(need, nil); err != nil {
-				return err
-			}
-			for i, r := range recs {
-				if names[i], err = t.append(r.class, r.h, r.rec); err != nil {
-					return err
-				}
-			}
-			b.stamp(&t.state)
-			return also(t.tx)
-		})
+		names, losses, err := b.tryMedia(recs, also, int64(try)*b.vid.quota/evictRetry)
 		if err == nil {
+			b.vid.mu.Lock()
+			b.owed = append(b.owed, losses...)
+			b.vid.mu.Unlock()
 			return names, nil
 		}
 		if !errors.Is(err, berrors.ErrMaxSizeReached) || try >= maxSizeRetries {
-			return nil, err
+			return nil, b.mediaFailed(err)
 		}
 	}
 }
 
-func (c *clip) encode() []byte {
-	b := make([]byte, 4, 64)
-	b = append(b, c.id[:]...)
-	b = append(b, byte(c.rank), boolByte(c.done))
-	b = binary.AppendUvarint(b, uint64(c.stored))
-	return sealed(b)
+func (b *Buffer) tryMedia(recs []record, also func(*bbolt.Tx) error, extra int64) (names []telemetry.Name, losses []owedLoss, err error) {
+	f := b.vid
+	names = make([]telemetry.Name, len(recs))
+	err = f.update(func(t *txn) (err error) {
+		if err := t.removeAcked(); err != nil {
+			return err
+		}
+		need := extra
+		for _, r := range recs {
+			need += diskCost(len(r.rec), f.db.Info().PageSize)
+		}
+		f.mu.Lock()
+		ranks := b.ranks
+		f.mu.Unlock()
+		evicted, err := t.evict(need, ranks)
+		if err != nil {
+			return err
+		}
+		if losses, err = b.oweLosses(t, evicted); err != nil {
+			return err
+		}
+		for i, r := range recs {
+			if names[i], err = t.append(r.class, r.h, r.rec); err != nil {
+				return err
+			}
+		}
+		b.stamp(&t.state)
+		if also != nil {
+			return also(t.tx)
+		}
+		return nil
+	})
+	return names, losses, err
 }
 
-func putClip(tx *bbolt.Tx, key string, c clip) error {
-	bk, err := tx.CreateBucketIfNotExists(bucketClips)
-	if err != nil {
-		return err
+// adoptMedia takes over what media.db remembers of clips.
+func (b *Buffer) adoptMedia(c contents) {
+	f := b.vid
+	b.tele.mu.Lock()
+	st := b.tele.state
+	b.tele.mu.Unlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if b.vidRetire {
+		f.state.store, b.vidRetire = newStoreID(), false
 	}
-	return bk.Put([]byte(key), c.encode())
+	b.clips = map[string]clip{}
+	for k, cl := range c.clips {
+		b.clips[k] = cl
+		b.clipOrder = max(b.clipOrder, cl.order)
+		if cl.rank > RankUnrequested {
+			b.ranks[cl.id] = cl.rank
+		}
+	}
+	b.owed = nil
+	for _, l := range c.owed {
+		if st.owedFile != c.state.file || l.order > st.owedDone {
+			b.owed = append(b.owed, l)
+		}
+	}
 }
 
-func putDone(tx *bbolt.Tx, key string, c clip) (uint64, error) { return 0, putClip(tx, key, c) }
+// readMedia reads what only media.db has.
+func (c *contents) readMedia(tx *bbolt.Tx) error {
+	c.clips = map[string]clip{}
+	for _, name := range [...][]byte{bucketClips, bucketDone} {
+		bk := tx.Bucket(name)
+		if bk == nil {
+			continue
+		}
+		err := bk.ForEach(func(_, v []byte) error {
+			key, cl, err := decodeClip(v)
+			c.clips[key] = cl
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	bk := tx.Bucket(bucketOwed)
+	if bk == nil {
+		return nil
+	}
+	return bk.ForEach(func(k, v []byte) error {
+		r, err := decodeGapRow(v)
+		if err == nil {
+			c.owed = append(c.owed, owedLoss{binary.BigEndian.Uint64(k), r.Gap})
+		}
+		return err
+	})
+}

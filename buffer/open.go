@@ -55,6 +55,7 @@ func (b *Buffer) startTelemetry(ctx context.Context, old session) error {
 	}
 	b.adopt(f, c)
 	b.gaps.load(c.gaps, c.state.nextGap, f)
+	b.adoptCommands(c.commands)
 	for _, g := range append(lost, c.damaged...) {
 		b.Lost(g)
 	}
@@ -78,6 +79,7 @@ func (b *Buffer) startMedia(ctx context.Context, old session) error {
 		return err
 	}
 	b.adopt(f, c)
+	b.adoptMedia(c)
 	for _, g := range append(lost, c.damaged...) {
 		b.Lost(g)
 	}
@@ -100,7 +102,7 @@ func (b *Buffer) adopt(f *file, c contents) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.state, f.streams = st, c.streams
+	f.state, f.streams, f.first = st, c.streams, st.commits
 }
 
 // beginSession marks the file as in use, in one transaction with what was
@@ -114,10 +116,8 @@ func (b *Buffer) beginSession(f *file, c contents) error {
 		_, err := b.commitDisk(nil)
 		return err
 	}
-	return f.update(func(t *txn) error {
-		b.stamp(&t.state)
-		return t.removeAcked()
-	})
+	_, err := b.commitMedia(nil, nil)
+	return err
 }
 
 // prepare opens a file and reads it. A damaged or newer one is set aside and
@@ -175,7 +175,7 @@ func isDamage(err error) bool {
 // fresh makes a new, empty file and opens it.
 func (b *Buffer) fresh(f *file) (contents, error) {
 	c := contents{state: state{
-		store: newStoreID(), unit: b.opts.Unit, hardware: b.opts.Hardware, boot: b.opts.Boot,
+		store: newStoreID(), file: newStoreID(), unit: b.opts.Unit, hardware: b.opts.Hardware, boot: b.opts.Boot,
 		clean: true, nextGap: 1,
 	}}
 	err := f.create(func(tx *bbolt.Tx) error {
@@ -294,10 +294,8 @@ func (b *Buffer) closeMedia() error {
 		return nil
 	}
 	b.setClean(b.vid)
-	return b.vid.update(func(t *txn) error {
-		b.stamp(&t.state)
-		return t.removeAcked()
-	})
+	_, err := b.commitMedia(nil, nil)
+	return err
 }
 
 func (b *Buffer) setClean(f *file) {

@@ -97,27 +97,24 @@ func (s *stream) readMem(from uint64, maxBytes int) ([]telemetry.Stored, error) 
 }
 
 // Refuse takes a batch out of the backlog that can never be delivered and
-// lists it. why is for the log.
-func (b *Buffer) Refuse(n telemetry.Name, why error) {
+// lists it for that reason.
+func (b *Buffer) Refuse(n telemetry.Name, why telemetry.Reason) {
 	values := b.valuesOf(n)
-	b.log.Error("a batch was refused for good and is listed as lost", "store", n.Store.String(), "class", n.Class.String(), "seq", n.Seq, "why", why)
+	b.log.Error("a batch was refused for good and is listed as lost", "store", n.Store.String(), "class", n.Class.String(), "seq", n.Seq, "why", string(why))
 	b.drop(n, telemetry.Gap{
 		Class: n.Class, Store: n.Store, FromSeq: n.Seq, ToSeq: n.Seq, Boot: b.opts.Boot,
-		From: b.opts.Now(), To: b.opts.Now(), Count: values, Reason: telemetry.ReasonRefused,
+		From: b.opts.Now(), To: b.opts.Now(), Count: values, Reason: why,
 	})
 }
 
-// drop takes a batch out undelivered and lists it, if it was held.
+// drop takes a batch out undelivered, if it was held. The transaction that
+// deletes it lists the loss.
 func (b *Buffer) drop(n telemetry.Name, g telemetry.Gap) {
 	f := b.fileOf(n.Class)
 	f.mu.Lock()
-	held := f.settle(n)
-	f.mu.Unlock()
-	if held {
-		b.mu.Lock()
-		b.undelivered[n] = true
-		b.mu.Unlock()
-		b.Lost(g)
+	defer f.mu.Unlock()
+	if f.settle(n) {
+		f.undelivered[n] = g
 	}
 }
 

@@ -100,6 +100,7 @@ func (b *Buffer) merge(f *file, c contents) []telemetry.Name {
 	f.acked = append(f.acked, c.bad...)
 	volatile := f.state.store
 	f.state = c.state
+	f.first = c.state.commits
 	f.state.store = volatile // retired by returnToDisk
 	f.state.unit, f.state.hardware, f.state.clean = b.opts.Unit, b.opts.Hardware, false
 	f.streams = streams
@@ -144,6 +145,7 @@ func (b *Buffer) returnToDisk(unreturned []telemetry.Name) error {
 	})
 	if err == nil {
 		b.gaps.commit()
+		b.clearOwed()
 		return b.writeSession(false)
 	}
 	b.gaps.rollback()

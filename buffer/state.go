@@ -20,8 +20,8 @@ var (
 	bucketGaps     = []byte("gaps")     // telemetry.db: id → gap row
 	bucketCommands = []byte("commands") // telemetry.db: order → executed command
 	bucketClips    = []byte("clips")    // media.db: key → progress of an unfinished clip
-	bucketDone     = []byte("done")     // media.db: order → key of a finished clip
-	bucketOwed     = []byte("owed")     // media.db: order → gap row not yet in telemetry.db
+	bucketDone     = []byte("done")     // media.db: order → finished clip
+	bucketOwed     = []byte("owed")     // media.db: order → loss not yet in telemetry.db
 
 	keyFormat = []byte("format")
 	keyState  = []byte("state")
@@ -50,17 +50,18 @@ func seqKey(seq uint64) []byte { return binary.BigEndian.AppendUint64(nil, seq) 
 // commit; lying inline in the root page it costs no page of its own.
 type state struct {
 	store     telemetry.StoreID // current: mints names
+	file      telemetry.StoreID // of this file, for ever
 	unit      string
 	hardware  string
-	boot      telemetry.BootID // of the last use
-	clean     bool             // closed in order
-	commits   uint64           // rises with each transaction
-	flushAt   telemetry.At     // of the last commit, in boot
-	flushWall time.Time        // the same by the wall clock; zero when unknown
-	window    time.Duration    // flush interval plus the slowest commit: the stated loss
-	nextGap   uint64           // id of the next gap row
-	owedStore telemetry.StoreID
-	owedDone  uint64 // telemetry.db: owed rows of media store owedStore taken over so far
+	boot      telemetry.BootID  // of the last use
+	clean     bool              // closed in order
+	commits   uint64            // rises with each transaction
+	flushAt   telemetry.At      // of the last commit, in boot
+	flushWall time.Time         // the same by the wall clock; zero when unknown
+	window    time.Duration     // flush interval plus the slowest commit: the stated loss
+	nextGap   uint64            // id of the next gap row
+	owedFile  telemetry.StoreID // telemetry.db: the media.db whose losses
+	owedDone  uint64            // up to this order are in the Gap table
 	streams   []streamState
 }
 
@@ -76,6 +77,7 @@ type streamState struct {
 func (s *state) encode() []byte {
 	b := make([]byte, 4, 192+24*len(s.streams))
 	b = append(b, s.store[:]...)
+	b = append(b, s.file[:]...)
 	b = appendText(b, s.unit)
 	b = appendText(b, s.hardware)
 	b = append(b, s.boot[:]...)
@@ -85,7 +87,7 @@ func (s *state) encode() []byte {
 	b = binary.AppendVarint(b, unixNano(s.flushWall))
 	b = binary.AppendVarint(b, int64(s.window))
 	b = binary.AppendUvarint(b, s.nextGap)
-	b = append(b, s.owedStore[:]...)
+	b = append(b, s.owedFile[:]...)
 	b = binary.AppendUvarint(b, s.owedDone)
 	b = binary.AppendUvarint(b, uint64(len(s.streams)))
 	for _, t := range s.streams {
@@ -104,6 +106,7 @@ func decodeState(b []byte) (state, error) {
 		return s, fmt.Errorf("decode state: %w", err)
 	}
 	r.fixed(s.store[:])
+	r.fixed(s.file[:])
 	s.unit = r.text()
 	s.hardware = r.text()
 	r.fixed(s.boot[:])
@@ -113,7 +116,7 @@ func decodeState(b []byte) (state, error) {
 	s.flushWall = wallTime(r.varint())
 	s.window = time.Duration(r.varint())
 	s.nextGap = r.uvarint()
-	r.fixed(s.owedStore[:])
+	r.fixed(s.owedFile[:])
 	s.owedDone = r.uvarint()
 	for n := r.uvarint(); n > 0 && !r.bad; n-- {
 		var t streamState

@@ -1,17 +1,137 @@
 package buffer
 
-import "time"
+import (
+	"math"
+	"os"
+	"time"
 
-type counters struct {
-	commits uint64
-	last    time.Duration
-	slowest time.Duration
+	"obu/telemetry"
+)
+
+// Stats is what the buffer says of itself. Counters rise for the life of the
+// Buffer.
+type Stats struct {
+	Commits            uint64   `json:"commits"` // synced transactions of Commit that stored something
+	LastCommitMS       float64  `json:"last_commit_ms"`
+	SlowestCommitMS    float64  `json:"slowest_commit_ms"`
+	Failures           uint64   `json:"failures"`       // transactions the disk did not take
+	Volatile           bool     `json:"volatile"`       // telemetry, event and health live in memory only
+	VolatileBytes      int64    `json:"volatile_bytes"` // held so
+	Batches            int      `json:"batches"`        // held, all classes
+	Values             int64    `json:"values"`
+	BacklogBytes       int64    `json:"backlog_bytes"`
+	ByClass            [5]int64 `json:"-"`               // BacklogBytes, indexed by telemetry.Class
+	OldestS            float64  `json:"oldest_unsent_s"` // age of the oldest batch of this boot; 0 when none is held
+	Evicted            uint64   `json:"evicted"`         // batches, by quota or for want of memory
+	Gaps               int      `json:"gaps"`            // rows in the Gap table
+	TelemetryUsed      int64    `json:"telemetry_used_bytes"`
+	TelemetryQuota     int64    `json:"telemetry_quota_bytes"`
+	TelemetryFile      int64    `json:"telemetry_file_bytes"`
+	MediaUsed          int64    `json:"media_used_bytes"`
+	MediaQuota         int64    `json:"media_quota_bytes"`
+	MediaFile          int64    `json:"media_file_bytes"`
+	RunwayS            float64  `json:"runway_s"`             // until the telemetry quota is reached at the mean rate since Open; 0 when unknown
+	DiskBytesTelemetry int64    `json:"disk_bytes_telemetry"` // pages written by bbolt since Open
+	DiskBytesMedia     int64    `json:"disk_bytes_media"`
 }
 
-func (b *Buffer) committed(d time.Duration) {
+// counters are guarded by Buffer.mu.
+type counters struct {
+	commits  uint64
+	last     time.Duration
+	slowest  time.Duration
+	failures uint64
+	evicted  uint64
+	gaps     int
+	memory   int64
+	volatile bool
+	stored   int64 // bytes put into telemetry.db since Open
+	opened   telemetry.At
+}
+
+// committed counts a transaction that stored something.
+func (b *Buffer) committed(d time.Duration, bytes int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.stats.commits++
 	b.stats.last = d
 	b.stats.slowest = max(b.stats.slowest, d)
+	b.stats.stored += bytes
+}
+
+// note copies what only the writer may look at. tele.wr must be held.
+func (b *Buffer) note() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.stats.gaps = len(b.gaps.rows)
+	b.stats.memory, b.stats.volatile = b.fail.memory, b.fail.active
+}
+
+// Stats returns the figures as of now. It reads file sizes, no content.
+func (b *Buffer) Stats() Stats {
+	now := b.opts.Now()
+	b.mu.Lock()
+	c := b.stats
+	b.mu.Unlock()
+	s := Stats{
+		Commits: c.commits, LastCommitMS: ms(c.last), SlowestCommitMS: ms(c.slowest),
+		Failures: c.failures, Volatile: c.volatile, VolatileBytes: c.memory,
+		Evicted: c.evicted, Gaps: c.gaps,
+		TelemetryQuota: b.tele.quota, MediaQuota: b.vid.quota,
+	}
+	oldest := telemetry.At(math.MaxInt64)
+	for _, f := range [...]*file{b.tele, b.vid} {
+		f.mu.Lock()
+		for _, t := range f.streams {
+			s.Batches += t.batches
+			s.Values += t.values
+			s.BacklogBytes += t.bytes
+			if int(t.class) < len(s.ByClass) {
+				s.ByClass[t.class] += t.bytes
+			}
+			if t.batches > 0 && t.boot == b.opts.Boot {
+				oldest = min(oldest, t.oldest)
+			}
+		}
+		f.mu.Unlock()
+	}
+	if oldest != math.MaxInt64 {
+		s.OldestS = max(0, now.Sub(oldest).Seconds())
+	}
+	s.TelemetryUsed, s.TelemetryFile, s.DiskBytesTelemetry = b.tele.sizes()
+	s.MediaUsed, s.MediaFile, s.DiskBytesMedia = b.vid.sizes()
+	if up := now.Sub(c.opened).Seconds(); up > 0 && c.stored > 0 {
+		s.RunwayS = math.Round(float64(max(0, s.TelemetryQuota-s.TelemetryUsed)) / (float64(c.stored) / up))
+	}
+	return s
+}
+
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// sizes returns the bytes of live batches, of the file, and written to it.
+func (f *file) sizes() (used, size, written int64) {
+	f.mu.Lock()
+	for _, s := range f.streams {
+		if s.mem == nil {
+			used += s.cost
+		}
+	}
+	f.mu.Unlock()
+	if info, err := os.Stat(f.path); err == nil {
+		size = info.Size()
+	}
+	f.open.RLock()
+	defer f.open.RUnlock()
+	if f.db != nil {
+		st := f.db.Stats().TxStats
+		written = st.GetPageAlloc() + int64(f.commits())*int64(f.db.Info().PageSize)
+	}
+	return used, size, written
+}
+
+// commits is the number of transactions since the file was opened.
+func (f *file) commits() uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.state.commits - f.first
 }

@@ -288,6 +288,9 @@ func (t *txn) apply() {
 	defer f.mu.Unlock()
 	f.state = t.state
 	f.acked = append([]telemetry.Name(nil), f.acked[len(t.acks):]...)
+	for _, n := range t.acks {
+		delete(f.undelivered, n)
+	}
 	for _, r := range t.removed {
 		r.s.account(-1, r.h, r.blob, r.cost)
 		r.s.stored--

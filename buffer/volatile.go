@@ -33,6 +33,9 @@ func (b *Buffer) failed(err error) {
 	}
 	b.fail.suspect = b.fail.suspect || !isFull(err)
 	b.backOff()
+	b.mu.Lock()
+	b.stats.failures++
+	b.mu.Unlock()
 	if b.fail.active {
 		return
 	}
@@ -63,9 +66,12 @@ func (b *Buffer) commitVolatile(recs []record) []telemetry.Name {
 	f.mu.Lock()
 	acked := append([]telemetry.Name(nil), f.acked...)
 	f.mu.Unlock()
+	b.settleGaps(acked)
+	f.mu.Lock()
 	for _, n := range acked {
-		b.settleGaps(n)
+		delete(f.undelivered, n) // it is in the Gap table now
 	}
+	f.mu.Unlock()
 	for _, g := range b.takeLost() {
 		b.gaps.add(g)
 	}
