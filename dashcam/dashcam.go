@@ -232,16 +232,15 @@ func (s *Source) Run(ctx context.Context) error {
 			return nil
 		case d := <-s.drain:
 			drains = append(drains, d)
-		case <-w.events():
-			// A camera that records writes all the time: the folder is read at
-			// most twice per Settle, and not pushed away by the next event.
-			if !w.rang() {
-				timer.Reset(max(time.Until(looked.Add(s.cfg.Settle/2)), time.Until(hold), 0))
-			}
+		case <-w.events:
+			timer.Reset(s.ring(w, looked, hold))
+			continue
+		case <-w.errors:
+			timer.Reset(s.ring(w, looked, hold))
 			continue
 		case <-timer.C:
 		}
-		w.quiet()
+		w.rang = false
 		next, idle, err := s.look(ctx, w)
 		looked = time.Now()
 		switch {
@@ -265,6 +264,17 @@ func (s *Source) Run(ctx context.Context) error {
 		}
 		timer.Reset(next)
 	}
+}
+
+// ring notes that something changed in the folder and returns how long to wait
+// until it is read. A camera that records writes all the time: the folder is
+// read at most twice per Settle, and the next event does not push that away.
+func (s *Source) ring(w *watcher, looked, hold time.Time) time.Duration {
+	if !w.rang {
+		w.rang = true
+		w.at = time.Now().Add(max(time.Until(looked.Add(s.cfg.Settle/2)), time.Until(hold), 0))
+	}
+	return time.Until(w.at)
 }
 
 // look reads the folder, takes what is finished, oldest first, and returns

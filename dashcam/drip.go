@@ -73,11 +73,7 @@ type drop struct {
 
 // planDrops orders the recorded files by the time they were finished.
 func planDrops(from string) ([]drop, error) {
-	var (
-		out   []drop
-		began time.Time // earliest start
-		ends  []time.Time
-	)
+	var files []recorded
 	err := filepath.WalkDir(from, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || !e.Type().IsRegular() || strings.HasPrefix(e.Name(), ".") {
 			return err
@@ -90,37 +86,77 @@ func planDrops(from string) ([]drop, error) {
 		if err != nil {
 			return err
 		}
-		start, end := recorded(path, info)
-		if began.IsZero() || start.Before(began) {
-			began = start
-		}
-		out, ends = append(out, drop{path: rel, modified: info.ModTime()}), append(ends, end)
+		files = append(files, readRecorded(path, rel, info))
 		return nil
 	})
-	for i := range out {
-		out[i].after = ends[i].Sub(began)
+	if err != nil {
+		return nil, err
+	}
+	began := earliest(files)
+	ends := make(map[string]time.Duration) // of segments, by path without its ending
+	out := make([]drop, len(files))
+	for i, f := range files {
+		out[i] = drop{path: f.path, modified: f.modified, after: f.length}
+		if !f.start.IsZero() {
+			out[i].after += f.start.Sub(began)
+		}
+		if isMP4(f.path) {
+			ends[stem(f.path)] = out[i].after
+		}
+	}
+	for i := range out { // companions come with their segment
+		if end, ok := ends[stem(out[i].path)]; ok {
+			out[i].after = end
+		}
 	}
 	slices.SortStableFunc(out, func(a, b drop) int {
 		return cmp.Or(cmp.Compare(a.after, b.after), strings.Compare(a.path, b.path))
 	})
-	return out, err
+	return out, nil
 }
 
-// recorded returns when a recorded file was begun and finished.
-func recorded(path string, info fs.FileInfo) (start, end time.Time) {
-	var length time.Duration
+// recorded is one file of the recording.
+type recorded struct {
+	path     string
+	modified time.Time
+	start    time.Time // zero when unknown
+	named    bool      // start is from the name
+	length   time.Duration
+}
+
+func readRecorded(path, rel string, info fs.FileInfo) recorded {
+	f := recorded{path: rel, modified: info.ModTime(), start: ParseName(rel).Start}
 	if isMP4(path) {
-		if f, err := os.Open(path); err == nil {
-			m, _ := Probe(f, info.Size()) // unknown length: finished when it began
-			_ = f.Close()
-			length = m.Length
+		if r, err := os.Open(path); err == nil {
+			m, _ := Probe(r, info.Size()) // of unknown length: finished when it began
+			_ = r.Close()                 // only read
+			f.length = m.Length
 		}
 	}
-	if start = ParseName(path).Start; !start.IsZero() {
-		return start, start.Add(length)
-	}
-	return info.ModTime().Add(-length), info.ModTime()
+	f.named = !f.start.IsZero()
+	return f
 }
+
+// earliest returns when the recording began. The names' clock is the camera's
+// and mtimes are often those of a copy: they are not mixed. Where any name has
+// a start, a file without one begins with the recording; where none has, all
+// are placed by mtime.
+func earliest(files []recorded) time.Time {
+	named := slices.ContainsFunc(files, func(f recorded) bool { return f.named })
+	var began time.Time
+	for i := range files {
+		f := &files[i]
+		if !named {
+			f.start = f.modified.Add(-f.length)
+		}
+		if !f.start.IsZero() && (began.IsZero() || f.start.Before(began)) {
+			began = f.start
+		}
+	}
+	return began
+}
+
+func stem(path string) string { return strings.TrimSuffix(path, filepath.Ext(path)) }
 
 // place copies one file under a hidden name and renames it.
 func place(from, to string, modified time.Time) (err error) {

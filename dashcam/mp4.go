@@ -99,7 +99,7 @@ func Walk(r io.ReaderAt, from, to int64, f func(Box) error) error {
 }
 
 // header decodes a box header. mp4ff refuses two legal sizes: 0, to the end of
-// the file, and 64 bits on a box other than mdat.
+// the file (of 32 or of 64 bits), and 64 bits on a box other than mdat.
 func header(h []byte, from, to int64) (Box, bool) {
 	if len(h) < 8 {
 		return Box{}, false
@@ -109,11 +109,15 @@ func header(h []byte, from, to int64) (Box, bool) {
 	case small == 0:
 		b.Size = to - from
 	case small == 1 && len(h) == 16:
-		large := binary.BigEndian.Uint64(h[8:])
-		if large < 16 || large > 1<<62 {
+		b.Header = 16
+		switch large := binary.BigEndian.Uint64(h[8:]); {
+		case large == 0:
+			b.Size = to - from
+		case large < 16 || large > 1<<62:
 			return Box{}, false
+		default:
+			b.Size = int64(large)
 		}
-		b.Size, b.Header = int64(large), 16
 	default:
 		d, err := mp4.DecodeHeader(bytes.NewReader(h))
 		if err != nil {

@@ -72,16 +72,19 @@ func (s *Source) scan(w *watcher) error {
 	if err := s.sameRoot(); err != nil {
 		return err
 	}
-	found := make(map[string]fs.FileInfo)
-	dirs := map[string]bool{".": true}
-	if err := s.walk(".", 0, found, dirs); err != nil {
-		return fmt.Errorf("read %s: %w: %w", s.cfg.Dir, ErrNoFolder, err)
+	var found map[string]fs.FileInfo
+	for again := true; again; {
+		found = make(map[string]fs.FileInfo)
+		dirs := map[string]bool{".": true}
+		if err := s.walk(".", 0, found, dirs); err != nil {
+			return fmt.Errorf("read %s: %w: %w", s.cfg.Dir, ErrNoFolder, err)
+		}
+		again = w.follow(s.cfg.Dir, dirs)
 	}
 	// A card pulled while it was read looks like a folder of deleted files.
 	if err := s.sameRoot(); err != nil {
 		return err
 	}
-	w.follow(s.cfg.Dir, dirs)
 	s.bound(found)
 	s.update(found)
 	return nil

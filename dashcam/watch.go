@@ -2,6 +2,7 @@ package dashcam
 
 import (
 	"path/filepath"
+	"time"
 
 	"github.com/fsnotify/fsnotify"
 )
@@ -10,11 +11,12 @@ import (
 // only a reason to look: the folder itself is the truth, so an overflow of the
 // kernel's queue or a watch that could not be added costs time, not clips.
 type watcher struct {
-	fs      *fsnotify.Watcher // nil: polling
-	wake    chan struct{}     // capacity 1
-	done    chan struct{}
-	dirs    map[string]bool
-	pending bool // an event came since the last look
+	fs     *fsnotify.Watcher // nil: polling
+	events <-chan fsnotify.Event
+	errors <-chan error // an overflow is a reason to look, too
+	dirs   map[string]bool
+	rang   bool      // something happened since the last look
+	at     time.Time // when it rang: the next look
 }
 
 // watch starts watching; without inotify (none left: the kernel allows 128
@@ -29,67 +31,24 @@ func (s *Source) watch() *watcher {
 		s.log.Warn("folder is polled: inotify is not available; raise fs.inotify.max_user_instances", "err", err)
 		return w
 	}
-	w.fs, w.wake, w.done = fs, make(chan struct{}, 1), make(chan struct{})
-	go w.pump()
+	w.fs, w.events, w.errors = fs, fs.Events, fs.Errors
 	return w
-}
-
-// pump empties fsnotify's channels, so that it never blocks while a file is
-// being read, and passes on that something happened.
-func (w *watcher) pump() {
-	defer close(w.done)
-	events, errs := w.fs.Events, w.fs.Errors
-	for events != nil || errs != nil {
-		select {
-		case _, ok := <-events:
-			if !ok {
-				events = nil
-				continue
-			}
-		case _, ok := <-errs: // an overflow is a reason to look, too
-			if !ok {
-				errs = nil
-				continue
-			}
-		}
-		select {
-		case w.wake <- struct{}{}:
-		default:
-		}
-	}
-}
-
-// events delivers a token after something happened; nil when polling.
-func (w *watcher) events() <-chan struct{} { return w.wake }
-
-// rang notes an event and reports whether there was one already.
-func (w *watcher) rang() bool {
-	was := w.pending
-	w.pending = true
-	return was
-}
-
-// quiet forgets the events: the folder is about to be read.
-func (w *watcher) quiet() {
-	w.pending = false
-	select {
-	case <-w.wake:
-	default:
-	}
 }
 
 // polling reports whether nothing but time tells of changes.
 func (w *watcher) polling() bool { return w.fs == nil }
 
-// follow makes the watched folders those of dirs. A folder that cannot be
-// watched is left to the periodic look.
-func (w *watcher) follow(root string, dirs map[string]bool) {
+// follow makes the watched folders those of dirs, and reports whether one was
+// added: what came into it before that is announced by nobody. A folder that
+// cannot be watched is left to the periodic look.
+func (w *watcher) follow(root string, dirs map[string]bool) (added bool) {
 	if w.fs == nil {
-		return
+		return false
 	}
 	for d := range dirs {
 		if !w.dirs[d] && w.fs.Add(filepath.Join(root, d)) == nil {
 			w.dirs[d] = true
+			added = true
 		}
 	}
 	for d := range w.dirs {
@@ -98,11 +57,11 @@ func (w *watcher) follow(root string, dirs map[string]bool) {
 			delete(w.dirs, d)
 		}
 	}
+	return added
 }
 
 func (w *watcher) close() {
 	if w.fs != nil {
 		_ = w.fs.Close() // nothing was written through it
-		<-w.done
 	}
 }
