@@ -36,7 +36,8 @@ type epoch struct {
 	hasPos     bool
 	lat, lon   angle
 	digits     int
-	quality    int
+	quality    int     // -1 unknown
+	qualityBy  claimer // who said so
 	speed      float64
 	course     float64
 	alt, geoid float64
@@ -135,12 +136,21 @@ func (e *epoch) merge(s *sentence) {
 		e.hasPos, e.lat, e.lon, e.digits = true, s.lat, s.lon, s.digits
 	}
 	e.mergeSats(s)
-	e.quality = max(e.quality, s.quality)
+	if by := claimerOf(s.Type); s.quality >= 0 && by > e.qualityBy {
+		e.quality, e.qualityBy = s.quality, by
+	}
+	if s.Type == "RMC" && s.says == claimFix { // VTG often has fewer digits
+		preferred(&e.speed, s.speed)
+		preferred(&e.course, s.course)
+	}
+	known(&e.hdop, s.hdop)
+	if s.says == claimVoid { // it repeats old values
+		return
+	}
 	known(&e.speed, s.speed)
 	known(&e.course, s.course)
 	known(&e.alt, s.alt)
 	known(&e.geoid, s.geoid)
-	known(&e.hdop, s.hdop)
 }
 
 // mergeGSA: one GSA per constellation; the solution is the best of them.
@@ -151,7 +161,23 @@ func (e *epoch) mergeGSA(s *sentence) {
 	known(&e.hdop, s.hdop)
 	known(&e.vdop, s.vdop)
 	known(&e.pdop, s.pdop)
-	e.gsaSats = max(e.gsaSats, 0) + s.sats
+	if s.sats >= 0 {
+		e.gsaSats = max(e.gsaSats, 0) + s.sats
+	}
+}
+
+// claimer ranks the sentences that tell the quality of a fix: GGA says it
+// itself, GNS per constellation, RMC and GLL by their mode letter.
+type claimer uint8
+
+func claimerOf(kind string) claimer {
+	switch kind {
+	case "GGA":
+		return 3
+	case "GNS":
+		return 2
+	}
+	return 1
 }
 
 // mergeSats: a talker of one constellation (GPGGA beside GLGGA) counts only
@@ -172,6 +198,13 @@ func (a address) kind() string   { return string(a[2:]) }
 // known fills an unknown value.
 func known(dst *float64, v float64) {
 	if math.IsNaN(*dst) {
+		*dst = v
+	}
+}
+
+// preferred replaces a value by a better one.
+func preferred(dst *float64, v float64) {
+	if !math.IsNaN(v) {
 		*dst = v
 	}
 }

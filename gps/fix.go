@@ -37,7 +37,10 @@ func (m *merger) fix(e *epoch) telemetry.Fix {
 		}
 		return f
 	}
-	f.Quality = uint8(max(e.quality, 0))
+	f.Quality = 1 // a fix of unknown kind
+	if e.quality > 0 {
+		f.Quality = uint8(e.quality)
+	}
 	f.Mode = m.modeOf(e)
 	f.SpeedMPS, f.CourseDeg, f.AltM, f.GeoidM = e.speed, e.course, e.alt, e.geoid
 	f.Valid = e.hasPos
@@ -99,6 +102,10 @@ func (m *merger) utc(f *telemetry.Fix, e *epoch) {
 	case day.IsZero() && m.day.IsZero():
 		return
 	case day.IsZero():
+		if e.at.Sub(m.dayAt) > half {
+			m.day = time.Time{} // too long ago to know how many midnights passed
+			return
+		}
 		day = m.day
 		if m.dayTod-e.tod > half {
 			day = day.Add(whole)
@@ -108,7 +115,7 @@ func (m *merger) utc(f *telemetry.Fix, e *epoch) {
 	case e.zdaTod >= 0 && e.zdaTod-e.tod > half:
 		day = day.Add(whole)
 	}
-	m.day, m.dayTod = day, e.tod
+	m.day, m.dayTod, m.dayAt = day, e.tod, e.at
 	f.UTC = day.Add(e.tod)
 	if f.UTC.Year() < oldestTime {
 		f.Doubt |= telemetry.DoubtTime

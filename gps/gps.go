@@ -133,14 +133,24 @@ func (s *Source) newInput(emit func(telemetry.Fix, time.Duration)) (*lineReader,
 		},
 		tooLong: func(at telemetry.At) {
 			s.stats.Rejected.count(rejectTooLong)
-			s.loss.unknown(at)
+			s.loss.unknown(at, at)
 		},
 	}
 	return r, m
 }
 
-// lost reports one Gap.
+// lost reports one Gap, and what could not be read to the technician.
 func (s *Source) lost(from, to telemetry.At, count int64, why telemetry.Reason) {
+	if why == telemetry.ReasonDecode {
+		lines := any(count)
+		if count == telemetry.CountUnknown {
+			lines = "unknown"
+		}
+		r := s.stats.Rejected
+		s.log.Warn("lines from the receiver could not be read", "lines", lines, "within", to.Sub(from),
+			"ever_checksum", r.Checksum, "ever_no_checksum", r.NoChecksum, "ever_malformed", r.Malformed, "ever_too_long", r.TooLong,
+			"do", "check gps.baud, the ground and the length of the receiver's cable; a few a day are normal")
+	}
 	s.cfg.Lost(telemetry.Gap{
 		Class: telemetry.ClassTelemetry, Boot: s.cfg.Clock.Boot(),
 		From: from, To: to, Count: count, Reason: why, Source: s.cfg.Name,

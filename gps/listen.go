@@ -13,9 +13,6 @@ import (
 const (
 	// readSize is one read's buffer. At 115200 baud a kilobyte is 90 ms.
 	readSize = 1024
-	// pauseAfter is how long the line must be quiet for the epoch to count as
-	// complete. Within an epoch receivers pause less, between two at 1 Hz more.
-	pauseAfter = 200 * time.Millisecond
 	// watchEvery is how often the line is judged: no bytes, no sentences.
 	watchEvery = 5 * time.Second
 	// garbledBytes is how many bytes without one sentence make a line garbled.
@@ -87,16 +84,16 @@ func (s *Source) listen(ctx context.Context, rc io.ReadCloser) error {
 		s.publish()
 	}()
 
-	pause := time.NewTimer(pauseAfter)
+	pause := time.NewTimer(m.patience)
 	pause.Stop()
 	defer pause.Stop()
 	watch := time.NewTicker(watchEvery)
 	defer watch.Stop()
-	g := guard{baud: baudOf(rc)}
+	g := guard{baud: baudOf(rc), since: s.cfg.Clock.Now(), bytes: s.stats.Bytes, sentences: s.stats.Sentences}
 	take := func(c chunk) {
 		lines.write(c.at, c.buf[:c.n])
 		free <- c.buf
-		pause.Reset(pauseAfter)
+		pause.Reset(m.patience)
 		s.publish()
 	}
 	for {
@@ -146,9 +143,10 @@ func baudOf(rc io.Reader) int {
 // the wrong baud rate. It speaks once per Run and fault.
 type guard struct {
 	baud            int
-	bytes           uint64
+	bytes           uint64 // as of the last judgement
 	sentences       uint64
-	quiet           int
+	since           telemetry.At
+	quiet           int  // judgements without a byte
 	silent, garbled bool // said so already
 }
 
@@ -163,17 +161,17 @@ func (g *guard) judge(s *Source, now telemetry.At) {
 			s.log.Warn("receiver is silent: no byte for 10 s",
 				"do", "check its power, its TX wire to our RX, and that gps.device names this receiver")
 		}
-	case bytes >= garbledBytes:
-		s.loss.unknown(now)
+	case bytes < garbledBytes:
+		return // too few to judge: go on counting
+	default:
+		g.quiet = 0
+		s.loss.unknown(g.since, now)
 		if !g.garbled {
 			g.garbled = true
 			s.stats.Garbled++
 			s.log.Warn("bytes arrive but no NMEA sentence among them: the baud rate is wrong, or the receiver is set to a binary protocol",
 				"bytes", bytes, "baud", g.baud, "do", "set gps.baud to "+otherBauds(g.baud))
 		}
-		return
-	default:
-		return
 	}
-	g.bytes, g.sentences = s.stats.Bytes, s.stats.Sentences
+	g.bytes, g.sentences, g.since = s.stats.Bytes, s.stats.Sentences, now
 }

@@ -40,19 +40,19 @@ func (l *loss) sentence(at telemetry.At, why reject, line []byte) {
 		// A port is opened in the middle of a sentence.
 		l.before++
 	default:
-		l.add(at, 1)
+		l.add(at, at, 1)
 	}
 }
 
-// unknown notes a stretch of bytes in which nothing could be counted.
-func (l *loss) unknown(at telemetry.At) { l.add(at, telemetry.CountUnknown) }
+// unknown notes a stretch in which nothing could be counted.
+func (l *loss) unknown(from, to telemetry.At) { l.add(from, to, telemetry.CountUnknown) }
 
-func (l *loss) add(at telemetry.At, n int64) {
+func (l *loss) add(from, to telemetry.At, n int64) {
 	if !l.open {
-		l.open, l.from, l.count = true, at, 0
+		l.open, l.from, l.to, l.count = true, from, to, 0
 		l.window = max(l.window, firstWindow)
 	}
-	l.to = at
+	l.from, l.to = min(l.from, from), max(l.to, to)
 	if n < 0 || l.count < 0 {
 		l.count = telemetry.CountUnknown
 	} else {

@@ -8,6 +8,18 @@ import (
 	"obu/telemetry"
 )
 
+// trustedEnd is how many epochs in a row must end with the same sentence
+// before the merger relies on it.
+const trustedEnd = 2
+
+// How long a live line must be quiet for the epoch to count as complete.
+// Within an epoch receivers pause less; one that was seen to pause in the
+// middle of an epoch is given more patience.
+const (
+	firstPatience = 200 * time.Millisecond
+	lastPatience  = 800 * time.Millisecond
+)
+
 // merger turns checked sentences into one fix per epoch.
 //
 // An epoch ends when a sentence with another time of day starts the next one.
@@ -23,26 +35,25 @@ type merger struct {
 	fine  bool                                     // positions on the 1e-9 grid always
 	stats *Stats
 
-	parser nmea.SentenceParser
-	cur    epoch
-	paused bool // the line paused since the last sentence
+	parser   nmea.SentenceParser
+	cur      epoch
+	prev     epoch // delivered before cur began with sentences without a time
+	paused   bool  // the line paused since the last sentence
+	patience time.Duration
 
-	end   address // learned cycle end, and its how manieth in the epoch
-	endN  int
-	trust int // consecutive epochs that ended so
+	end   address // learned cycle end: this sentence,
+	endN  int     // for the how manieth time in the epoch,
+	trust int     // seen in so many epochs in a row
 
-	day     time.Time     // date of the last dated epoch
-	dayTod  time.Duration // its time of day
+	day     time.Time     // date of the last dated epoch,
+	dayTod  time.Duration // its time of day,
+	dayAt   telemetry.At  // and when that was
 	mode    telemetry.Mode
 	modeAge int // epochs since a GSA said mode
 }
 
-// trustedEnd is how many epochs in a row must end with the same sentence
-// before the merger relies on it.
-const trustedEnd = 2
-
 func newMerger(stats *Stats, emit func(telemetry.Fix, time.Duration)) *merger {
-	return &merger{stats: stats, emit: emit, parser: newParser()}
+	return &merger{stats: stats, emit: emit, parser: newParser(), patience: firstPatience}
 }
 
 // line takes one line from '$' or '!' on, without its line end.
@@ -51,42 +62,30 @@ func (m *merger) line(at telemetry.At, line []byte) reject {
 	if why != accepted {
 		return why
 	}
-	m.stats.Sentences++
-	if !wanted(body) {
+	if line[0] != '$' || !wanted(body) {
+		m.stats.Sentences++
 		m.stats.Ignored++
 		return accepted
 	}
 	parsed, err := m.parser.Parse(string(line[:1+len(body)]))
-	if err != nil {
-		m.stats.Sentences--
+	s, ok := parsed.(*sentence)
+	if err != nil || !ok {
 		return rejectMalformed
 	}
-	if s, ok := parsed.(*sentence); ok {
-		m.add(at, s)
-	}
+	m.stats.Sentences++
+	m.add(at, s)
 	return accepted
 }
 
 // add places one sentence in its epoch.
 func (m *merger) add(at telemetry.At, s *sentence) {
-	e := &m.cur
-	switch {
-	case !e.open:
-		m.cur = newEpoch(at)
-	case s.timed && !e.belongs(s):
-		m.finish()
-		m.cur = newEpoch(at)
-	case e.delivered && !s.timed && m.paused:
-		m.cur = newEpoch(at)
-	}
+	m.place(at, s)
 	m.paused = false
+	e := &m.cur
 	adds := e.adds(s)
 	n := e.count(s.addr)
 	if e.delivered {
-		if adds {
-			m.stats.Late++
-			m.end, m.endN, m.trust = s.addr, n, 0
-		}
+		m.late(s, n, adds)
 		return
 	}
 	if adds {
@@ -98,19 +97,47 @@ func (m *merger) add(at telemetry.At, s *sentence) {
 	}
 }
 
-// pause is called when the line has been quiet for a while: what is there is
-// all there will be.
-func (m *merger) pause() {
-	if m.cur.open && m.cur.timed && !m.cur.delivered {
+// place makes cur the epoch that s belongs to.
+func (m *merger) place(at telemetry.At, s *sentence) {
+	e := &m.cur
+	switch {
+	case !e.open:
+		m.cur = newEpoch(at)
+	case s.timed && !e.timed && m.prev.open && s.tod >= 0 && m.prev.tod == s.tod && m.prev.belongs(s):
+		// The line had paused in the middle of the epoch.
+		m.cur, m.prev = m.prev, epoch{}
+		m.patience = min(2*m.patience, lastPatience)
+	case s.timed && !e.belongs(s):
 		m.finish()
+		m.cur, m.prev = newEpoch(at), epoch{}
+	case !s.timed && e.delivered && m.paused:
+		m.cur, m.prev = newEpoch(at), m.cur
 	}
+}
+
+// late notes a sentence whose fix has already left. The cycle end was wrong.
+func (m *merger) late(s *sentence, n int, adds bool) {
+	if !adds {
+		return
+	}
+	m.stats.Late++
+	m.end, m.endN, m.trust = s.addr, n, 0
+	if s.mode != telemetry.ModeNone {
+		m.mode, m.modeAge = s.mode, 0
+	}
+}
+
+// pause is called when the line has been quiet for the merger's patience:
+// what is there is all there will be.
+func (m *merger) pause() {
+	m.finish()
 	m.paused = true
 }
 
 // finish ends the current epoch where it really ended, and learns from it.
 func (m *merger) finish() {
 	e := &m.cur
-	if !e.open || !e.timed || e.delivered {
+	if !e.timed || e.delivered {
 		return
 	}
 	n := e.counted(e.last)
@@ -120,13 +147,6 @@ func (m *merger) finish() {
 		m.end, m.endN, m.trust = e.last, n, 1
 	}
 	m.deliver()
-}
-
-// reset forgets a half epoch, when the device it came from is gone.
-func (m *merger) reset() {
-	m.finish()
-	m.cur = epoch{}
-	m.trust = 0
 }
 
 func (m *merger) deliver() {

@@ -38,7 +38,7 @@ type sentence struct {
 	lat, lon  angle
 	digits    int // decimals of the minutes
 	estimated bool
-	quality   int // GGA quality; -1 unknown
+	quality   int // as GGA counts it; -1 unknown
 	speed     float64
 	course    float64
 	alt       float64
@@ -134,11 +134,17 @@ func (s *sentence) status(i, mode int) error {
 	default:
 		return errFields
 	}
-	switch s.field(mode) {
-	case "N":
+	letter := s.field(mode)
+	if len(letter) != 1 {
+		return nil
+	}
+	q, ok := modeQuality(letter[0])
+	switch {
+	case !ok: // makers invent letters
+	case q == 0:
 		s.says = claimVoid
-	case "E", "M", "S":
-		s.estimated = true
+	default:
+		s.quality, s.estimated = q, q >= 6
 	}
 	return nil
 }
@@ -246,7 +252,7 @@ func parseGNS(b nmea.BaseSentence) (nmea.Sentence, error) {
 	s.position(1)
 	s.says = claimVoid
 	for i := 0; i < len(modes); i++ {
-		q, ok := gnsQuality(modes[i])
+		q, ok := modeQuality(modes[i])
 		if !ok {
 			return nil, errFields
 		}
@@ -269,8 +275,9 @@ func parseGNS(b nmea.BaseSentence) (nmea.Sentence, error) {
 	return s, nil
 }
 
-// gnsQuality maps a mode letter of GNS to the quality GGA would show.
-func gnsQuality(mode byte) (quality int, ok bool) {
+// modeQuality maps a mode letter of RMC, GLL or GNS to the quality GGA would
+// show.
+func modeQuality(mode byte) (quality int, ok bool) {
 	switch mode {
 	case 'N':
 		return 0, true
@@ -317,11 +324,14 @@ func parseGSA(b nmea.BaseSentence) (nmea.Sentence, error) {
 	default:
 		return nil, errFields
 	}
-	s.sats = 0
+	n := 0
 	for _, f := range b.Fields[2:14] {
 		if f != "" {
-			s.sats++
+			n++
 		}
+	}
+	if n > 0 || s.says == claimVoid { // a fix without satellites only does not tell them
+		s.sats = n
 	}
 	s.pdop, s.hdop, s.vdop = dop(s.field(14)), dop(s.field(15)), dop(s.field(16))
 	return s, nil
@@ -368,9 +378,17 @@ func parseZDA(b nmea.BaseSentence) (nmea.Sentence, error) {
 	return s, nil
 }
 
-// knots reads a speed over ground in knots and returns metres per second:
-// 1 knot is 1852 m in 3600 s, exactly.
-func knots(f string) float64 { return numberIn(f, 0, 2000) * 1852 / 3600 }
+// knots reads a speed over ground in knots and returns the metres per second
+// nearest to it: 1 knot is 1852 m in 3600 s, exactly.
+func knots(f string) float64 {
+	whole, frac, _ := cutPoint(f)
+	if whole == "" || len(whole) > 4 || len(frac) > 6 || !allDigits(whole) || !allDigits(frac) {
+		return numberIn(f, 0, 9999) * 1852 / 3600
+	}
+	// In 1e-6 knots both operands are whole and exact.
+	micro := atoi(whole)*1_000_000 + scale9(frac)/1000
+	return float64(micro*463) / (900 * 1_000_000)
+}
 
 // dop reads a dilution of precision. No geometry has 0: it means unknown.
 func dop(f string) float64 {
