@@ -13,6 +13,7 @@ import (
 const (
 	liveToHistory = 7 // packets of live after which waiting history may send one
 	gaugesEvery   = time.Second
+	brokenWait    = time.Second // for the session to end by itself after a publish failed
 )
 
 // result is the end of one publish.
@@ -42,6 +43,8 @@ type pump struct {
 	wake     *time.Timer
 	refresh  time.Time // when the backlog was last looked at
 	gauges   time.Time
+	broken   error // a publish failed: nothing more is sent
+	brokenAt time.Time
 }
 
 func newPump(u *Uplink, sess *Session, id string) *pump {
@@ -130,6 +133,14 @@ func (p *pump) fill(now time.Time) {
 		p.u.publishGauges(len(p.flying))
 	}
 	later := refreshEvery
+	if p.broken != nil {
+		left := brokenWait - now.Sub(p.brokenAt)
+		if left <= 0 {
+			p.sess.abort(p.broken)
+		}
+		p.wake.Reset(max(left, time.Millisecond))
+		return
+	}
 	if p.handing == nil && len(p.flying) < maxPackets {
 		pk, wait := p.choose(now)
 		if pk != nil {
@@ -187,9 +198,12 @@ func (p *pump) settle(r result, now time.Time) {
 	p.accept(pk)
 	if r.err != nil {
 		pk.failed = true
-		// The session is over or will be: a packet the socket did not take
-		// leaves a hole in the order, so nothing more may follow it.
-		p.sess.abort(why(ErrLost, r.err))
+		// The session is over or must be: a packet the socket did not take
+		// leaves a hole in the order, so nothing more may follow it. The
+		// session gets a moment to say itself why it ended.
+		if p.broken == nil {
+			p.broken, p.brokenAt = r.err, now
+		}
 		return
 	}
 	p.flying = slices.DeleteFunc(p.flying, func(q *packet) bool { return q == pk })

@@ -45,6 +45,9 @@ type counters struct {
 	since   time.Time // of the running session
 	errWord string
 	errAt   time.Time
+
+	saidWord string // in the log
+	saidAt   time.Time
 }
 
 func (c *counters) update(f func(*Stats)) {
@@ -61,7 +64,9 @@ func (c *counters) connected(id string, now time.Time) {
 	c.s.LastError, c.s.LastHint, c.errWord = "", "", ""
 }
 
-func (c *counters) failed(err error, now time.Time) {
+// failed notes why there is no session, and reports whether that is news: a
+// new reason, or one that was not said for a while.
+func (c *counters) failed(err error, now time.Time) (news bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.s.Connected, c.s.Session = false, ""
@@ -74,7 +79,15 @@ func (c *counters) failed(err error, now time.Time) {
 		c.errWord, c.errAt = word, now
 	}
 	c.s.LastError, c.s.LastHint = err.Error(), HintFor(err)
+	if word == c.saidWord && now.Sub(c.saidAt) < sayAgain {
+		return false
+	}
+	c.saidWord, c.saidAt = word, now
+	return true
 }
+
+// sayAgain is how often the log repeats why there is no connection.
+const sayAgain = 10 * time.Minute
 
 // disconnected notes a wanted end.
 func (c *counters) disconnected() {

@@ -85,7 +85,8 @@ type Config struct {
 	TLS            TLS
 	Username       string
 	Password       string
-	Fleet, Unit    string        // of the topics obu/v1/<fleet>/<unit>/…; Unit is the client id too
+	ClientID       string        // "": Unit
+	Fleet, Unit    string        // of the topics obu/v1/<fleet>/<unit>/…
 	Encoding       Encoding      // "": protobuf
 	Custody        Custody       // "": puback
 	LiveEvery      time.Duration // 0: 1 s; live batches are grouped over this time
@@ -140,6 +141,7 @@ func (c *Config) check() error {
 }
 
 func (c *Config) defaults() {
+	def(&c.ClientID, c.Unit)
 	def(&c.Encoding, Protobuf)
 	def(&c.Custody, CustodyPuback)
 	def(&c.LiveEvery, DefaultLiveEvery)
@@ -220,8 +222,11 @@ func (u *Uplink) Run(ctx context.Context) error {
 		}
 		delay.survived(time.Since(started))
 		wait := delay.next()
-		u.stats.failed(err, time.Now())
-		u.cfg.Log.Warn("uplink: not connected", "reason", err, "next", HintFor(err), "retry_in", wait.Round(time.Millisecond))
+		level := slog.LevelDebug
+		if u.stats.failed(err, time.Now()) {
+			level = slog.LevelWarn
+		}
+		u.cfg.Log.Log(ctx, level, "uplink: not connected", "reason", err, "next", HintFor(err), "retry_in", wait.Round(time.Millisecond))
 		if !sleep(ctx, wait) {
 			return nil
 		}
@@ -232,7 +237,7 @@ func (u *Uplink) Run(ctx context.Context) error {
 func (u *Uplink) session(ctx context.Context) error {
 	id := newSessionID()
 	sess, err := Connect(ctx, SessionConfig{
-		Broker: u.cfg.Broker, TLS: u.cfg.TLS, ClientID: u.cfg.Unit,
+		Broker: u.cfg.Broker, TLS: u.cfg.TLS, ClientID: u.cfg.ClientID,
 		Username: u.cfg.Username, Password: u.cfg.Password,
 		WillTopic: u.topic("link"), WillPayload: u.linkPayload("offline", "lost", id),
 		KeepAlive: u.cfg.KeepAlive, ConnectTimeout: u.cfg.ConnectTimeout,
