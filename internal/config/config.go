@@ -1,0 +1,180 @@
+// Package config reads the configuration of a unit: one YAML file written by a
+// technician, the files of obu.yaml.d beside it, and ${ENV} in values.
+//
+// Its job is to understand what was meant or to say exactly what is wrong:
+// every mistake is reported, not only the first, each with file, line, column,
+// the line itself and the cure. It opens no device and decides nothing about
+// the running agent; a valid Config may still name a bus that is not there,
+// which `obu check` finds out.
+//
+// The doc comments of the fields below are also the comments of Example, and
+// their tags hold the defaults and bounds: key, default, example, min, max,
+// oneof, check, required. Durations, sizes and rates carry their unit. There
+// is no goroutine and no state. See docs/decisions/0003-config.md.
+package config
+
+// Config is the configuration of one unit. Default returns one in which
+// everything is at its default.
+type Config struct {
+	// Name of this unit, the same as in its certificate. It stays with the
+	// device for life, whatever vehicle it is built into.
+	Unit string `key:"unit" example:"unit-0001" check:"name"`
+	// The vehicle the unit is built into, as your fleet knows it. It is written
+	// into every batch, so history stays with the vehicle it was recorded in.
+	Vehicle string `key:"vehicle" example:"van-17"`
+	// The fleet the unit belongs to; part of every topic.
+	Fleet string `key:"fleet" default:"default" check:"name"`
+
+	// CAN buses, one entry for each.
+	CAN []CAN `key:"can"`
+	// The GPS receiver.
+	GPS *GPS `key:"gps"`
+	// Dashcams, one entry for each camera.
+	Dashcam []Dashcam `key:"dashcam"`
+
+	// What is kept on disk until the cloud has it.
+	Buffer Buffer `key:"buffer"`
+	// The way to the cloud.
+	Uplink Uplink `key:"uplink"`
+	// How the running agent can be asked, by `obu status` and others.
+	Status Status `key:"status"`
+	// What the agent says of itself in the journal.
+	Log Log `key:"log"`
+
+	origin map[string]Origin // where each value came from, by path
+	first  source            // the main file, for complaints about what is missing
+}
+
+// CAN is one bus.
+type CAN struct {
+	// Network interface, or unix:PATH for the bus of a virtual car.
+	Device string `key:"device" example:"can0" check:"bus" required:"it names the network interface, for example can0"`
+	// Bits per second. A rate given here counts as proved; without one the
+	// interface is used as it is set up and the agent listens before it asks.
+	Bitrate int `key:"bitrate" example:"500000" oneof:"10000 20000 33333 50000 83333 100000 125000 250000 500000 800000 1000000"`
+	// Asking the vehicle for values by OBD-II (SAE J1979).
+	OBD OBD `key:"obd"`
+}
+
+// OBD is what to ask a vehicle for.
+type OBD struct {
+	// false: only listen, send nothing at all.
+	Enabled bool `key:"enabled" default:"true"`
+	// How often to ask for each value.
+	Period Duration `key:"period" default:"1s" min:"50ms" max:"1h"`
+	// Values to ask for, as two hexadecimal digits of service 01, each with a
+	// period of its own if need be: [0C, 0D, {pid: 2F, period: 30s}]. Without
+	// this list: everything the vehicle offers and the agent can decode.
+	PIDs []PID `key:"pids" example:"[0C, 0D, {pid: 2F, period: 30s}]"`
+	// Whether ECUs are asked with 11bit or 29bit ids; auto tries both.
+	Addressing string `key:"addressing" default:"auto" oneof:"auto 11bit 29bit"`
+	// Upper bound of requests on this bus, whatever the periods say.
+	MaxRequestsPerSecond int `key:"max_requests_per_second" default:"20" min:"1" max:"100"`
+}
+
+// PID is one value of OBD service 01 and how often to ask for it.
+type PID struct {
+	// Two hexadecimal digits, for example 0C for the engine speed.
+	PID PIDNumber `key:"pid" required:"write two hexadecimal digits, for example 0C for the engine speed"`
+	// How often to ask for this one.
+	Period Duration `key:"period" min:"50ms" max:"1h"` // 0: OBD.Period
+}
+
+// GPS is the receiver.
+type GPS struct {
+	// Serial port. A name under /dev/serial/by-id stays the same when the
+	// receiver is plugged in elsewhere.
+	Device string `key:"device" example:"/dev/ttyUSB0" required:"it names the serial port, for example /dev/ttyUSB0"`
+	// Bits per second of the port.
+	Baud int `key:"baud" default:"9600" oneof:"4800 9600 19200 38400 57600 115200 230400 460800 921600"`
+	// Name of the receiver in the data.
+	Name string `key:"name" default:"gps" check:"name"`
+}
+
+// Dashcam is one camera.
+type Dashcam struct {
+	// Name of the camera in the data.
+	Camera string `key:"camera" example:"front" check:"name" required:"give the camera a name, for example front"`
+	// Folder in which the camera leaves its finished segments.
+	Dir string `key:"dir" example:"/media/dashcam/front" check:"dir" required:"it names the folder with the camera's segments"`
+	// How long a file must rest before it counts as finished.
+	Settle Duration `key:"settle" default:"5s" min:"100ms" max:"10m"`
+}
+
+// Buffer is the store on disk.
+type Buffer struct {
+	// Folder of the store. The agent must be allowed to write there.
+	Dir string `key:"dir" default:"/var/lib/obu" check:"dir"`
+	// How often data in memory goes to disk: what a power cut can cost.
+	FlushEvery Duration `key:"flush_every" default:"1s" min:"100ms" max:"1m"`
+	// Space for measurements, events and health. When it is used up the oldest
+	// history goes first, and what went is listed.
+	TelemetryQuota Size `key:"telemetry_quota" default:"512MiB" min:"1MiB" max:"1TiB"`
+	// Space for dashcam clips.
+	MediaQuota Size `key:"media_quota" default:"8GiB" min:"1MiB" max:"16TiB"`
+}
+
+// Uplink is the MQTT connection.
+type Uplink struct {
+	// Address of the MQTT broker: mqtts:// with TLS (port 8883 if none is
+	// given), mqtt:// without (port 1883).
+	Broker string `key:"broker" example:"mqtts://broker.example.com:8883" check:"broker" required:"it is the address of the MQTT broker, for example mqtts://broker.example.com:8883"`
+	// MQTT client id; without one the unit's name is used.
+	ClientID string `key:"client_id" example:"unit-0001" check:"name"`
+	// Name and password, if the broker wants them. ${OBU_PASSWORD} takes the
+	// password from the environment.
+	Username string `key:"username" example:"unit-0001"`
+	Password string `key:"password" example:"${OBU_PASSWORD}" secret:"true"`
+	// Certificates. Those of the system are trusted when no ca is given.
+	TLS *TLS `key:"tls"`
+	// How often the newest state leaves. 10s saves data volume.
+	LiveEvery Duration `key:"live_every" default:"1s" min:"100ms" max:"1h"`
+	// How fast a backlog may drain beside the live data: 64KiB/s, or unlimited.
+	HistoryRate Rate `key:"history_rate" default:"64KiB/s" min:"1KiB/s"`
+	// When data counts as delivered and leaves the buffer: puback when the
+	// broker has it, receipt when the cloud has said so.
+	Custody string `key:"custody" default:"puback" oneof:"puback receipt"`
+	// protobuf, or json: the same data, readable and larger.
+	Encoding string `key:"encoding" default:"protobuf" oneof:"protobuf json"`
+	// Largest packet sent; not more than the broker accepts.
+	MaxPacket Size `key:"max_packet" default:"120KiB" min:"1KiB" max:"16MiB"`
+	// How soon a dead connection is noticed.
+	KeepAlive Duration `key:"keep_alive" default:"30s" min:"1s" max:"18h"`
+}
+
+// TLS holds the certificates of the connection, as PEM files.
+type TLS struct {
+	// Who signed the broker's certificate.
+	CA string `key:"ca" example:"/etc/obu/ca.pem"`
+	// Certificate and key of this unit.
+	Cert string `key:"cert" example:"/etc/obu/unit.pem"`
+	Key  string `key:"key" example:"/etc/obu/unit.key"`
+	// Name in the broker's certificate, if it is not that of its address.
+	ServerName string `key:"server_name" example:"broker.example.com"`
+}
+
+// Status is how the running agent can be asked.
+type Status struct {
+	// Unix socket of the agent.
+	Socket string `key:"socket" default:"/run/obu/obu.sock" check:"socket"`
+}
+
+// Log is what is logged.
+type Log struct {
+	// The least important lines to write: debug, info, warn or error.
+	Level string `key:"level" default:"info" oneof:"debug info warn error"`
+}
+
+// later names the keys of the design that a later release brings, by path.
+func later() map[string]bool {
+	return map[string]bool{
+		"can.dbc": true, "can.j1939": true, "can.uds": true,
+		"signals": true, "power": true, "uplink.budget": true, "status.prometheus": true,
+	}
+}
+
+// Origin is where a value came from: a line of a file, or the defaults.
+type Origin struct {
+	File string // "" for a default
+	Line int
+}

@@ -1,0 +1,341 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// decoder fills a Config from the merged tree and collects what is wrong.
+type decoder struct {
+	env     func(string) (string, bool)
+	wrong   Errors
+	origin  map[string]Origin
+	places  map[string]place // of each key that is set, by path
+	partial bool             // a file could not be parsed: what is missing may stand there
+}
+
+func (d *decoder) fail(where place, what, cure string) *Error {
+	e := where.fail(what, cure)
+	d.wrong = append(d.wrong, e)
+	return e
+}
+
+func (d *decoder) root(main *source, n *node, cfg *Config) {
+	top := *n
+	top.place = place{src: main} // what is missing is missing in the file as a whole
+	d.structure("", &top, reflect.ValueOf(cfg).Elem())
+	d.conflicts(cfg)
+}
+
+// fieldsOf calls f for each configured field of a struct.
+func fieldsOf(v reflect.Value, f func(tag reflect.StructTag, key string, field reflect.Value)) {
+	for i := range v.NumField() {
+		if key, ok := v.Type().Field(i).Tag.Lookup("key"); ok {
+			f(v.Type().Field(i).Tag, key, v.Field(i))
+		}
+	}
+}
+
+// Default returns the configuration in which everything is at its default. It
+// names no unit, no device and no broker.
+func Default() Config {
+	var c Config
+	setDefaults(reflect.ValueOf(&c).Elem())
+	return c
+}
+
+func setDefaults(v reflect.Value) {
+	fieldsOf(v, func(tag reflect.StructTag, key string, field reflect.Value) {
+		switch {
+		case field.Kind() == reflect.Struct:
+			setDefaults(field)
+		case tag.Get("default") != "":
+			if p := setScalar(field, tag.Get("default")); p != nil {
+				panic("config: default of " + key + ": " + p.what) // a test sees it first
+			}
+		}
+	})
+}
+
+// structure decodes a map into a struct that it sets to defaults first.
+func (d *decoder) structure(path string, n *node, v reflect.Value) {
+	setDefaults(v)
+	set := map[string]bool{}
+	for _, e := range n.entries {
+		known := false
+		fieldsOf(v, func(tag reflect.StructTag, key string, field reflect.Value) {
+			if key != e.key {
+				return
+			}
+			known = true
+			p := child(path, key)
+			set[key] = d.value(p, e, tag, field)
+			d.places[p] = e.where
+			d.origin[p] = Origin{e.where.src.file, e.where.line}
+		})
+		if !known {
+			d.unknown(path, e, v)
+		}
+	}
+	fieldsOf(v, func(tag reflect.StructTag, key string, field reflect.Value) {
+		if set[key] {
+			return
+		}
+		if field.Kind() == reflect.Struct { // its own required keys
+			d.structure(child(path, key), &node{kind: kindMap, place: n.place}, field)
+		}
+		if why := tag.Get("required"); why != "" && !d.partial {
+			d.fail(n.place, fmt.Sprintf("`%s` is missing%s", key, under(path)), why)
+		}
+	})
+}
+
+// under says where a key belongs, for people.
+func under(path string) string {
+	if path == "" {
+		return ""
+	}
+	section := path
+	if i := strings.LastIndexByte(path, '.'); i >= 0 {
+		section = path[i+1:]
+		if n, err := strconv.Atoi(section); err == nil {
+			return fmt.Sprintf(" in entry %d of `%s`", n+1, lastWord(path[:i]))
+		}
+	}
+	return fmt.Sprintf(" under `%s`", section)
+}
+
+func lastWord(path string) string { return path[strings.LastIndexByte(path, '.')+1:] }
+
+// value decodes one setting; false when it is not set after all, so that it
+// counts as missing if it is required.
+func (d *decoder) value(path string, e entry, tag reflect.StructTag, v reflect.Value) (set bool) {
+	n := e.value
+	if n.kind == kindNull {
+		return false
+	}
+	switch {
+	case v.Kind() == reflect.Struct:
+		return d.section(path, e, v)
+	case v.Kind() == reflect.Pointer:
+		if n.kind == kindEmpty {
+			return false
+		}
+		fresh := reflect.New(v.Type().Elem())
+		d.section(path, e, fresh.Elem())
+		v.Set(fresh)
+	case v.Kind() == reflect.Slice:
+		if n.kind == kindEmpty {
+			return false
+		}
+		d.list(path, e, v)
+	default:
+		d.scalar(path, e, tag, v)
+	}
+	return true
+}
+
+func (d *decoder) section(path string, e entry, v reflect.Value) bool {
+	switch e.value.kind {
+	case kindEmpty:
+		return false
+	case kindMap:
+		if e.where.column > 0 {
+			e.value.place = e.where
+		}
+		d.structure(path, e.value, v)
+	case kindList:
+		d.fail(e.value.place, fmt.Sprintf("`%s` is one section, not a list", e.key), "remove the `- `")
+	default:
+		d.fail(e.value.place, fmt.Sprintf("`%s` is a section and has no value of its own", e.key),
+			fmt.Sprintf("its settings stand in the lines below it, two spaces further in: %s", keyList(v)))
+	}
+	return true
+}
+
+func (d *decoder) list(path string, e entry, v reflect.Value) {
+	elem := v.Type().Elem()
+	first := elem.Field(0).Tag.Get("key")
+	short := elem == reflect.TypeFor[PID]() // an entry may be its first value alone
+	if e.value.kind != kindList {
+		cure := fmt.Sprintf("begin each entry with `- `, for example `- %s: …`", first)
+		if short {
+			cure = "put it in brackets: [0C, 0D]"
+		}
+		d.fail(e.value.place, fmt.Sprintf("`%s` is a list", e.key), cure)
+		return
+	}
+	out := reflect.MakeSlice(v.Type(), 0, len(e.value.items))
+	for i, item := range e.value.items {
+		p := index(path, i)
+		one := reflect.New(elem).Elem()
+		switch {
+		case item.kind == kindMap:
+			d.structure(p, item, one)
+		case short && item.kind == kindScalar:
+			setDefaults(one)
+			d.scalar(p, entry{e.key, item.place, item}, elem.Field(0).Tag, one.Field(0))
+		case short:
+			d.fail(item.place, fmt.Sprintf("entry %d of `%s` is empty or a list", i+1, e.key), "write [0C, 0D], or {pid: 0C, period: 5s} for one with its own period")
+		default:
+			d.fail(item.place, fmt.Sprintf("entry %d of `%s` has no settings", i+1, e.key), fmt.Sprintf("write `- %s: …` and its other settings below it", first))
+		}
+		d.places[p] = item.place
+		d.origin[p] = Origin{item.src.file, item.line}
+		out = reflect.Append(out, one)
+	}
+	v.Set(out)
+}
+
+// scalar decodes one word and checks it against the field's tags.
+func (d *decoder) scalar(path string, e entry, tag reflect.StructTag, v reflect.Value) {
+	n := e.value
+	switch n.kind {
+	case kindEmpty:
+		d.fail(n.place, fmt.Sprintf("`%s` has no value", e.key), "write one behind the colon, or remove the line")
+		return
+	case kindMap, kindList:
+		what := "a list"
+		if n.kind == kindMap {
+			what = "a section"
+		}
+		d.fail(n.place, fmt.Sprintf("`%s` is one value, not %s", e.key, what), "write it in the same line: "+sample(e.key, tag))
+		return
+	}
+	if !d.expand(n) {
+		return
+	}
+	p := setScalar(v, n.text)
+	if p == nil {
+		p = checkTags(tag, v, n.text)
+	}
+	if p == nil {
+		return
+	}
+	what := p.what
+	if n.env || tag.Get("secret") != "" {
+		what = "the value is not accepted; it comes from the environment and is not shown"
+	}
+	d.fail(n.place, fmt.Sprintf("`%s`: %s", e.key, what), p.cure)
+}
+
+// sample returns a line that would be right.
+func sample(key string, tag reflect.StructTag) string {
+	for _, t := range [...]string{"example", "default"} {
+		if s := tag.Get(t); s != "" {
+			return "`" + key + ": " + s + "`"
+		}
+	}
+	return "`" + key + ": …`"
+}
+
+// setScalar parses text as the type of v.
+func setScalar(v reflect.Value, text string) *problem {
+	if s, ok := v.Addr().Interface().(scalar); ok {
+		return s.parse(text)
+	}
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(text)
+	case reflect.Int:
+		i, err := strconv.ParseInt(strings.ReplaceAll(text, "_", ""), 10, 32)
+		if err != nil {
+			cure := "write digits only"
+			if number, ok := plainNumber(text); ok {
+				cure = "write `" + number + "`"
+			}
+			return &problem{fmt.Sprintf("`%s` is not a whole number", text), cure}
+		}
+		v.SetInt(i)
+	case reflect.Bool:
+		switch text {
+		case "true", "false":
+			v.SetBool(text == "true")
+		default:
+			return &problem{fmt.Sprintf("`%s` is neither true nor false", text), "write `true` or `false`"}
+		}
+	default:
+		panic("config: no decoder for " + v.Type().String())
+	}
+	return nil
+}
+
+// plainNumber turns 500k, 500.000, 500 kbit/s into 500000.
+func plainNumber(text string) (string, bool) {
+	_, number, word, ok := split(text)
+	word = strings.ToLower(word)
+	switch {
+	case !ok || number < 0:
+		return "", false
+	case strings.HasPrefix(word, "k"):
+		return trimFloat(number * 1e3), true
+	case strings.HasPrefix(word, "m"):
+		return trimFloat(number * 1e6), true
+	case word == "bit" || word == "bits" || word == "baud" || word == "bit/s" || word == "bps":
+		return trimFloat(number), true
+	}
+	return "", false
+}
+
+// checkTags holds a parsed value against oneof, min, max and check.
+func checkTags(tag reflect.StructTag, v reflect.Value, text string) *problem {
+	if list := tag.Get("oneof"); list != "" {
+		words := strings.Fields(list)
+		if got := fmt.Sprint(v.Interface()); !slices.Contains(words, got) {
+			if v.Kind() == reflect.Int {
+				return &problem{fmt.Sprintf("%s is not a usual rate", got), "one of " + strings.Join(words, ", ")}
+			}
+			cure := "write " + orList(words)
+			if meant, ok := nearest(got, words); ok {
+				cure = fmt.Sprintf("did you mean `%s`? Possible are %s", meant, orList(words))
+			}
+			return &problem{fmt.Sprintf("`%s` is not known here", text), cure}
+		}
+	}
+	for _, bound := range [...]struct {
+		tag  string
+		less bool
+		word string
+	}{{"min", true, "small"}, {"max", false, "large"}} {
+		limit := tag.Get(bound.tag)
+		if limit == "" {
+			continue
+		}
+		l := reflect.New(v.Type()).Elem()
+		setScalar(l, limit)
+		if v.Int() != l.Int() && (v.Int() < l.Int()) == bound.less && !isUnlimited(v) {
+			return &problem{fmt.Sprintf("`%s` is too %s", text, bound.word), boundsOf(tag)}
+		}
+	}
+	if name := tag.Get("check"); name != "" {
+		return checks(name, v)
+	}
+	return nil
+}
+
+func isUnlimited(v reflect.Value) bool {
+	r, ok := v.Interface().(Rate)
+	return ok && r.IsUnlimited()
+}
+
+func boundsOf(tag reflect.StructTag) string {
+	switch lo, hi := tag.Get("min"), tag.Get("max"); {
+	case hi == "":
+		return "use at least " + lo
+	case lo == "":
+		return "use at most " + hi
+	default:
+		return fmt.Sprintf("use %s to %s", lo, hi)
+	}
+}
+
+// orList joins words as people do: a, b or c.
+func orList(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
+}

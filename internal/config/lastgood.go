@@ -1,0 +1,60 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+const lastGoodFile = "last-good.yaml"
+
+// SaveLastGood keeps a copy of a configuration that worked in dir, for
+// LoadLastGood. The copy is resolved: it needs neither obu.yaml.d nor the
+// environment, and holds their secrets, so only the agent's user may read it.
+// It survives a power cut: the old copy is there until the new one is whole.
+func SaveLastGood(dir string, c *Config) (err error) {
+	body := "# The last configuration this unit ran well with. It is used when the current one is wrong.\n" + render(c, renderOptions{})
+	path := filepath.Join(dir, lastGoodFile)
+	if old, err := os.ReadFile(path); err == nil && string(old) == body {
+		return nil // spares the flash
+	}
+	f, err := os.CreateTemp(dir, lastGoodFile+".*") // mode 0600
+	if err != nil {
+		return fmt.Errorf("save last good configuration: %w", err)
+	}
+	_, err = f.WriteString(body)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+		return fmt.Errorf("save last good configuration: %w", err)
+	}
+	return syncDir(dir)
+}
+
+// syncDir makes a rename in dir durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("save last good configuration: %w", err)
+	}
+	if err := errors.Join(d.Sync(), d.Close()); err != nil {
+		return fmt.Errorf("save last good configuration: %w", err)
+	}
+	return nil
+}
+
+// LoadLastGood reads the copy that SaveLastGood left in dir. An agent that runs
+// as a service falls back to it and reports what is wrong with the current
+// configuration, because a remote unit must stay reachable.
+func LoadLastGood(dir string) (*Config, error) {
+	path := filepath.Join(dir, lastGoodFile)
+	text, e := readFile(path)
+	if e != nil {
+		return nil, Errors{e}
+	}
+	return Parse(path, []byte(text), nil)
+}
