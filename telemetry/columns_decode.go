@@ -24,7 +24,8 @@ type decoder struct {
 	states    map[int][]uint64
 	receivers []string
 	cuts      []int64
-	rows      int // samples and fixes so far
+	rows      int // samples, fixes and records so far
+	runs      int // entries of states so far
 	cells     []cell
 }
 
@@ -188,6 +189,9 @@ func (d *decoder) state(p []byte) error {
 		}
 		return err
 	})
+	if d.runs += len(runs); d.runs > 2*MaxValues {
+		return fmt.Errorf("more than %d states: %w", MaxValues, ErrTooLarge)
+	}
 	if d.states == nil {
 		d.states = make(map[int][]uint64)
 	}

@@ -9,7 +9,7 @@ const Format = 1
 
 // The bounds of what is encoded and of what a decoder accepts, whatever a
 // payload claims. They bound memory: a hostile payload of any kind costs less
-// than 64 MiB and one second.
+// than 128 MiB and one second.
 const (
 	MaxBody     = 4 << 20  // bytes of an uncompressed body
 	MaxJSON     = 8 << 20  // bytes of a JSON envelope
