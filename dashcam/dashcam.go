@@ -79,6 +79,7 @@ type Custody interface {
 	// never heard of.
 	Progress(key string) (stored int64, done, ok bool)
 	// StoreChunk stores the next bytes; they are durable when it returns nil.
+	// It must not keep c.Data, which is used again.
 	StoreChunk(ctx context.Context, key string, c telemetry.Chunk) error
 	// Finish stores the manifest: the file is wholly in custody.
 	Finish(ctx context.Context, key string, c telemetry.Clip) error

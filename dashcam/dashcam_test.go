@@ -54,11 +54,11 @@ func TestClipIsIdenticalToTheByte(t *testing.T) {
 		t.Errorf("index %+v", c)
 	}
 	dated := slices.DeleteFunc(slices.Clone(r.vault.order), func(n string) bool { return n == "x.ts" })
-	if !slices.IsSorted([]string{dated[0][6:15], dated[1][6:15]}) || dated[2] != "EV20260301-120200-000007.MP4" {
+	if !slices.Equal(dated, []string{"20260301_120000_NF.mp4", "20260301_120100_EF.mp4", "EV20260301-120200-000007.MP4"}) {
 		t.Errorf("not oldest first: %v", r.vault.order)
 	}
 	st := r.src.Stats()
-	if st.Clips != 4 || st.Waiting != 1-1 || st.Lost != 0 || st.Empty != 1 || st.LastName == "" || st.Bytes == 0 {
+	if st.Clips != 4 || st.Waiting != 0 || st.Lost != 0 || st.Empty != 1 || st.LastName == "" || st.Bytes == 0 {
 		t.Errorf("stats %+v", st)
 	}
 	r.renew()

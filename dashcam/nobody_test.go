@@ -2,8 +2,10 @@ package dashcam_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -29,7 +31,7 @@ func TestUnreadableWaits(t *testing.T) {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	clips, bin := filepath.Join(dir, "clips"), filepath.Join(dir, "test")
-	for _, d := range []string{dir, clips, filepath.Join(clips, "Event")} {
+	for _, d := range []string{dir, clips, filepath.Join(clips, "Event"), filepath.Join(dir, "locked")} {
 		if err := os.MkdirAll(d, 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -43,8 +45,10 @@ func TestUnreadableWaits(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Chmod(filepath.Join(clips, "Event"), 0); err != nil {
-		t.Fatal(err)
+	for _, d := range []string{filepath.Join(clips, "Event"), filepath.Join(dir, "locked")} {
+		if err := os.Chmod(d, 0); err != nil {
+			t.Fatal(err)
+		}
 	}
 	self, err := os.Open("/proc/self/exe")
 	if err != nil {
@@ -74,6 +78,7 @@ func TestUnreadableWaits(t *testing.T) {
 		"segment cannot be opened, it waits; let the agent's user read it", "locked.mp4",
 		"cannot read a folder of the camera; let the agent's user read and enter it", "folder=Event",
 		"clips 1 lost 0 unreadable 1",
+		"locked folder: permission true, no folder true",
 	} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("the child did not say %q:\n%s", want, out)
@@ -83,8 +88,9 @@ func TestUnreadableWaits(t *testing.T) {
 
 // runAsNobody is the child: it drains the folder and prints what it counted.
 func runAsNobody(dir string) int {
-	src, err := dashcam.New(dashcam.Config{Dir: dir, Clock: clock.Virtual(), Custody: newVault(), AppearWhole: true, Poll: true,
-		Log: slog.New(slog.NewTextHandler(os.Stdout, nil))})
+	cfg := dashcam.Config{Dir: dir, Clock: clock.Virtual(), Custody: newVault(), AppearWhole: true, Poll: true,
+		Log: slog.New(slog.NewTextHandler(os.Stdout, nil))}
+	src, err := dashcam.New(cfg)
 	if err != nil {
 		fmt.Println(err)
 		return 1
@@ -100,5 +106,14 @@ func runAsNobody(dir string) int {
 	}
 	st := src.Stats()
 	fmt.Println("clips", st.Clips, "lost", st.Lost, "unreadable", st.Unreadable)
+
+	cfg.Dir = filepath.Join(filepath.Dir(dir), "locked")
+	locked, err := dashcam.New(cfg)
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	err = locked.Run(context.Background())
+	fmt.Printf("locked folder: permission %v, no folder %v (%v)\n", errors.Is(err, fs.ErrPermission), errors.Is(err, dashcam.ErrNoFolder), err)
 	return 0
 }

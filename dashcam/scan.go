@@ -1,6 +1,7 @@
 package dashcam
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -270,15 +271,16 @@ func (s *Source) due(f *file) (time.Time, bool) {
 	return f.since.Add(s.cfg.Settle), true
 }
 
-// older orders segments by the start in their names, else by mtime.
+// older orders segments by the start in their names, or by mtime without one.
 func (f *file) older(g *file) bool {
-	if !f.name.Start.IsZero() && !g.name.Start.IsZero() && !f.name.Start.Equal(g.name.Start) {
-		return f.name.Start.Before(g.name.Start)
+	return cmp.Or(f.age().Compare(g.age()), strings.Compare(f.path, g.path)) < 0
+}
+
+func (f *file) age() time.Time {
+	if f.name.Start.IsZero() {
+		return f.info.ModTime()
 	}
-	if a, b := f.info.ModTime(), g.info.ModTime(); !a.Equal(b) {
-		return a.Before(b)
-	}
-	return f.path < g.path
+	return f.name.Start
 }
 
 // plan returns how long nothing needs to be looked at, and whether no readable
