@@ -212,6 +212,35 @@ func (k *Kind) UnmarshalText(p []byte) error {
 	return nil
 }
 
+var levelNames = [...]string{"core", "overlay", "obu", "dynamic"}
+
+// String returns the level as it stands in JSON.
+func (l Level) String() string {
+	if int(l) < len(levelNames) {
+		return levelNames[l]
+	}
+	return "level-" + strconv.Itoa(int(l))
+}
+
+// MarshalText writes the name of the level.
+func (l Level) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
+
+// UnmarshalText reads the name of a level; "level-9" is one of a newer version.
+func (l *Level) UnmarshalText(p []byte) error {
+	for i, name := range levelNames {
+		if name == string(p) {
+			*l = Level(i)
+			return nil
+		}
+	}
+	n, ok := numbered(string(p), "level-")
+	if !ok {
+		return fmt.Errorf("parse level %.40q: unknown", p)
+	}
+	*l = Level(n)
+	return nil
+}
+
 // numbered reads the number behind a prefix.
 func numbered(s, prefix string) (uint8, bool) {
 	digits, ok := strings.CutPrefix(s, prefix)
