@@ -71,6 +71,8 @@ type Options struct {
 	Now    func() telemetry.At // time since boot; required
 	Wall   func() time.Time    // the best wall clock, zero when it is not trusted; optional
 	Log    *slog.Logger        // nil: discard
+
+	faults *faults // tests only
 }
 
 func (o *Options) fill() error {
@@ -150,12 +152,12 @@ func Open(ctx context.Context, o Options) (*Buffer, error) {
 	}
 	b := &Buffer{opts: o, log: o.Log, lock: lock, gaps: newGapTable(), clips: map[string]clip{}, ranks: map[telemetry.ClipID]Rank{}, done: map[string]command{}}
 	b.tele = &file{
-		name: "telemetry.db", path: filepath.Join(o.Dir, "telemetry.db"), quota: o.TelemetryQuota, log: o.Log,
+		name: "telemetry.db", path: filepath.Join(o.Dir, "telemetry.db"), quota: o.TelemetryQuota, log: o.Log, faults: o.faults,
 		classes:     []telemetry.Class{telemetry.ClassTelemetry, telemetry.ClassEvent, telemetry.ClassHealth},
 		undelivered: map[telemetry.Name]telemetry.Gap{},
 	}
 	b.vid = &file{
-		name: "media.db", path: filepath.Join(o.Dir, "media.db"), quota: o.MediaQuota, log: o.Log,
+		name: "media.db", path: filepath.Join(o.Dir, "media.db"), quota: o.MediaQuota, log: o.Log, faults: o.faults,
 		classes: []telemetry.Class{telemetry.ClassMedia}, undelivered: map[telemetry.Name]telemetry.Gap{},
 	}
 	b.stats.opened = o.Now()

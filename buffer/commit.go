@@ -242,6 +242,9 @@ func (b *Buffer) listEvicted(list []removal, why telemetry.Reason) {
 	b.mu.Lock()
 	b.stats.evicted += uint64(len(list))
 	b.mu.Unlock()
+	if b.opts.faults != nil && b.opts.faults.evictUnlisted {
+		return
+	}
 	for _, r := range list {
 		b.gaps.lose(r.s.name(r.seq))
 		b.gaps.add(evictedGap(r, why))

@@ -34,6 +34,7 @@ type file struct {
 	classes []telemetry.Class
 	quota   int64
 	log     *slog.Logger
+	faults  *faults
 
 	wr sync.Mutex // held by the one writer through a whole transaction
 

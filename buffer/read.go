@@ -62,6 +62,11 @@ func (b *Buffer) Read(store telemetry.StoreID, class telemetry.Class, from uint6
 		b.log.Error("a stored batch is not what was written and is listed as lost; check the disk", "store", n.Store.String(), "class", n.Class.String(), "seq", n.Seq)
 		b.drop(n, spoiledGap(n))
 	}
+	if x := b.opts.faults; x != nil && x.deleteBeforeAck {
+		for _, st := range out {
+			b.Ack(st.Name)
+		}
+	}
 	if err != nil && len(out) == 0 {
 		return nil, fmt.Errorf("read %s %s %d: %w", store, class, from, err)
 	}

@@ -2,6 +2,8 @@ package buffer
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 
@@ -74,7 +76,11 @@ func (b *Buffer) merge(f *file, c contents) []telemetry.Name {
 	var unreturned []telemetry.Name
 	var streams []*stream
 	for _, s := range c.streams {
-		if old := f.stream(s.store, s.class); old != nil {
+		old := f.stream(s.store, s.class)
+		if old != nil && old.mem != nil {
+			continue // an earlier try to move it got that far; memory knows better
+		}
+		if old != nil {
 			for seq := old.next; seq < s.next; seq++ {
 				if s.held(seq) {
 					unreturned = append(unreturned, s.name(seq))
@@ -120,7 +126,7 @@ func (b *Buffer) returnToDisk(unreturned []telemetry.Name) error {
 	lost := b.takeLost()
 	b.gaps.begin()
 	err := f.update(func(t *txn) error {
-		if err := t.tx.DeleteBucket(bucketGaps); err != nil && err != berrors.ErrBucketNotFound {
+		if err := t.tx.DeleteBucket(bucketGaps); err != nil && !errors.Is(err, berrors.ErrBucketNotFound) {
 			return err
 		}
 		for _, g := range lost {
@@ -170,6 +176,9 @@ func (t *txn) moveVolatile() error {
 	t.f.mu.Unlock()
 	for _, s := range streams {
 		t.moved = append(t.moved, s)
+		if err := t.tx.DeleteBucket(streamBucket(s.store, s.class)); err != nil && !errors.Is(err, berrors.ErrBucketNotFound) {
+			return fmt.Errorf("move %s %s to disk: %w", s.store, s.class, err)
+		}
 		for _, r := range s.runs {
 			for seq := r.from; seq <= r.to; seq++ {
 				rec := s.mem[seq]

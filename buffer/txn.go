@@ -75,7 +75,14 @@ func (f *file) update(fn func(*txn) error) (err error) {
 		_ = t.tx.Rollback()
 		return err
 	}
-	if err = t.tx.Commit(); err != nil {
+	if err = f.faults.before(f.name); err != nil {
+		_ = t.tx.Rollback()
+		return fmt.Errorf("commit to %s: %w", f.name, err)
+	}
+	if err = t.tx.Commit(); err == nil {
+		err = f.faults.after(f.name)
+	}
+	if err != nil {
 		return fmt.Errorf("commit to %s: %w", f.name, err)
 	}
 	done = true
@@ -118,7 +125,9 @@ func (t *txn) put(s *stream, seq uint64, h header, rec []byte) error {
 	}
 	sealRecord(s.name(seq), rec)
 	key := seqKey(seq)
-	if len(rec) <= smallRecord {
+	if x := t.f.faults; x != nil && x.dropEvery > 0 && seq%uint64(x.dropEvery) == 0 {
+		err = nil
+	} else if len(rec) <= smallRecord {
 		err = b.Put(key, rec)
 	} else {
 		var sub *bbolt.Bucket
@@ -276,7 +285,11 @@ next:
 				n--
 			}
 		}
-		out = append(out, streamState{s.store, s.class, s.next, n})
+		next := s.next
+		if was, ok := t.before[s]; ok && t.f.faults != nil && t.f.faults.seqOutsideTx {
+			next = was
+		}
+		out = append(out, streamState{s.store, s.class, next, n})
 	}
 	return out
 }

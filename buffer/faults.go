@@ -1,0 +1,28 @@
+package buffer
+
+// faults lets the package's own tests make the disk fail and break the laws on
+// purpose, to see that the laws' tests notice. Outside tests it is nil and
+// nothing can set it.
+type faults struct {
+	beforeCommit func(file string) error // the disk refuses before anything is written
+	afterCommit  func(file string) error // the sync fails although all of it was written
+
+	seqOutsideTx    bool // the next seq is stored one transaction late
+	dropEvery       int  // every so many batches: named, but not stored
+	deleteBeforeAck bool // reading deletes
+	evictUnlisted   bool // evictions go into no Gap
+}
+
+func (x *faults) before(file string) error {
+	if x == nil || x.beforeCommit == nil {
+		return nil
+	}
+	return x.beforeCommit(file)
+}
+
+func (x *faults) after(file string) error {
+	if x == nil || x.afterCommit == nil {
+		return nil
+	}
+	return x.afterCommit(file)
+}
