@@ -3,40 +3,26 @@ package uplink
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
+
+	"obu/telemetry"
 )
 
 // Bounds of commands.
 const (
-	maxCommandID   = 64  // bytes
 	maxReplies     = 16  // replies without PUBACK that are kept for the next session
 	maxRemembered  = 256 // ids kept in memory when there is no Commands
 	commandTimeout = 30 * time.Second
 )
 
-// Request is one command as it came in.
-type Request struct {
-	ID       string          `json:"id"`
-	Name     string          `json:"name"`
-	NotAfter time.Time       `json:"not_after"`
-	Issuer   string          `json:"issuer"`
-	Args     json.RawMessage `json:"args,omitempty"`
-}
-
-// Command executes one request and returns what the reply's result holds. It
+// Action executes one command and returns what the reply's result holds. It
 // runs in a goroutine of its own, one command at a time, and must return when
 // ctx ends.
-type Command func(ctx context.Context, r Request) (result any, err error)
-
-// Reply is what is published on the reply topic, once per command id.
-type Reply struct {
-	ID     string `json:"id"`
-	OK     bool   `json:"ok"`
-	Error  string `json:"error,omitempty"`
-	Result any    `json:"result,omitempty"`
-}
+type Action func(ctx context.Context, c telemetry.Command) (result any, err error)
 
 // pong is the result of ping.
 type pong struct {
@@ -47,15 +33,12 @@ type pong struct {
 	Session string    `json:"session"`
 }
 
-// answer is a finished command.
-type answer struct {
-	id      string
-	payload []byte
-}
+// answer is the encoded reply of a finished command.
+type answer []byte
 
 // commander runs one command at a time.
 type commander struct {
-	queue []Request
+	queue []telemetry.Command
 	busy  bool
 	done  chan answer
 	wg    sync.WaitGroup
@@ -70,9 +53,9 @@ func (c *commander) wait() { c.wg.Wait() }
 // and never executed again.
 func (p *pump) command(ctx context.Context, m message) {
 	u := p.u
-	var r Request
-	if len(m.payload) > maxCommand || json.Unmarshal(m.payload, &r) != nil || r.ID == "" || len(r.ID) > maxCommandID || r.Name == "" {
-		p.bad("a command that cannot be read")
+	r, err := telemetry.DecodeCommand(m.payload)
+	if err != nil {
+		p.bad("command", err)
 		return
 	}
 	if reply, ok := u.executed(r.ID); ok {
@@ -80,11 +63,11 @@ func (p *pump) command(ctx context.Context, m message) {
 		return
 	}
 	c := &u.cmds
-	if slices.ContainsFunc(c.queue, func(q Request) bool { return q.ID == r.ID }) {
+	if slices.ContainsFunc(c.queue, func(q telemetry.Command) bool { return q.ID == r.ID }) {
 		return
 	}
 	if len(c.queue) >= inboxDepth {
-		p.bad("a command while too many are waiting")
+		p.bad("command "+r.ID, errTooMany)
 		return
 	}
 	u.stats.update(func(s *Stats) { s.Commands++ })
@@ -112,31 +95,35 @@ func (p *pump) answer(ctx context.Context, a answer) {
 	c := &p.u.cmds
 	c.busy = false
 	c.queue = slices.Delete(c.queue, 0, 1)
-	p.reply(a.payload)
+	p.reply(a)
 	p.nextCommand(ctx)
 }
 
 // execute runs a request and records its reply before anyone sees it.
-func (u *Uplink) execute(ctx context.Context, r Request, session string) answer {
-	reply := Reply{ID: r.ID}
+func (u *Uplink) execute(ctx context.Context, r telemetry.Command, session string) answer {
+	reply := telemetry.Reply{ID: r.ID}
+	if at := u.wall(); !at.IsZero() {
+		reply.At = &at
+	}
 	result, err := u.dispatch(ctx, r, session)
-	if err != nil {
-		reply.Error = err.Error()
-	} else {
-		reply.OK, reply.Result = true, result
+	if err == nil {
+		reply.Result, err = json.Marshal(result)
+	}
+	if reply.OK = err == nil; !reply.OK {
+		reply.Error, reply.Result = err.Error(), nil
 	}
 	payload, err := json.Marshal(reply)
-	if err != nil {
-		payload, _ = json.Marshal(Reply{ID: r.ID, Error: "result cannot be encoded: " + err.Error()})
+	if err != nil { // a result that is no JSON after all
+		payload, _ = json.Marshal(telemetry.Reply{ID: r.ID, Error: "encode result: " + err.Error()})
 	}
 	if err := u.record(r, payload); err != nil {
 		u.cfg.Log.Error("uplink: command id cannot be stored; it may run again after a restart", "id", r.ID, "error", err)
 	}
-	return answer{r.ID, payload}
+	return payload
 }
 
-func (u *Uplink) dispatch(ctx context.Context, r Request, session string) (any, error) {
-	if !r.NotAfter.IsZero() && u.cfg.Now().After(r.NotAfter) {
+func (u *Uplink) dispatch(ctx context.Context, r telemetry.Command, session string) (any, error) {
+	if u.cfg.Now().After(r.NotAfter) {
 		u.stats.update(func(s *Stats) { s.BadCommands++ })
 		return nil, errExpired
 	}
@@ -149,16 +136,14 @@ func (u *Uplink) dispatch(ctx context.Context, r Request, session string) (any, 
 		return pong{Version: u.cfg.Version, Time: u.wall(), Uptime: u.cfg.Clock.Now().Seconds(),
 			Boot: u.cfg.Clock.Boot().String(), Session: session}, nil
 	}
-	return nil, unknownCommand(r.Name)
+	return nil, fmt.Errorf("unknown command %q", r.Name)
 }
 
-type commandError string
-
-func (e commandError) Error() string { return string(e) }
-
-const errExpired = commandError("expired")
-
-func unknownCommand(name string) error { return commandError("unknown command " + name) }
+// Errors of commands, as they stand in replies.
+var (
+	errExpired = errors.New("expired")
+	errTooMany = errors.New("too many commands are waiting")
+)
 
 func (u *Uplink) executed(id string) ([]byte, bool) {
 	if u.cfg.Commands != nil {
@@ -170,7 +155,7 @@ func (u *Uplink) executed(id string) ([]byte, bool) {
 	return reply, ok
 }
 
-func (u *Uplink) record(r Request, reply []byte) error {
+func (u *Uplink) record(r telemetry.Command, reply []byte) error {
 	if u.cfg.Commands != nil {
 		return u.cfg.Commands.Record(r.ID, reply, r.NotAfter)
 	}

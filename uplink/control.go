@@ -12,7 +12,6 @@ import (
 // Bounds of inbound messages.
 const (
 	inboxDepth      = 16               // messages waiting for the pump; more are counted and dropped
-	maxCommand      = 64 << 10         // bytes of one command
 	receiptPatience = 2 * time.Minute  // a new session sends again what waited longer for its receipt
 	relinkEvery     = 10 * time.Second // link is not put right more often than this
 )
@@ -24,24 +23,32 @@ type message struct {
 	retained bool
 }
 
-// link is the retained message on the link topic, and the will.
-type link struct {
-	State   string `json:"state"` // online, offline
-	Reason  string `json:"reason,omitempty"`
-	Session string `json:"session"`
-	At      string `json:"at,omitempty"` // the unit's best wall time; not in a will
-}
-
+// linkPayload encodes a link message. A will gets no time: it is written long
+// before it is published.
 func (u *Uplink) linkPayload(state, reason, session string) []byte {
-	b, _ := json.Marshal(link{State: state, Reason: reason, Session: session})
+	l := telemetry.Link{State: state, Reason: reason, Session: session}
+	if at := u.wall(); !at.IsZero() && reason != reasonLost {
+		l.At = &at
+	}
+	b, _ := json.Marshal(l) // cannot fail: strings and a time
 	return b
 }
+
+// The reasons of an offline link.
+const (
+	reasonLost    = "lost" // the will
+	reasonStopped = "stopped"
+)
 
 // announce queues the retained messages of a new session.
 func (p *pump) announce() {
 	u := p.u
 	if u.cfg.Birth != nil {
 		if birth := u.cfg.Birth(); birth != nil {
+			if b, ok := birth.(telemetry.Birth); ok {
+				b.Session = p.id
+				birth = b
+			}
 			payload, err := json.Marshal(birth)
 			if err != nil {
 				u.cfg.Log.Error("uplink: birth cannot be encoded", "error", err)
@@ -56,7 +63,7 @@ func (p *pump) announce() {
 
 func (p *pump) online() {
 	p.relinked = time.Now()
-	p.queue(&packet{topic: p.u.topic("link"), payload: p.u.linkPayload("online", "", p.id), retained: true})
+	p.queue(&packet{topic: p.u.topic("link"), payload: p.u.linkPayload(telemetry.LinkOnline, "", p.id), retained: true})
 }
 
 func (p *pump) queue(pk *packet) { p.control = append(p.control, pk) }
@@ -95,11 +102,11 @@ func (p *pump) receive(ctx context.Context, m message) {
 // seen puts a stale link right: a will of an earlier session of this unit, or
 // another device that uses the same id.
 func (p *pump) seen(m message) {
-	var l link
-	if json.Unmarshal(m.payload, &l) != nil || l.Session == p.id {
+	l, err := telemetry.DecodeLink(m.payload)
+	if err == nil && l.Session == p.id {
 		return
 	}
-	if l.State == "online" && !m.retained {
+	if err == nil && l.State == telemetry.LinkOnline && !m.retained {
 		p.u.cfg.Log.Error("uplink: another device uses this unit's id", "unit", p.u.cfg.Unit, "session", l.Session,
 			"next", "give each device its own unit id")
 	}
@@ -108,44 +115,30 @@ func (p *pump) seen(m message) {
 	}
 }
 
-// receipt is a message on the ack topic: the cloud has every batch of the
-// stream up to and including Seq.
-type receipt struct {
-	Store string `json:"store"`
-	Class string `json:"class"`
-	Seq   uint64 `json:"seq"`
-}
-
-// receipt settles what the cloud confirms.
+// receipt settles what the cloud confirms: every batch of the stream up to and
+// including Seq.
 func (p *pump) receipt(m message) {
-	var r receipt
-	if len(m.payload) > maxCommand || json.Unmarshal(m.payload, &r) != nil {
-		p.bad("a receipt that cannot be read")
-		return
-	}
-	store, err := telemetry.ParseStoreID(r.Store)
-	class, cerr := telemetry.ParseClass(r.Class)
-	if err != nil || cerr != nil {
-		p.bad("a receipt that cannot be read")
+	r, err := telemetry.DecodeReceipt(m.payload)
+	if err != nil {
+		p.bad("receipt", err)
 		return
 	}
 	if p.u.cfg.Custody != CustodyReceipt {
 		return
 	}
-	l := p.u.lanes.of(laneKey{store, class})
+	l := p.u.lanes.of(laneKey{r.Store, r.Class})
 	if l == nil || l.stream.Next == 0 {
 		return // settled long ago, or not ours
 	}
+	last := min(r.Seq, l.stream.Next-1)
 	var names []telemetry.Name
-	for seq := max(l.stream.Floor, 1); seq <= min(r.Seq, l.stream.Next-1); seq++ {
-		if seq = l.acked.missing(seq); seq > min(r.Seq, l.stream.Next-1) {
-			break
-		}
-		names = append(names, telemetry.Name{Store: store, Class: class, Seq: seq})
+	for seq := l.acked.missing(max(l.stream.Floor, 1)); seq <= last; seq = l.acked.missing(seq + 1) {
+		names = append(names, telemetry.Name{Store: r.Store, Class: r.Class, Seq: seq})
 	}
 	for _, n := range names {
 		l.acked.add(n.Seq)
 		l.awaiting.remove(n.Seq)
+		p.u.poison.forget(n)
 	}
 	l.since = time.Now()
 	if len(names) > 0 {
@@ -154,7 +147,7 @@ func (p *pump) receipt(m message) {
 }
 
 // bad counts and logs an inbound message that is no use.
-func (p *pump) bad(what string) {
+func (p *pump) bad(what string, err error) {
 	p.u.stats.update(func(s *Stats) { s.BadCommands++ })
-	p.u.cfg.Log.Warn("uplink: "+what+", ignored", "next", "see telemetry/CONTRACT.md for the shape")
+	p.u.cfg.Log.Warn("uplink: "+what+" ignored", "error", err, "next", "see telemetry/CONTRACT.md for its shape")
 }

@@ -100,7 +100,7 @@ func pieces(c *telemetry.Content) int {
 	for _, ch := range c.Chunks {
 		n = max(n, len(ch.Data))
 	}
-	return max(n, 1)
+	return min(max(n, 1), telemetry.MaxPartsOf)
 }
 
 // Ratios of encoded envelope to stored blobs before anything was measured.

@@ -322,7 +322,7 @@ func (p *pump) stop() {
 	if p.handing == nil { // else the socket is full and a goodbye would only wait
 		ctx, cancel := context.WithTimeout(context.Background(), stopWait/2)
 		defer cancel()
-		p.sess.Publish(ctx, p.u.topic("link"), true, p.u.linkPayload("offline", "stopped", p.id))
+		p.sess.Publish(ctx, p.u.topic("link"), true, p.u.linkPayload(telemetry.LinkOffline, reasonStopped, p.id))
 	}
 	p.sess.Close()
 }

@@ -100,10 +100,10 @@ type Config struct {
 
 	Clock    *clock.Clock
 	Backlog  Backlog
-	Commands Commands           // nil: commands are answered, their ids kept in memory only
-	Birth    func() any         // the retained birth message, marshalled to JSON at each CONNACK; nil: none
-	Handlers map[string]Command // commands besides ping, by name
-	Version  string             // answered to ping
+	Commands Commands          // nil: commands are answered, their ids kept in memory only
+	Birth    func() any        // the retained birth message, marshalled to JSON at each CONNACK; nil: none
+	Handlers map[string]Action // commands besides ping, by name
+	Version  string            // answered to ping
 
 	// Dial replaces the TCP connection, below TLS.
 	Dial func(ctx context.Context) (net.Conn, error)
@@ -239,7 +239,7 @@ func (u *Uplink) session(ctx context.Context) error {
 	sess, err := Connect(ctx, SessionConfig{
 		Broker: u.cfg.Broker, TLS: u.cfg.TLS, ClientID: u.cfg.ClientID,
 		Username: u.cfg.Username, Password: u.cfg.Password,
-		WillTopic: u.topic("link"), WillPayload: u.linkPayload("offline", "lost", id),
+		WillTopic: u.topic("link"), WillPayload: u.linkPayload(telemetry.LinkOffline, reasonLost, id),
 		KeepAlive: u.cfg.KeepAlive, ConnectTimeout: u.cfg.ConnectTimeout,
 		Dial: u.cfg.Dial, Now: u.cfg.Now, Wire: &u.wire,
 	})
