@@ -1,0 +1,30 @@
+package main
+
+import (
+	"time"
+
+	"obu/internal/config"
+)
+
+// agentConfig is the configuration of one agent of the fleet: what a
+// technician would write for this car, and no more.
+func agentConfig(c *car, fleet, broker, dir string) (config.Config, error) {
+	cfg := config.Default()
+	cfg.Unit, cfg.Vehicle, cfg.Fleet = c.unit, "car-"+c.unit, fleet
+	cfg.Buffer.Dir = dir
+	cfg.Uplink.Broker = broker
+	cfg.Status.Socket = "none"
+	cfg.GPS = &config.GPS{Device: "gps", Baud: 9600, Name: "gps"}
+	switch c.load {
+	case loadTrack:
+		bus := config.CAN{Device: "can0", Bitrate: 500000, OBD: config.OBD{Enabled: true,
+			Period: config.Duration(time.Second), Addressing: "11bit", MaxRequestsPerSecond: 20}}
+		for _, pid := range trackPIDs {
+			bus.OBD.PIDs = append(bus.OBD.PIDs, config.PID{PID: config.PIDNumber(pid)})
+		}
+		cfg.CAN = []config.CAN{bus}
+	case loadCity:
+		cfg.Dashcam = []config.Dashcam{{Camera: "front", Dir: c.clips, Settle: config.Duration(2 * time.Second)}}
+	}
+	return cfg, nil
+}

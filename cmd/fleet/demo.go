@@ -1,0 +1,389 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"obu/can"
+	"obu/internal/clock"
+	"obu/internal/virtual"
+	"obu/uplink"
+)
+
+// demoOptions are the flags of the demo.
+type demoOptions struct {
+	Drive   string
+	Obu     string
+	Seconds int
+	Fast    bool
+	Dir     string
+	Seed    uint64
+}
+
+func demoCommand() *cobra.Command {
+	var o demoOptions
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "one car, the real obu, a broker and a cloud; the link is cut and comes back",
+		Long: `demo shows the whole way on this machine: a virtual car with CAN, GPS and
+dashcam, the agent as the real binary, an MQTT broker, and a receiver that
+stands for the cloud. It cuts the link for a while and ends with the ledger:
+every value the car emitted against every value that arrived.
+
+  fleet demo                  a virtual car
+  fleet demo --drive DIR      a replay folder (can*.log, gps.nmea, dashcam/)`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.Seconds < 12 {
+				return usageError{errors.New("--seconds wants at least 12")}
+			}
+			if o.Fast && !cmd.Flags().Changed("seconds") {
+				o.Seconds = 18
+			}
+			return runDemo(cmd.Context(), o, cmd.OutOrStdout())
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.Drive, "drive", "", "replay this folder instead of driving a virtual car")
+	f.StringVar(&o.Obu, "obu", "", "obu binary (default bin/obu)")
+	f.IntVar(&o.Seconds, "seconds", 42, "how long the car drives")
+	f.BoolVar(&o.Fast, "fast", false, "drive for 18 s only")
+	f.StringVar(&o.Dir, "dir", "out", "folder for the store; a sub-folder is made and removed")
+	f.Uint64Var(&o.Seed, "seed", 42, "chooses road, driver and engine")
+	return cmd
+}
+
+// demo is one showing.
+type demo struct {
+	demoOptions
+	*screen
+	fleet, unit string
+	dir         string // store, clips, log
+	short       string // sockets: a unix path holds 107 bytes
+	broker      *child
+	link        *link
+	obu         *obuProcess
+	session     *uplink.Session
+	cloud       *cloud
+	clk         *clock.Clock
+	car         *virtual.Car
+	expect      emission
+}
+
+// runDemo shows everything and returns nil when the ledger is clean.
+func runDemo(ctx context.Context, o demoOptions, out io.Writer) (err error) {
+	d := &demo{demoOptions: o, screen: newScreen(out), fleet: "sim-demo-" + randomHex(3), unit: "sim-demo"}
+	defer func() { err = errors.Join(err, d.cleanUp()) }()
+	if err := d.prepare(ctx); err != nil {
+		return err
+	}
+	if o.Drive != "" {
+		err = d.replay(ctx)
+	} else {
+		err = d.live(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	return d.ledger()
+}
+
+// prepare starts broker, link and cloud.
+func (d *demo) prepare(ctx context.Context) (err error) {
+	binary, err := findObu(d.Obu)
+	if err != nil {
+		return err
+	}
+	d.Obu = binary
+	if err := os.MkdirAll(d.Dir, 0o755); err != nil {
+		return fmt.Errorf("make folder: %w", err)
+	}
+	if d.dir, err = os.MkdirTemp(d.Dir, "demo-"); err != nil {
+		return fmt.Errorf("make folder: %w", err)
+	}
+	if d.dir, err = filepath.Abs(d.dir); err != nil {
+		return fmt.Errorf("make folder: %w", err)
+	}
+	if d.short, err = os.MkdirTemp("", "obu"); err != nil {
+		return fmt.Errorf("make folder for sockets: %w", err)
+	}
+	if d.broker, err = startChild("broker"); err != nil {
+		return err
+	}
+	if d.link, err = newLink(d.broker.first); err != nil {
+		return err
+	}
+	if d.clk, err = clock.System(); err != nil {
+		return fmt.Errorf("read the kernel's clock: %w", err)
+	}
+	zero := monotonic() - time.Duration(d.clk.Now())
+	d.expect = emission{Unit: d.unit, Boot: d.clk.Boot(), Zero: zero}
+	if d.cloud, err = newCloud(d.screen, filepath.Join(d.dir, "received"), zero); err != nil {
+		return err
+	}
+	d.session, err = uplink.Connect(ctx, uplink.SessionConfig{Broker: d.broker.first, ClientID: d.fleet + "-cloud", MaxInbound: maxMessage})
+	if err != nil {
+		return fmt.Errorf("connect the cloud: %w", err)
+	}
+	if err := d.session.Subscribe(ctx, "obu/v1/"+d.fleet+"/#", d.cloud.take); err != nil {
+		return fmt.Errorf("subscribe: %w", err)
+	}
+	return nil
+}
+
+// cleanUp ends every part and removes what the demo made.
+func (d *demo) cleanUp() (err error) {
+	if d.obu != nil {
+		err = d.obu.stop()
+	}
+	if d.session != nil {
+		d.session.Close()
+	}
+	if d.link != nil {
+		err = errors.Join(err, d.link.Close())
+	}
+	if d.broker != nil {
+		err = errors.Join(err, d.broker.stop(nil))
+	}
+	if d.cloud != nil {
+		err = errors.Join(err, d.cloud.in.assembler.Close())
+	}
+	for _, dir := range []string{d.dir, d.short} {
+		if dir != "" {
+			err = errors.Join(err, os.RemoveAll(dir))
+		}
+	}
+	return err
+}
+
+func (d *demo) socket() string { return filepath.Join(d.short, "obu.sock") }
+
+// startAgent writes obu.yaml and starts the binary.
+func (d *demo) startAgent(c demoConfig, more ...string) error {
+	c.fleet, c.unit, c.broker = d.fleet, d.unit, d.link.URL
+	c.dir, c.socket = filepath.Join(d.dir, "store"), d.socket()
+	path := filepath.Join(d.dir, "obu.yaml")
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("write obu.yaml: %w", err)
+	}
+	if err := errors.Join(c.write(f), f.Close()); err != nil {
+		return fmt.Errorf("write obu.yaml: %w", err)
+	}
+	d.obu, err = startObu(d.Obu, c.socket, filepath.Join(d.dir, "obu.log"), append([]string{"run", "-c", path}, more...)...)
+	return err
+}
+
+// live shows a virtual car.
+func (d *demo) live(ctx context.Context) error {
+	d.car = virtual.New(virtual.Config{Seed: d.Seed, Clock: d.clk, Start: time.Now().UTC()})
+	d.expect.Journal, d.expect.Live = d.car.Journal(), true
+	d.text(bold, "One car, the real agent, a broker and a cloud, all on this machine.")
+	d.text(dim, "car    %s, VIN %s: OBD-II on a unix bus, GPS on a pseudo terminal, dashcam in a folder", d.unit, d.car.VIN)
+	d.text(dim, "agent  %s run -c obu.yaml", d.Obu)
+	d.text(dim, "cloud  every line below is what it received over MQTT\n")
+
+	driving, stop := context.WithCancel(ctx)
+	defer stop()
+	var parts sync.WaitGroup
+	defer parts.Wait()
+	defer stop()
+	start, err := d.devices(driving, &parts)
+	if err != nil {
+		return err
+	}
+	if err := d.obu.awaitRunning(ctx, 3); err != nil {
+		return err
+	}
+	start()
+	total := time.Duration(d.Seconds) * time.Second
+	if err := d.story(ctx, total*2/5, total*3/10, total*3/10); err != nil {
+		return err
+	}
+	stop()
+	parts.Wait()
+	d.line(plain, "the car is parked; what is left drains")
+	return d.drain(ctx)
+}
+
+// devices plugs the car in and starts the agent. The function it returns
+// starts GPS and dashcam: once the agent has its devices open, so that nothing
+// is said to nobody.
+func (d *demo) devices(ctx context.Context, parts *sync.WaitGroup) (start func(), err error) {
+	bus, err := can.ListenUnix(filepath.Join(d.short, "can0"), d.clk)
+	if err != nil {
+		return nil, err
+	}
+	context.AfterFunc(ctx, func() { bus.Close() })
+	parts.Go(func() {
+		for {
+			b, err := bus.Accept()
+			if err != nil {
+				return
+			}
+			parts.Go(func() {
+				_ = d.car.ServeECU(ctx, b, virtual.ECUOptions{Gearbox: true, Latency: 8 * time.Millisecond, Chatter: 100 * time.Millisecond})
+			})
+		}
+	})
+	line, err := openSerialLine()
+	if err != nil {
+		return nil, err
+	}
+	line.closeWhen(ctx)
+	clips := filepath.Join(d.dir, "camera")
+	if err := os.MkdirAll(clips, 0o755); err != nil {
+		return nil, fmt.Errorf("make camera folder: %w", err)
+	}
+	err = d.startAgent(demoConfig{can: "unix:" + filepath.Join(d.short, "can0"), gps: line.Path, clips: clips})
+	return func() {
+		parts.Go(func() { _ = d.car.WriteGPS(ctx, line, virtual.GPSOptions{Latency: 80 * time.Millisecond}) })
+		parts.Go(func() {
+			if err := d.car.RecordClips(ctx, clips, virtual.DashcamOptions{First: time.Second, Every: 14 * time.Second, Length: 6 * time.Second}); err != nil {
+				d.line(red, "dashcam: %v", err)
+			}
+		})
+	}, err
+}
+
+// showEvery is how often the car's line is printed.
+const showEvery = 2 * time.Second
+
+// story is the drive: online, cut, online again.
+func (d *demo) story(ctx context.Context, before, cut, after time.Duration) error {
+	if err := d.watch(ctx, before, d.online); err != nil {
+		return err
+	}
+	d.link.Cut()
+	d.line(yellow, "- link cut: the car drives on, the agent stores")
+	if err := d.watch(ctx, cut, d.offline); err != nil {
+		return err
+	}
+	return d.reconnect(ctx, after)
+}
+
+// reconnect restores the link and shows what comes first.
+func (d *demo) reconnect(ctx context.Context, after time.Duration) error {
+	h := d.held(ctx)
+	_, before, _ := d.cloud.came()
+	resumed := d.cloud.await()
+	d.link.Restore()
+	d.line(green, "+ link restored: %s values wait; the agent tries again when its back-off ends", thousands(h.values))
+	waiting, stop := context.WithTimeout(ctx, resumeLimit)
+	defer stop()
+	tick := time.NewTicker(showEvery)
+	defer tick.Stop()
+	for open := true; open; {
+		select {
+		case <-resumed:
+			open = false
+		case <-tick.C:
+			d.offline()
+		case <-d.obu.done:
+			return d.obu.failure("ended")
+		case <-waiting.Done():
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return d.obu.failure("did not come back " + resumeLimit.String() + " after the link did")
+		}
+	}
+	_, history, behind := d.cloud.came()
+	d.line(green, "+ newest state first: %.1f s behind the car, with %s values of history still to come", behind.Seconds(), thousands(max(0, h.values-int64(history-before))))
+	return d.watch(ctx, after, func() {
+		d.online()
+		if h := d.held(ctx); h.values > 0 || h.media > 0 {
+			_, now, _ := d.cloud.came()
+			d.line(dim, "  history: %s values delivered behind it, %s bytes still stored", thousands(int64(now-before)), thousands(h.bytes))
+		}
+	})
+}
+
+// resumeLimit is how long the agent's back-off may last.
+const resumeLimit = 40 * time.Second
+
+// watch prints the line of the car for d.
+func (d *demo) watch(ctx context.Context, long time.Duration, line func()) error {
+	end := time.After(long)
+	tick := time.NewTicker(showEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			line()
+		case <-end:
+			return nil
+		case <-d.obu.done:
+			if d.Drive != "" && d.obu.err == nil {
+				return nil // the recording is over
+			}
+			return d.obu.failure("ended")
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (d *demo) online() { d.line(plain, "  %s", d.cloud.state()) }
+
+// offline prints what the agent says of itself: the cloud hears nothing.
+func (d *demo) offline() {
+	h := d.held(context.Background())
+	d.line(yellow, "  no link   stored: %s values in %d batches, %s bytes, oldest %.0f s", thousands(h.values), h.batches, thousands(h.bytes), h.oldest)
+}
+
+// held asks the agent what it holds; nothing when it does not answer.
+func (d *demo) held(ctx context.Context) held {
+	s, err := d.obu.status(ctx)
+	if err != nil {
+		return held{}
+	}
+	return heldBy(s)
+}
+
+// drain waits until the agent holds nothing of the car and ends it.
+func (d *demo) drain(ctx context.Context) error {
+	quiet := 0
+	for start := time.Now(); quiet < 3 && time.Since(start) < drainLimit && sleep(ctx, 300*time.Millisecond); {
+		s, err := d.obu.status(ctx)
+		if err == nil && heldBy(s).batches == 0 {
+			quiet++
+		} else {
+			quiet = 0
+		}
+	}
+	err := d.obu.stop()
+	sleep(ctx, 500*time.Millisecond) // what is on its way from the broker
+	return err
+}
+
+// ledger prints the account and judges it.
+func (d *demo) ledger() error {
+	a := d.cloud.account(d.expect)
+	d.text(bold, "\nThe ledger: what the car emitted against what the cloud has")
+	row := func(name, value, note string) { d.text(plain, "  %-18s %12s   %s", name, value, d.paint(dim, note)) }
+	row("values emitted", thousands(int64(a.Emitted)), "readings, fixes and clips, from the car's own journal")
+	row("received", thousands(int64(a.Received)), "compared value by value, clips by SHA-256")
+	row("missing", fmt.Sprint(a.Missing), "emitted, not received")
+	row("holes", fmt.Sprint(a.Holes), "sequence numbers nobody accounts for")
+	row("gaps", fmt.Sprint(a.Gaps), "losses the agent itself listed")
+	row("copies", fmt.Sprint(a.Copies), "batches that came twice and were dropped by name")
+	row("bytes on the wire", thousands(d.link.Bytes.Load()), "MQTT, both directions, clips included")
+	for _, p := range a.problems.lines {
+		d.text(red, "  ! %s", p)
+	}
+	if a.Emitted == 0 || a.Missing > 0 || !a.clean() {
+		d.text(red, "\nNOT CLEAN")
+		return errUnclean
+	}
+	d.text(green, "\nNothing is missing.")
+	return nil
+}
