@@ -17,12 +17,7 @@ import (
 // are left empty: none are invented. A fix that is not Valid is written as
 // void, without position.
 func Sentences(f telemetry.Fix) []string {
-	var buf [128]byte
-	return []string{
-		string(appendRMC(buf[:0], &f)),
-		string(appendGGA(buf[:0], &f)),
-		string(appendGSA(buf[:0], &f)),
-	}
+	return []string{string(appendRMC(nil, &f)), string(appendGGA(nil, &f)), string(appendGSA(nil, &f))}
 }
 
 // AppendSentences appends the bytes of Sentences to dst.

@@ -31,17 +31,21 @@ func OpenLog(path string, clk *clock.Clock, offset telemetry.At) (*Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open nmea log: %w", err)
 	}
-	l := &Log{file: f, start: offset}
-	br := bufio.NewReader(f)
-	l.r = br
-	if magic, err := br.Peek(2); err == nil && magic[0] == 0x1f && magic[1] == 0x8b {
-		if l.r, err = gzip.NewReader(br); err != nil {
-			f.Close()
-			return nil, fmt.Errorf("open nmea log %s: %w", path, err)
-		}
+	r, err := inflate(f)
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("open nmea log %s: %w", path, err)
 	}
-	l.sleeper = clk.Join()
-	return l, nil
+	return &Log{file: f, r: r, sleeper: clk.Join(), start: offset}, nil
+}
+
+// inflate returns what r holds, uncompressed if it is gzip.
+func inflate(r io.Reader) (io.Reader, error) {
+	br := bufio.NewReader(r)
+	if magic, err := br.Peek(2); err == nil && magic[0] == 0x1f && magic[1] == 0x8b {
+		return gzip.NewReader(br)
+	}
+	return br, nil
 }
 
 // Read returns bytes of the recording.
@@ -54,7 +58,7 @@ func (l *Log) Close() error {
 }
 
 // replay plays a log. An epoch is complete when the next one starts, which in
-// a file is known without waiting.
+// a file is known without waiting. A cut log is a log that ends there.
 func (s *Source) replay(ctx context.Context, l *Log) error {
 	defer s.publish()
 	defer l.Close()
@@ -83,8 +87,14 @@ func (s *Source) replay(ctx context.Context, l *Log) error {
 		}
 		lines.end()
 		m.finish()
+		cut := errors.Is(err, io.ErrUnexpectedEOF)
+		if cut {
+			s.loss.unknown(p.at, p.at)
+			s.log.Warn("the recording is cut off; it was played up to the cut", "file", l.file.Name(),
+				"do", "record or copy it again if the rest matters")
+		}
 		s.loss.due(p.at, true)
-		if errors.Is(err, io.EOF) {
+		if cut || errors.Is(err, io.EOF) {
 			return nil
 		}
 		return fmt.Errorf("read nmea log: %w", err)

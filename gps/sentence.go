@@ -330,7 +330,7 @@ func parseGSA(b nmea.BaseSentence) (nmea.Sentence, error) {
 			n++
 		}
 	}
-	if n > 0 || s.says == claimVoid { // a fix without satellites only does not tell them
+	if n > 0 { // none listed may mean none told
 		s.sats = n
 	}
 	s.pdop, s.hdop, s.vdop = dop(s.field(14)), dop(s.field(15)), dop(s.field(16))

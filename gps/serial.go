@@ -32,6 +32,12 @@ var (
 // usualBauds are the speeds receivers are delivered with, most frequent first.
 var usualBauds = [...]int{9600, 4800, 115200, 38400, 57600, 19200}
 
+// Speeds beyond these are typing errors; the driver would take some of them.
+const (
+	lowestBaud  = 300
+	highestBaud = 4_000_000
+)
+
 // Port is an open serial port.
 type Port struct {
 	serial.Port
@@ -45,6 +51,9 @@ func (p *Port) Baud() int { return p.baud }
 // flow control. Reads block until bytes arrive; Close ends them. The path may
 // be a symbolic link such as those in /dev/serial/by-id.
 func OpenSerial(path string, baud int) (*Port, error) {
+	if baud < lowestBaud || baud > highestBaud {
+		return nil, fmt.Errorf("open %s at %d baud: %w", path, baud, ErrNotSerial)
+	}
 	p, err := serial.Open(path, &serial.Mode{BaudRate: baud, DataBits: 8, Parity: serial.NoParity, StopBits: serial.OneStopBit})
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, serialError(err))
