@@ -1,0 +1,44 @@
+# `make` alone lists the targets. Figures in README.md name the target that made them.
+SHELL := /bin/bash
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+BUILD_DATE ?= $(shell git log -1 --format=%cI 2>/dev/null || date -u +%Y-%m-%dT%H:%M:%SZ)
+LDFLAGS = -s -w -X main.version=$(VERSION) -X main.buildDate=$(BUILD_DATE)
+BUILD = CGO_ENABLED=0 go build -trimpath -ldflags "$(LDFLAGS)"
+export GOTOOLCHAIN = local
+
+.PHONY: help build demo test check bench dist fleet figures clean
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## bin/obu and bin/fleet for this machine
+	@mkdir -p bin
+	$(BUILD) -o bin/obu ./cmd/obu
+	$(BUILD) -o bin/fleet ./cmd/fleet
+
+demo: build ## one virtual car, the real agent, a cut link and the ledger (DRIVE=DIR: a replay folder)
+	bin/fleet demo --obu bin/obu $(if $(DRIVE),--drive "$(DRIVE)")
+
+test: ## every test that needs no hardware, with the race detector
+	go test -race -timeout 9m ./...
+
+check: ## formatting, vet, staticcheck, layers
+	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt wants:"; echo "$$out"; exit 1; fi
+	go vet ./...
+	go tool staticcheck ./...
+	go test -count=1 -run 'TestLayers' ./cmd/obu
+
+bench: ## benchmarks of every package (BASE=ref: compare with another commit)
+	@bash .ci/bench $(BASE)
+
+dist: ## static stripped binaries for amd64, arm64, armv7, their xz packages and sizes
+	@bash .ci/dist "$(LDFLAGS)"
+
+fleet: build ## 400 virtual cars for a minute
+	bin/fleet --cars 400 --load track --for 60s
+
+figures: build ## the figures README.md states: CPU per million frames, wire bytes per hour, RSS, start-up
+	@bash .ci/figures
+
+clean: ## remove what was built
+	rm -rf bin dist out

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"obu/buffer"
+	"obu/internal/agent"
+	"obu/internal/config"
+	"obu/telemetry"
+)
+
+func bufferCommand() *cobra.Command {
+	var where bufferPlace
+	cmd := &cobra.Command{
+		Use:   "buffer",
+		Short: "the backlog, read-only",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError{fmt.Errorf("obu buffer knows stat, ls, verify and export, not %q", args[0])}
+			}
+			return cmd.Help()
+		},
+	}
+	cmd.PersistentFlags().StringVarP(&where.config, "config", "c", "", "configuration that names the folder and the socket")
+	cmd.PersistentFlags().StringVar(&where.socket, "socket", "", "unix socket of the running agent (default: as configured)")
+	sub := func(use, short string, run func(context.Context, *bufferPlace, io.Writer) error) *cobra.Command {
+		return &cobra.Command{Use: use + " [DIR]", Short: short, Args: atMost(1), RunE: func(cmd *cobra.Command, args []string) error {
+			if err := where.resolve(args); err != nil {
+				return err
+			}
+			return run(cmd.Context(), &where, cmd.OutOrStdout())
+		}}
+	}
+	cmd.AddCommand(
+		sub("stat", "what is held, what is lost, per stream", bufferStat),
+		sub("ls", "every batch that is held, as JSON lines", bufferList),
+		sub("verify", "check every stored value; exit 1 when one is damaged", bufferVerify),
+		&cobra.Command{Use: "export [DIR]", Short: "write the backlog into files (a later release)",
+			RunE: func(*cobra.Command, []string) error { return later("buffer export") }},
+	)
+	return cmd
+}
+
+// bufferPlace is where the backlog lies and who may be using it.
+type bufferPlace struct {
+	config, socket string
+	dir            string
+}
+
+func (p *bufferPlace) resolve(args []string) error {
+	cfg := config.Default()
+	if path, err := findConfig(p.config); err == nil {
+		loaded, err := config.Load(path)
+		if err != nil && (p.config != "" || len(args) == 0) {
+			return err
+		}
+		if err == nil {
+			cfg = *loaded
+		}
+	} else if p.config != "" {
+		return err
+	}
+	p.dir = cfg.Buffer.Dir
+	if p.socket == "" {
+		p.socket = cfg.Status.Socket
+	}
+	if len(args) > 0 {
+		if p.dir != args[0] {
+			p.socket = filepath.Join(args[0], "obu.sock") // another unit's folder
+		}
+		p.dir = args[0]
+	}
+	return nil
+}
+
+// inUse turns the store's lock into the question to ask the agent instead.
+func inUse(err error) bool { return errors.Is(err, buffer.ErrLocked) }
+
+func bufferStat(ctx context.Context, p *bufferPlace, out io.Writer) error {
+	r, err := buffer.Inspect(ctx, p.dir)
+	if inUse(err) {
+		var s agent.Status
+		if askErr := ask(ctx, p.socket, "/status", &s); askErr != nil {
+			return fmt.Errorf("%w; asking it: %w", err, askErr)
+		}
+		fmt.Fprintf(out, "a running agent uses %s; this is what it says\n\n", p.dir)
+		return printStreams(out, s.Streams)
+	}
+	if err != nil {
+		return err
+	}
+	if len(r.Files) == 0 {
+		return fmt.Errorf("no store in %s: is this the folder in buffer.dir?", p.dir)
+	}
+	for _, f := range r.Files {
+		if f.Err != nil {
+			fmt.Fprintf(out, "%s: %d bytes, cannot be read: %v\n", f.Path, f.SizeBytes, f.Err)
+			continue
+		}
+		fmt.Fprintf(out, "%s: %d bytes, store %s of unit %s, %d records", f.Path, f.SizeBytes, f.Store, f.Unit, f.Records)
+		if !f.FlushWall.IsZero() {
+			fmt.Fprintf(out, ", last commit %s", f.FlushWall.UTC().Format(time.RFC3339))
+		}
+		fmt.Fprintln(out)
+	}
+	if !r.Clean {
+		fmt.Fprintln(out, "not closed in order: power or process ended; the next start checks it and lists the loss")
+	}
+	for _, a := range r.Aside {
+		fmt.Fprintf(out, "set aside: %s\n", a)
+	}
+	fmt.Fprintln(out)
+	if err := printStreams(out, r.Streams); err != nil {
+		return err
+	}
+	for _, g := range r.Gaps {
+		fmt.Fprintf(out, "gap %d: %s %s seq %d-%d, %s values, %s\n", g.ID, g.Class, g.Store, g.FromSeq, g.ToSeq, countText(g.Count), g.Reason)
+	}
+	return nil
+}
+
+func countText(n int64) string {
+	if n == telemetry.CountUnknown {
+		return "an unknown number of"
+	}
+	return fmt.Sprint(n)
+}
+
+func printStreams(out io.Writer, streams []telemetry.Stream) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "store\tclass\tfloor\tnext\tbatches\tvalues\tbytes\t")
+	for _, s := range streams {
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t\n", s.Store, s.Class, s.Floor, s.Next, s.Batches, s.Values, s.Bytes)
+	}
+	return w.Flush()
+}
+
+func bufferList(ctx context.Context, p *bufferPlace, out io.Writer) error {
+	enc := json.NewEncoder(out)
+	err := buffer.Each(ctx, p.dir, func(b buffer.Batch) error {
+		return enc.Encode(agent.Held{Store: b.Store.String(), Class: b.Class.String(), Seq: b.Seq, Values: b.Values, Bytes: len(b.Blob)})
+	})
+	if !inUse(err) {
+		return err
+	}
+	var rows []agent.Held
+	if askErr := ask(ctx, p.socket, "/buffer/ls", &rows); askErr != nil {
+		return fmt.Errorf("%w; asking it: %w", err, askErr)
+	}
+	for _, r := range rows {
+		if err := enc.Encode(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func bufferVerify(ctx context.Context, p *bufferPlace, out io.Writer) error {
+	r, err := buffer.Inspect(ctx, p.dir)
+	if inUse(err) {
+		return fmt.Errorf("%w: stop it first (systemctl stop obu); it checks an unclean store by itself at its next start", err)
+	}
+	if err != nil {
+		return err
+	}
+	if len(r.Files) == 0 {
+		return fmt.Errorf("no store in %s: is this the folder in buffer.dir?", p.dir)
+	}
+	damaged := 0
+	for _, f := range r.Files {
+		switch {
+		case f.Err != nil:
+			damaged++
+			fmt.Fprintf(out, "%s: DAMAGED: %v\n", f.Path, f.Err)
+		case len(f.Damaged) > 0:
+			damaged++
+			fmt.Fprintf(out, "%s: DAMAGED: %d of %d records\n", f.Path, len(f.Damaged), f.Records)
+		default:
+			fmt.Fprintf(out, "%s: sound, %d records\n", f.Path, f.Records)
+		}
+	}
+	if damaged > 0 {
+		fmt.Fprintln(out, "the agent sets a damaged file aside at its next start, lists what is missing and goes on; replace the card if it happens again")
+		return errSilent
+	}
+	return nil
+}
+
+// verifyFileName is the hidden command that walks one unclean store file in a
+// process of its own, because a damaged one can kill the process.
+const verifyFileName = "verify-store-file"
+
+func verifyFileCommand() *cobra.Command {
+	return &cobra.Command{Use: verifyFileName + " FILE", Hidden: true, Args: exactly("FILE"),
+		RunE: func(_ *cobra.Command, args []string) error { return buffer.VerifyFile(args[0]) }}
+}

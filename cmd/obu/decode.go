@@ -1,0 +1,243 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"obu/can"
+	"obu/gps"
+	"obu/telemetry"
+)
+
+func decodeCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "decode",
+		Short: "print what a recording says, as JSON lines; nothing is repaired",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError{fmt.Errorf("obu decode knows can and nmea, not %q", args[0])}
+			}
+			return cmd.Help()
+		},
+	}
+	cmd.AddCommand(decodeCANCommand(), decodeNMEACommand())
+	return cmd
+}
+
+func decodeCANCommand() *cobra.Command {
+	var obd, j1939 bool
+	var dbc []string
+	cmd := &cobra.Command{
+		Use:     "can --obd FILE|-",
+		Short:   "values in a candump log (plain or .gz)",
+		Example: "  obu decode can --obd candump-2026-11-22.log.gz\n  candump -L can0 | obu decode can --obd -",
+		Args:    exactly("FILE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			switch {
+			case len(dbc) > 0:
+				return later("decode can --dbc")
+			case j1939:
+				return later("decode can --j1939")
+			case !obd:
+				return usageError{errors.New("decode can wants --obd: say what to decode")}
+			}
+			return withFile(cmd, args[0], func(r io.Reader, w *bufio.Writer) error {
+				return decodeOBD(r, w, cmd.ErrOrStderr())
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&obd, "obd", false, "answers to OBD-II requests (SAE J1979)")
+	cmd.Flags().BoolVar(&j1939, "j1939", false, "J1939 (a later release)")
+	cmd.Flags().StringArrayVar(&dbc, "dbc", nil, "signals of a DBC file (a later release)")
+	return cmd
+}
+
+// maxProblems bounds how many complaints about one recording are printed; the
+// rest is counted.
+const maxProblems = 20
+
+func decodeOBD(r io.Reader, w *bufio.Writer, errw io.Writer) error {
+	var line []byte
+	problems := 0
+	stats, err := can.DecodeOBD(r, func(rec can.Record) error {
+		line = appendRecord(line[:0], &rec)
+		_, err := w.Write(line)
+		return err
+	}, func(err error) {
+		if problems++; problems <= maxProblems {
+			fmt.Fprintf(errw, "obu: warning: %v\n", err)
+		}
+	})
+	if problems > maxProblems {
+		fmt.Fprintf(errw, "obu: warning: %d more problems like these\n", problems-maxProblems)
+	}
+	if err != nil {
+		return err
+	}
+	if stats.Frames == 0 && stats.BadLines > 0 {
+		return fmt.Errorf("no line of %d reads like candump's log format, `(1700000000.123456) can0 7E8#03410D38`: record with `candump -L`", stats.BadLines)
+	}
+	if stats.Answers == 0 {
+		fmt.Fprintf(errw, "obu: warning: %d frames, but no answer to an OBD request among them (7E8-7EF, 18DAF1xx)\n", stats.Frames)
+	}
+	return nil
+}
+
+// appendRecord writes one line in the shape of `obu decode can`: the time and
+// the number keep every digit.
+func appendRecord(b []byte, r *can.Record) []byte {
+	b = append(b, `{"t":`...)
+	b = r.T.Append(b)
+	b = appendField(b, "bus", r.Bus)
+	b = appendField(b, "source", r.Source)
+	b = appendField(b, "signal", r.Signal.Name)
+	b = append(b, `,"value":`...)
+	b = appendValue(b, r.Value)
+	if r.Signal.Unit == "" {
+		b = append(b, `,"unit":null`...)
+	} else {
+		b = appendField(b, "unit", r.Signal.Unit)
+	}
+	if r.Quality != telemetry.QualityLive {
+		b = appendField(b, "quality", r.Quality.String())
+	}
+	return append(b, "}\n"...)
+}
+
+func appendField(b []byte, key, text string) []byte {
+	b = append(append(append(b, `,"`...), key...), `":`...)
+	return appendText(b, text)
+}
+
+func appendText(b []byte, text string) []byte {
+	quoted, _ := json.Marshal(text) // a string always marshals
+	return append(b, quoted...)
+}
+
+func appendValue(b []byte, v telemetry.Value) []byte {
+	switch v.Kind() {
+	case telemetry.KindFloat:
+		return appendNumber(b, v.Float())
+	case telemetry.KindInt:
+		return strconv.AppendInt(b, v.Int(), 10)
+	case telemetry.KindBool:
+		return strconv.AppendBool(b, v.Bool())
+	case telemetry.KindText, telemetry.KindBytes:
+		return appendText(b, v.String())
+	}
+	return append(b, "null"...)
+}
+
+// appendNumber never prints NaN: an unknown number is null.
+func appendNumber(b []byte, f float64) []byte {
+	if math.IsNaN(f) || math.IsInf(f, 0) {
+		return append(b, "null"...)
+	}
+	if a := math.Abs(f); a != 0 && (a < 1e-6 || a >= 1e21) {
+		return strconv.AppendFloat(b, f, 'e', -1, 64)
+	}
+	return strconv.AppendFloat(b, f, 'f', -1, 64)
+}
+
+func decodeNMEACommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "nmea FILE|-",
+		Short:   "positions in an NMEA log, one line per epoch",
+		Example: "  obu decode nmea drive.nmea\n  cat /dev/ttyUSB0 | obu decode nmea -",
+		Args:    exactly("FILE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return withFile(cmd, args[0], func(r io.Reader, w *bufio.Writer) error {
+				return decodeNMEA(r, w, cmd.ErrOrStderr())
+			})
+		},
+	}
+}
+
+func decodeNMEA(r io.Reader, w *bufio.Writer, errw io.Writer) error {
+	var line []byte
+	var failed error
+	stats, err := gps.Decode(r, func(f telemetry.Fix) {
+		if failed == nil {
+			line = appendFix(line[:0], &f)
+			_, failed = w.Write(line)
+		}
+	})
+	if err = errors.Join(err, failed); err != nil {
+		return err
+	}
+	if n := stats.Rejected.Total(); n > 0 {
+		fmt.Fprintf(errw, "obu: warning: %d of %d lines rejected: checksum wrong %d, no checksum %d, malformed %d, too long %d\n", n, stats.Lines,
+			stats.Rejected.Checksum, stats.Rejected.NoChecksum, stats.Rejected.Malformed, stats.Rejected.TooLong)
+	}
+	if stats.Epochs == 0 {
+		return fmt.Errorf("no NMEA 0183 position sentence in %d lines: is this the receiver's text output ($GPRMC,…)?", stats.Lines)
+	}
+	return nil
+}
+
+// appendFix writes one line in the shape of `obu decode nmea`.
+func appendFix(b []byte, f *telemetry.Fix) []byte {
+	b = append(b, `{"time":`...)
+	if f.UTC.IsZero() {
+		b = append(b, "null"...)
+	} else {
+		b = append(f.UTC.UTC().AppendFormat(append(b, '"'), "2006-01-02T15:04:05.000Z07:00"), '"')
+	}
+	for _, n := range [...]struct {
+		key string
+		v   float64
+	}{{"lat", f.LatDeg}, {"lon", f.LonDeg}, {"alt", f.AltM}, {"speed", f.SpeedMPS}, {"course", f.CourseDeg}} {
+		b = append(append(append(b, `,"`...), n.key...), `":`...)
+		b = appendNumber(b, n.v)
+	}
+	b = appendField(b, "mode", f.Mode.String())
+	b = append(b, `,"sats":`...)
+	if f.Sats < 0 {
+		b = append(b, "null"...)
+	} else {
+		b = strconv.AppendInt(b, int64(f.Sats), 10)
+	}
+	b = append(b, `,"hdop":`...)
+	b = appendNumber(b, f.HDOP)
+	b = append(b, `,"valid":`...)
+	b = strconv.AppendBool(b, f.Valid)
+	if f.Doubt != 0 {
+		reasons, _ := json.Marshal(f.Doubt.Strings())
+		b = append(append(b, `,"doubt":`...), reasons...)
+	}
+	return append(b, "}\n"...)
+}
+
+// withFile opens FILE or standard input and buffers the output.
+func withFile(cmd *cobra.Command, name string, fn func(io.Reader, *bufio.Writer) error) error {
+	in := cmd.InOrStdin()
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if st, err := f.Stat(); err == nil && st.IsDir() {
+			return usageError{fmt.Errorf("%s is a folder; name one file in it", name)}
+		}
+		in = f
+	}
+	size := 64 << 10
+	if name == "-" {
+		size = 1 // a pipe may be live: every line leaves at once
+	}
+	w := bufio.NewWriterSize(cmd.OutOrStdout(), size)
+	err := fn(in, w)
+	if flushErr := w.Flush(); err == nil {
+		err = flushErr
+	}
+	return err
+}

@@ -1,0 +1,126 @@
+// Command obu is the on-board unit's agent and its tools. `obu run` reads
+// OBD-II/CAN, GPS and dashcam, keeps what it read and sends it on; every other
+// command looks at a unit, a recording or a broker without touching either.
+// Exit codes: 0 done, 1 failed, 2 wrong use.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// Set by the linker.
+var (
+	version   = "dev"
+	buildDate = ""
+)
+
+// builtAt returns when this binary was built: TLS never believes in an earlier
+// time. An unstamped build says nothing.
+func builtAt() time.Time {
+	t, err := time.Parse(time.RFC3339, buildDate)
+	if err != nil {
+		return time.Time{}
+	}
+	return t
+}
+
+// usageError is wrong use: exit code 2.
+type usageError struct{ err error }
+
+func (e usageError) Error() string { return e.err.Error() }
+func (e usageError) Unwrap() error { return e.err }
+
+// later is what a command of a coming release answers.
+func later(what string) error {
+	return usageError{fmt.Errorf("%s is not in this release; it comes with a later one", what)}
+}
+
+// errSilent ends with exit code 1 after the command has said everything itself.
+var errSilent = errors.New("")
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+func run(ctx context.Context, args []string, in io.Reader, out, errw io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errw)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	if !errors.Is(err, errSilent) {
+		fmt.Fprintf(errw, "obu: error: %v\n", err)
+		if h := hint(err); h != "" {
+			fmt.Fprintf(errw, "obu: hint: %s\n", h)
+		}
+	}
+	if errors.As(err, new(usageError)) {
+		return 2
+	}
+	return 1
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "obu",
+		Short: "the on-board unit: OBD-II/CAN, GPS and dashcam to the cloud, nothing stored is lost",
+		Long: `obu reads OBD-II/CAN, NMEA and dashcam segments, buffers them on disk and
+publishes them over MQTT.
+
+  obu config example > obu.yaml      write a commented configuration
+  obu check -c obu.yaml              is everything there? what to do next
+  obu run -c obu.yaml                the agent
+  obu status                         what the running agent says of itself`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError{fmt.Errorf("unknown command %q; `obu --help` lists them", args[0])}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usageError{fmt.Errorf("%w; `%s --help` shows the flags", err, cmd.CommandPath())}
+	})
+	root.AddCommand(runCommand(), checkCommand(), statusCommand(), decodeCommand(), tailCommand(),
+		bufferCommand(), configCommand(), versionCommand(), verifyFileCommand())
+	return root
+}
+
+// exactly asks for n arguments and says which.
+func exactly(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != len(names) {
+			return usageError{fmt.Errorf("%s wants %d argument(s) %v, got %d; `%s --help` shows an example",
+				cmd.CommandPath(), len(names), names, len(args), cmd.CommandPath())}
+		}
+		return nil
+	}
+}
+
+func atMost(n int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > n {
+			return usageError{fmt.Errorf("%s takes at most %d argument(s), got %d", cmd.CommandPath(), n, len(args))}
+		}
+		return nil
+	}
+}

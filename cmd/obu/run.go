@@ -1,0 +1,281 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/spf13/cobra"
+
+	"obu/can"
+	"obu/gps"
+	"obu/internal/agent"
+	"obu/internal/clock"
+	"obu/internal/config"
+	"obu/uplink"
+)
+
+// runOptions are the flags of `obu run`.
+type runOptions struct {
+	config  string
+	replay  string
+	speed   float64
+	asReal  bool
+	service bool
+}
+
+func runCommand() *cobra.Command {
+	var o runOptions
+	cmd := &cobra.Command{
+		Use:   "run -c obu.yaml",
+		Short: "the agent: read, keep, send",
+		Long: `Runs until SIGTERM or SIGINT, which store what is in memory first.
+
+With --replay the recordings of a folder take the place of the devices
+(can*.log[.gz], gps.nmea, dashcam/, drive.yaml); the run ends when everything
+read was delivered. A replay is marked simulated and its unit gets "sim-" in
+front unless --as-real is given.`,
+		Example: "  obu run -c /etc/obu/obu.yaml\n  obu run -c obu.yaml --replay drive/ --speed 10",
+		Args:    atMost(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.speed < 0 {
+				return usageError{fmt.Errorf("--speed %v: want 0 (as fast as possible), 1 (as recorded) or another factor", o.speed)}
+			}
+			if o.replay == "" && cmd.Flags().Changed("speed") {
+				return usageError{errors.New("--speed goes with --replay")}
+			}
+			return runAgent(cmd.Context(), o, cmd.ErrOrStderr())
+		},
+	}
+	f := cmd.Flags()
+	configFlag(cmd, &o.config)
+	f.StringVar(&o.replay, "replay", "", "folder with recordings to read instead of the devices")
+	f.Float64Var(&o.speed, "speed", 1, "of the replay: 1 as recorded, 0 as fast as possible")
+	f.BoolVar(&o.asReal, "as-real", false, "do not mark a replay or a virtual car as simulated")
+	f.BoolVar(&o.service, "service", false, "run the last good configuration when the present one is wrong, and report why")
+	return cmd
+}
+
+// configPaths are tried in this order when -c is not given.
+var configPaths = [...]string{"obu.yaml", "/etc/obu/obu.yaml"}
+
+func configFlag(cmd *cobra.Command, path *string) {
+	cmd.Flags().StringVarP(path, "config", "c", "", "configuration file (default obu.yaml here, else /etc/obu/obu.yaml)")
+}
+
+// findConfig returns path, or the first of configPaths that exists.
+func findConfig(path string) (string, error) {
+	if path != "" {
+		return path, nil
+	}
+	for _, p := range configPaths {
+		if _, err := os.Stat(p); err == nil {
+			return p, nil
+		}
+	}
+	return "", fmt.Errorf("no configuration: neither %s nor %s exists: %w", configPaths[0], configPaths[1], fs.ErrNotExist)
+}
+
+// stateDir is where a service keeps its last good configuration.
+func stateDir() string {
+	if d := os.Getenv("STATE_DIRECTORY"); d != "" {
+		d, _, _ = strings.Cut(d, ":")
+		return d
+	}
+	return config.Default().Buffer.Dir
+}
+
+// loadConfig reads the configuration. As a service a wrong one is replaced by
+// the last good one, since a remote unit must stay reachable; why is returned.
+func (o *runOptions) loadConfig() (cfg *config.Config, why string, err error) {
+	path, err := findConfig(o.config)
+	if err == nil {
+		cfg, err = config.Load(path)
+	}
+	if err == nil || !o.service {
+		return cfg, "", err
+	}
+	last, lastErr := config.LoadLastGood(stateDir())
+	if lastErr != nil {
+		return nil, "", err
+	}
+	return last, fmt.Sprintf("running the last good configuration, because the present one is wrong: %v", err), nil
+}
+
+func runAgent(ctx context.Context, o runOptions, errw io.Writer) error {
+	cfg, why, err := o.loadConfig()
+	if err != nil {
+		return err
+	}
+	if o.replay == "" {
+		if err := cfg.RequireUnit(); err != nil {
+			return err
+		}
+	}
+	log := newLog(errw, cfg.Log.Level)
+	if why != "" {
+		log.Error(why)
+	}
+	deps := agent.Deps{Log: log, Version: version, Warning: why}
+	if self, err := os.Executable(); err == nil {
+		deps.Verify = []string{self, verifyFileName}
+	}
+	if o.replay != "" {
+		scratch, err := os.MkdirTemp("", "obu-replay-*")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(scratch)
+		err = o.replayDevices(cfg, &deps, scratch, log)
+		if err != nil {
+			return err
+		}
+	} else if err := o.liveDevices(cfg, &deps, log); err != nil {
+		return err
+	}
+	a, err := agent.New(*cfg, deps)
+	if err != nil {
+		return err
+	}
+	log.Info("obu starts", "version", version, "unit", cfg.Unit, "vehicle", cfg.Vehicle, "broker", uplink.Address(cfg.Uplink.Broker),
+		"buffer", cfg.Buffer.Dir, "simulated", deps.Devices.Simulated)
+	stopNotify := notifySystemd(ctx, a, cfg, log, o.service && why == "")
+	defer stopNotify()
+	err = a.Run(ctx)
+	if err == nil {
+		log.Info("obu has stopped; what is not delivered yet is stored")
+	}
+	return err
+}
+
+// simulate gives a make-believe car a name of its own.
+func (o *runOptions) simulate(cfg *config.Config) {
+	if cfg.Unit == "" {
+		cfg.Unit = "replay"
+	}
+	if !o.asReal && !strings.HasPrefix(cfg.Unit, "sim-") {
+		cfg.Unit = "sim-" + cfg.Unit
+	}
+}
+
+func (o *runOptions) replayDevices(cfg *config.Config, deps *agent.Deps, scratch string, log *slog.Logger) error {
+	drive, err := agent.ReadDrive(o.replay)
+	if err != nil {
+		return err
+	}
+	clk, dev, err := drive.Open(o.speed, scratch, log, clock.WithLog(log))
+	if err != nil {
+		return err
+	}
+	dev.Simulated = !o.asReal
+	o.simulate(cfg)
+	if drive.Vehicle != "" {
+		cfg.Vehicle = drive.Vehicle
+	}
+	deps.Clock, deps.Devices, deps.Finite, deps.DrainFor = clk, dev, true, 10*time.Minute
+	return nil
+}
+
+// liveDevices opens nothing yet: it says how each device of the configuration
+// is opened, and again after it was lost.
+func (o *runOptions) liveDevices(cfg *config.Config, deps *agent.Deps, log *slog.Logger) error {
+	opts := []clock.Option{clock.WithLog(log), clock.WithBuild(builtAt())}
+	opts = append(opts, keepLastGood(cfg.Buffer.Dir)...)
+	clk, err := clock.System(opts...)
+	if err != nil {
+		return err
+	}
+	deps.Clock = clk
+	for _, c := range cfg.CAN {
+		deps.Devices.CAN = append(deps.Devices.CAN, agent.CANDevice{Name: c.Device,
+			Dial: can.Device(c.Device, can.SocketOptions{Clock: clk, Filters: can.OBDFilters()})})
+		if strings.HasPrefix(c.Device, "unix:") {
+			deps.Devices.Simulated = !o.asReal
+		}
+	}
+	if deps.Devices.Simulated {
+		o.simulate(cfg)
+	}
+	if g := cfg.GPS; g != nil {
+		deps.Devices.GPS = &agent.GPSDevice{Name: g.Name, Open: func(context.Context) (io.ReadCloser, error) {
+			return gps.OpenSerial(g.Device, g.Baud)
+		}}
+	}
+	for _, d := range cfg.Dashcam {
+		deps.Devices.Dashcam = append(deps.Devices.Dashcam, agent.DashcamDevice{Camera: d.Camera, Dir: d.Dir})
+	}
+	return nil
+}
+
+// keepLastGood lets the clock remember the last wall time it was sure of:
+// certificates are verified against it when the unit wakes up in 1970.
+func keepLastGood(dir string) []clock.Option {
+	path := filepath.Join(dir, "last-good-time")
+	opts := []clock.Option{clock.OnGood(func(t time.Time) {
+		next := path + ".new"
+		if os.WriteFile(next, []byte(t.UTC().Format(time.RFC3339)+"\n"), 0o640) == nil {
+			_ = os.Rename(next, path) // the older one serves as well
+		}
+	})}
+	if text, err := os.ReadFile(path); err == nil {
+		if t, err := time.Parse(time.RFC3339, strings.TrimSpace(string(text))); err == nil {
+			opts = append(opts, clock.WithLastGood(t))
+		}
+	}
+	return opts
+}
+
+func newLog(w io.Writer, level string) *slog.Logger {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		l = slog.LevelInfo
+	}
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l}))
+}
+
+// notifySystemd says ready, feeds the watchdog while the flush moves, and
+// keeps a copy of a configuration that has reached the broker. Without systemd
+// only the latter happens. The returned function ends it.
+func notifySystemd(ctx context.Context, a *agent.Agent, cfg *config.Config, log *slog.Logger, keep bool) func() {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = daemon.SdNotify(false, daemon.SdNotifyReady)
+		every, err := daemon.SdWatchdogEnabled(false)
+		if err != nil || every <= 0 {
+			every = 20 * time.Second
+		}
+		tick := time.NewTicker(every / 2)
+		defer tick.Stop()
+		var flushes uint64
+		for {
+			select {
+			case <-ctx.Done():
+				_, _ = daemon.SdNotify(false, daemon.SdNotifyStopping)
+				return
+			case <-tick.C:
+			}
+			s := a.Status()
+			if s.Flush.Flushes != flushes { // the one loop that must never stand still
+				flushes = s.Flush.Flushes
+				_, _ = daemon.SdNotify(false, daemon.SdNotifyWatchdog)
+			}
+			if keep && s.Uplink != nil && s.Uplink.Connects > 0 {
+				keep = false
+				if err := config.SaveLastGood(stateDir(), cfg); err != nil {
+					log.Warn("copy of the good configuration is not kept; a wrong edit would stop the service. Check the folder's permissions", "dir", stateDir(), "error", err)
+				}
+			}
+		}
+	}()
+	return func() { cancel(); <-done }
+}

@@ -1,0 +1,255 @@
+// Package agent wires one car: sources to batcher, batcher to buffer, buffer
+// to uplink, and tells what each of them did. It decides nothing that a room
+// below can decide itself; it owns the order in which things start and stop.
+//
+// Custody of a datum goes source → batcher (memory) → buffer (disk) → the
+// broker's PUBACK. One goroutine, the flush, moves it from the batcher to the
+// buffer every flush_every; it is the only writer of telemetry.db. A lost
+// device is opened again by its own supervisor and nobody else notices.
+//
+// Real, replayed and virtual cars differ in Devices and in the Clock and in
+// nothing else. New starts nothing; Run owns every goroutine.
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"obu/buffer"
+	"obu/can"
+	"obu/internal/clock"
+	"obu/internal/config"
+	"obu/telemetry"
+	"obu/uplink"
+)
+
+// Devices is the only thing in which a real, a replayed and a virtual car
+// differ.
+type Devices struct {
+	CAN       []CANDevice
+	GPS       *GPSDevice
+	Dashcam   []DashcamDevice
+	Feed      Feed // values handed over past the poller; nil in real cars
+	Simulated bool // everything sent is marked simulated
+}
+
+// CANDevice is one bus. Its Name selects the entry of the configuration's can
+// list it belongs to, and is the Bus of every Source on it.
+type CANDevice struct {
+	Name string
+	Dial can.Dialer
+}
+
+// GPSDevice is the receiver: Open is called again after it was lost.
+type GPSDevice struct {
+	Name string
+	Open func(ctx context.Context) (io.ReadCloser, error)
+}
+
+// DashcamDevice is one camera's folder. Drip, if set, runs beside it and fills
+// the folder, as a replay does.
+type DashcamDevice struct {
+	Camera string
+	Dir    string
+	Drip   Drip
+}
+
+// Drip fills a camera's folder and calls placed after each file.
+type Drip func(ctx context.Context, placed func(ctx context.Context, path string) error) error
+
+// Feed emits values until ctx ends.
+type Feed func(ctx context.Context, emit func([]telemetry.Sample)) error
+
+// Deps is what the world outside gives an agent.
+type Deps struct {
+	Devices Devices
+	Clock   *clock.Clock
+	Log     *slog.Logger                                // nil: silent
+	Verify  []string                                    // command that walks an unclean store; the file is appended
+	Dial    func(ctx context.Context) (net.Conn, error) // nil: as the broker's URL says
+	Version string
+	Warning string                              // shown in status, for example that the last good configuration runs
+	Backlog func(uplink.Backlog) uplink.Backlog // nil; tests of the fleet's checker put a fault between
+	// Finite: the sources end by themselves (a replay). When all have ended,
+	// Run drains what is stored, for at most DrainFor, and returns.
+	Finite   bool
+	DrainFor time.Duration
+}
+
+// Agent is one car's agent.
+type Agent struct {
+	cfg     config.Config
+	deps    Deps
+	log     *slog.Logger
+	clock   *clock.Clock
+	batch   *batcher
+	start   time.Time
+	sources []*source
+
+	mu           sync.Mutex // guards the parts below, which exist only while Run runs
+	buffer       *buffer.Buffer
+	uplink       *uplink.Uplink
+	flush        flushStats
+	flushFailing bool
+	warnings     []string // configuration fallback and the like, shown in status
+}
+
+// ErrNothingToDo is returned by New when no source is configured. Cure: add
+// can, gps or dashcam to obu.yaml.
+var ErrNothingToDo = errors.New("no source configured")
+
+// New checks that the parts fit together. It opens nothing.
+func New(cfg config.Config, deps Deps) (*Agent, error) {
+	if deps.Log == nil {
+		deps.Log = slog.New(slog.DiscardHandler)
+	}
+	if deps.Clock == nil {
+		return nil, errors.New("agent needs a clock")
+	}
+	a := &Agent{cfg: cfg, deps: deps, log: deps.Log, clock: deps.Clock,
+		batch: &batcher{now: deps.Clock.Now, boot: deps.Clock.Boot()}}
+	if deps.Warning != "" {
+		a.warnings = append(a.warnings, deps.Warning)
+	}
+	if err := a.buildSources(); err != nil {
+		return nil, err
+	}
+	if len(a.sources) == 0 {
+		return nil, ErrNothingToDo
+	}
+	return a, nil
+}
+
+// Run blocks until ctx ends, or, when Finite, until everything read was
+// delivered. It stores what is in memory before it returns.
+func (a *Agent) Run(ctx context.Context) error {
+	a.start = time.Now()
+	if err := os.MkdirAll(a.cfg.Buffer.Dir, 0o750); err != nil {
+		return fmt.Errorf("create buffer directory: %w", err)
+	}
+	buf, err := a.openBuffer(ctx)
+	if err != nil {
+		return err
+	}
+	up, err := a.newUplink(buf)
+	if err != nil {
+		return errors.Join(err, buf.Close())
+	}
+	a.mu.Lock()
+	a.buffer, a.uplink = buf, up
+	a.mu.Unlock()
+	return a.live(ctx, buf, up)
+}
+
+// live runs every part. The order of ending is the order of custody: sources
+// first, then the last flush, then the uplink, then the store.
+func (a *Agent) live(ctx context.Context, buf *buffer.Buffer, up *uplink.Uplink) error {
+	outer, stopOuter := context.WithCancel(context.WithoutCancel(ctx)) // uplink, status: outlive the sources
+	defer stopOuter()
+	inner, stopInner := context.WithCancel(ctx)
+	defer stopInner()
+
+	var outerParts, innerParts sync.WaitGroup
+	errs := make(chan error, 1)
+	outerParts.Go(func() {
+		if err := up.Run(outer); err != nil {
+			errs <- fmt.Errorf("uplink: %w", err)
+		}
+	})
+	outerParts.Go(func() { a.serveStatus(outer) })
+
+	flushDone := make(chan struct{})
+	flushCtx, stopFlush := context.WithCancel(outer)
+	go func() { defer close(flushDone); a.flushLoop(flushCtx, buf, up) }()
+
+	joined := 1 // the flush
+	for _, s := range a.sources {
+		if s.joins {
+			joined++
+		}
+		innerParts.Go(func() { _ = s.supervisor.Run(inner) })
+	}
+	a.clock.Start(joined) // a replay's time runs from here
+	sourcesDone := make(chan struct{})
+	go func() { innerParts.Wait(); close(sourcesDone) }()
+	var health sync.WaitGroup
+	healthCtx, stopHealth := context.WithCancel(inner)
+	health.Go(func() { a.healthLoop(healthCtx) })
+
+	var failed error
+	select {
+	case <-ctx.Done():
+	case failed = <-errs:
+	case <-doneIf(a.deps.Finite, sourcesDone):
+		a.log.Info("recording has ended; delivering what is stored")
+	}
+	stopInner()
+	<-sourcesDone
+	stopHealth()
+	health.Wait()
+	stopFlush()
+	<-flushDone
+	a.lastFlush(buf, up)
+	if failed == nil && ctx.Err() == nil && a.deps.Finite {
+		a.drain(ctx, buf)
+		a.lastFlush(buf, up) // acknowledgements of the drain
+	}
+	stopOuter()
+	outerParts.Wait()
+	a.lastFlush(buf, up) // acknowledgements that came while the uplink stopped
+	if err := buf.Close(); err != nil {
+		failed = errors.Join(failed, fmt.Errorf("close buffer: %w", err))
+	}
+	return failed
+}
+
+// doneIf returns c, or a channel that never fires.
+func doneIf(on bool, c <-chan struct{}) <-chan struct{} {
+	if on {
+		return c
+	}
+	return nil
+}
+
+// drainPoll is how often a finite run looks whether everything was delivered.
+const drainPoll = 100 * time.Millisecond
+
+// drain waits until the buffer holds nothing, DrainFor has passed or ctx ends.
+func (a *Agent) drain(ctx context.Context, buf *buffer.Buffer) {
+	limit := a.deps.DrainFor
+	if limit <= 0 {
+		limit = time.Minute
+	}
+	end := time.NewTimer(limit)
+	defer end.Stop()
+	for {
+		a.commit(buf, nil)
+		if held(buf) == 0 {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-end.C:
+			a.log.Warn("not everything was delivered in time; it stays stored and goes out at the next run",
+				"batches", held(buf), "waited", limit)
+			return
+		case <-time.After(drainPoll):
+		}
+	}
+}
+
+func held(buf *buffer.Buffer) int {
+	n := 0
+	for _, s := range buf.Streams() {
+		n += s.Batches
+	}
+	return n
+}

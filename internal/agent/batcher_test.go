@@ -1,0 +1,53 @@
+package agent
+
+import (
+	"testing"
+
+	"obu/telemetry"
+)
+
+// TestFullBatcherListsWhatItDrops: the bound holds, and what does not fit ends
+// in exactly one Gap with the right count and span.
+func TestFullBatcherListsWhatItDrops(t *testing.T) {
+	now := telemetry.At(0)
+	b := &batcher{now: func() telemetry.At { now++; return now }, boot: telemetry.BootID{1}}
+	speed, _ := telemetry.Lookup("Vehicle.Speed")
+	const over = 37
+	for i := range maxHeld + over {
+		b.samples([]telemetry.Sample{{At: telemetry.At(i), Signal: speed, Value: telemetry.Float(1)}})
+	}
+	got := b.take()
+	if n := got.telemetry.Values(); n != maxHeld {
+		t.Errorf("held %d values, bound is %d", n, maxHeld)
+	}
+	if len(got.lost) != 1 {
+		t.Fatalf("%d gaps, want 1", len(got.lost))
+	}
+	g := got.lost[0]
+	if g.Count != over || g.Reason != telemetry.ReasonBatcherFull || g.Class != telemetry.ClassTelemetry || g.Boot.IsZero() || g.To <= g.From {
+		t.Errorf("gap %+v", g)
+	}
+	b.fix(telemetry.NoFix())
+	if next := b.take(); next.telemetry.Values() != 1 || len(next.lost) != 0 {
+		t.Errorf("after a take there is room and no gap: %d values, %d gaps", next.telemetry.Values(), len(next.lost))
+	}
+	if _, values, drops := b.counts(); values != maxHeld+1 || drops != over {
+		t.Errorf("counted %d taken, %d dropped", values, drops)
+	}
+}
+
+// TestBatcherKeepsClassesApart: each kind of content ends in its class.
+func TestBatcherKeepsClassesApart(t *testing.T) {
+	b := &batcher{now: func() telemetry.At { return 5 }, boot: telemetry.BootID{1}}
+	vin, _ := telemetry.Lookup("Vehicle.VehicleIdentification.VIN")
+	b.events([]telemetry.Sample{{Signal: vin, Value: telemetry.Text("WVWZZZ1JZ3W386752")}})
+	b.statistics([]telemetry.Sample{{Signal: vin}})
+	b.gap(telemetry.Gap{Reason: telemetry.ReasonRXOverflow})
+	got := b.take()
+	if len(got.event.Samples) != 1 || len(got.health.Samples) != 1 || got.telemetry.Values() != 0 {
+		t.Errorf("taken %+v", got)
+	}
+	if len(got.lost) != 1 || got.lost[0].Boot != b.boot {
+		t.Errorf("gap of a source must carry the boot: %+v", got.lost)
+	}
+}

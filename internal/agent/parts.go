@@ -1,0 +1,73 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"obu/buffer"
+	"obu/internal/config"
+	"obu/telemetry"
+	"obu/uplink"
+)
+
+func (a *Agent) openBuffer(ctx context.Context) (*buffer.Buffer, error) {
+	c := a.cfg.Buffer
+	b, err := buffer.Open(ctx, buffer.Options{
+		Dir: c.Dir, Unit: a.cfg.Unit, Vehicle: a.cfg.Vehicle, Boot: a.clock.Boot(), Simulated: a.deps.Devices.Simulated,
+		Hardware: hardwareID(), TelemetryQuota: int64(c.TelemetryQuota), MediaQuota: int64(c.MediaQuota),
+		FlushEvery: time.Duration(c.FlushEvery), Verify: a.deps.Verify, Now: a.clock.Now, Wall: a.trustedWall, Log: a.log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open buffer %s: %w", c.Dir, err)
+	}
+	return b, nil
+}
+
+// trustedWall is the wall time where age decides about data: zero unless the
+// clock is trusted.
+func (a *Agent) trustedWall() time.Time {
+	if r := a.clock.Wall(); r.Trusted {
+		return r.Time
+	}
+	return time.Time{}
+}
+
+func (a *Agent) newUplink(buf *buffer.Buffer) (*uplink.Uplink, error) {
+	c := a.cfg.Uplink
+	var held uplink.Backlog = buf
+	if a.deps.Backlog != nil {
+		held = a.deps.Backlog(held)
+	}
+	return uplink.New(uplink.Config{
+		Broker: c.Broker, TLS: tlsFiles(c.TLS), Username: c.Username, Password: c.Password, ClientID: c.ClientID,
+		Fleet: a.cfg.Fleet, Unit: a.cfg.Unit, Encoding: uplink.Encoding(c.Encoding), Custody: uplink.Custody(c.Custody),
+		LiveEvery: time.Duration(c.LiveEvery), HistoryRate: historyRate(c.HistoryRate), MaxPacket: int(c.MaxPacket),
+		KeepAlive: time.Duration(c.KeepAlive), Clock: a.clock, Backlog: held, Commands: buf,
+		Birth: func() any { return a.birth(buf) }, Version: a.deps.Version, Dial: a.deps.Dial, Now: a.clock.VerifyTime, Log: a.log,
+	})
+}
+
+func tlsFiles(t *config.TLS) uplink.TLS {
+	if t == nil {
+		return uplink.TLS{}
+	}
+	return uplink.TLS{CAFile: t.CA, CertFile: t.Cert, KeyFile: t.Key, ServerName: t.ServerName}
+}
+
+// birth is the retained word of what speaks here.
+func (a *Agent) birth(buf *buffer.Buffer) telemetry.Birth {
+	b := telemetry.Birth{
+		Unit: a.cfg.Unit, Vehicle: a.cfg.Vehicle, Agent: a.deps.Version, Format: telemetry.Format, VSS: telemetry.VSSVersion,
+		Encoding: a.cfg.Uplink.Encoding, Config: a.cfg.Hash(), Simulated: a.deps.Devices.Simulated, Boot: a.clock.Boot(),
+	}
+	seen := map[telemetry.StoreID]bool{}
+	streams := buf.Streams()
+	for i := len(streams) - 1; i >= 0; i-- { // the current store is listed last
+		if s := streams[i].Store; !seen[s] {
+			seen[s] = true
+			b.Stores = append(b.Stores, s)
+		}
+	}
+	return b
+}

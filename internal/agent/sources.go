@@ -1,0 +1,183 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"obu/buffer"
+	"obu/can"
+	"obu/dashcam"
+	"obu/gps"
+	"obu/internal/config"
+	"obu/telemetry"
+)
+
+// source is one supervised device.
+type source struct {
+	kind       string
+	supervisor *supervisor
+	stats      func() any
+	joins      bool // takes part in a replay's timeline
+}
+
+func (s *source) report() SourceReport {
+	r := SourceReport{SourceStatus: s.supervisor.Status(), Kind: s.kind}
+	if s.stats != nil {
+		r.Stats = s.stats()
+	}
+	return r
+}
+
+func (a *Agent) add(kind, name string, run func(context.Context) error, stats func() any, joins bool) {
+	a.sources = append(a.sources, &source{kind: kind, supervisor: newSupervisor(name, a.log, run), stats: stats, joins: joins})
+}
+
+// buildSources makes every source of Devices, with the settings the
+// configuration has for it. A drip fills its folder beside the camera's source
+// and is a source of its own.
+func (a *Agent) buildSources() error {
+	for _, d := range a.deps.Devices.CAN {
+		if err := a.addCAN(d); err != nil {
+			return err
+		}
+	}
+	if d := a.deps.Devices.GPS; d != nil {
+		if err := a.addGPS(d); err != nil {
+			return err
+		}
+	}
+	for _, d := range a.deps.Devices.Dashcam {
+		if err := a.addDashcam(d); err != nil {
+			return err
+		}
+	}
+	if feed := a.deps.Devices.Feed; feed != nil {
+		a.add("feed", "feed", func(ctx context.Context) error { return feed(ctx, a.batch.samples) }, nil, false)
+	}
+	return nil
+}
+
+func (a *Agent) addCAN(d CANDevice) error {
+	cfg := can.Config{Name: d.Name, Dial: d.Dial, Clock: a.clock, Log: a.log,
+		Emit: a.batch.samples, Event: a.batch.events, Lost: a.batch.gap}
+	for _, c := range a.cfg.CAN {
+		if c.Device == d.Name {
+			cfg.Bitrate, cfg.OBD = c.Bitrate, obdConfig(c.OBD)
+		}
+	}
+	if cfg.OBD == nil { // a recording, or a bus that the file does not name
+		cfg.OBD = &can.OBDConfig{Passive: true}
+	}
+	src, err := can.New(cfg)
+	if err != nil {
+		return fmt.Errorf("can %s: %w", d.Name, err)
+	}
+	a.add("can", d.Name, src.Run, func() any { return src.Stats() }, true)
+	return nil
+}
+
+// obdConfig translates what the technician wrote for a bus.
+func obdConfig(c config.OBD) *can.OBDConfig {
+	o := &can.OBDConfig{Passive: !c.Enabled, MaxRate: c.MaxRequestsPerSecond}
+	for _, p := range c.PIDs {
+		every := time.Duration(p.Period)
+		if every == 0 {
+			every = time.Duration(c.Period)
+		}
+		o.Polls = append(o.Polls, can.Poll{PID: byte(p.PID), Every: every})
+	}
+	return o
+}
+
+func (a *Agent) addGPS(d *GPSDevice) error {
+	src, err := gps.New(gps.Config{Name: d.Name, Open: d.Open, Clock: a.clock, Log: a.log, Lost: a.batch.gap,
+		Emit: func(f telemetry.Fix) {
+			a.batch.fix(f)
+			a.clock.Observe(f) // the flush asks the clock for new anchors
+		}})
+	if err != nil {
+		return fmt.Errorf("gps %s: %w", d.Name, err)
+	}
+	a.add("gps", d.Name, src.Run, func() any { return src.Stats() }, true)
+	return nil
+}
+
+func (a *Agent) addDashcam(d DashcamDevice) error {
+	settle := time.Duration(0)
+	for _, c := range a.cfg.Dashcam {
+		if c.Camera == d.Camera {
+			settle = time.Duration(c.Settle)
+		}
+	}
+	src, err := dashcam.New(dashcam.Config{Camera: d.Camera, Dir: d.Dir, Clock: a.clock, Custody: clips{a},
+		Lost: a.batch.gap, Log: a.log, Settle: settle, AppearWhole: d.Drip != nil})
+	if err != nil {
+		return fmt.Errorf("dashcam %s: %w", d.Camera, err)
+	}
+	run := src.Run
+	if d.Drip != nil {
+		run = func(ctx context.Context) error { return dripInto(ctx, src, d.Drip) }
+	}
+	a.add("dashcam", d.Camera, run, func() any { return src.Stats() }, d.Drip != nil)
+	return nil
+}
+
+// dripInto runs a camera's source until a recorded folder has been dripped into
+// its own and every segment is in custody.
+func dripInto(ctx context.Context, src *dashcam.Source, drip Drip) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- src.Run(ctx) }()
+	err := drip(ctx, func(ctx context.Context, _ string) error { return src.Drain(ctx) })
+	stop()
+	return errors.Join(err, <-ended)
+}
+
+// errNotOpen is what a camera hears in the moment before the store is open.
+var errNotOpen = errors.New("store is not open")
+
+// clips gives a camera's segments into the buffer's custody.
+type clips struct{ a *Agent }
+
+func (c clips) store() *buffer.Buffer {
+	c.a.mu.Lock()
+	defer c.a.mu.Unlock()
+	return c.a.buffer
+}
+
+func (c clips) Progress(key string) (stored int64, done, ok bool) {
+	if b := c.store(); b != nil {
+		return b.ClipProgress(key)
+	}
+	return 0, false, false
+}
+
+func (c clips) StoreChunk(_ context.Context, key string, chunk telemetry.Chunk) error {
+	b := c.store()
+	if b == nil {
+		return errNotOpen
+	}
+	_, err := b.CommitChunk(key, chunk)
+	c.notify()
+	return err
+}
+
+func (c clips) Finish(_ context.Context, key string, clip telemetry.Clip) error {
+	b := c.store()
+	if b == nil {
+		return errNotOpen
+	}
+	err := b.FinishClip(key, clip)
+	c.notify()
+	return err
+}
+
+func (c clips) notify() {
+	c.a.mu.Lock()
+	up := c.a.uplink
+	c.a.mu.Unlock()
+	up.Notify()
+}

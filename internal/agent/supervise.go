@@ -1,0 +1,90 @@
+package agent
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// Back-off of a lost device: the delay doubles from restartMin to restartMax,
+// each wait is drawn from its upper half so that devices of one hub do not
+// come back in step, and a run that lasted restartSettled starts over.
+const (
+	restartMin     = 500 * time.Millisecond
+	restartMax     = 30 * time.Second
+	restartSettled = time.Minute
+)
+
+// SourceStatus is what the supervisor knows of one source.
+type SourceStatus struct {
+	Name     string    `json:"name"`
+	State    string    `json:"state"` // "starting", "running", "waiting", "finished"
+	Since    time.Time `json:"since"` // system wall clock, for people only
+	Restarts int       `json:"restarts"`
+	Error    string    `json:"error,omitempty"` // why it last stopped
+}
+
+// supervisor runs one source for ever: when it ends with an error it alone is
+// started again, later and later.
+type supervisor struct {
+	name string
+	run  func(context.Context) error
+	log  *slog.Logger
+
+	mu     sync.Mutex
+	status SourceStatus
+}
+
+func newSupervisor(name string, log *slog.Logger, run func(context.Context) error) *supervisor {
+	return &supervisor{name: name, run: run, log: log, status: SourceStatus{Name: name, State: "starting"}}
+}
+
+func (s *supervisor) set(state string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.status.State = state
+	s.status.Since = time.Now()
+	if err != nil {
+		s.status.Error = err.Error()
+	}
+}
+
+// Status returns a copy of the present state.
+func (s *supervisor) Status() SourceStatus {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.status
+}
+
+// Run blocks until ctx ends or the source finishes by itself with nil, as a
+// recording does at its end.
+func (s *supervisor) Run(ctx context.Context) error {
+	delay := restartMin
+	for {
+		s.set("running", nil)
+		began := time.Now()
+		err := s.run(ctx)
+		if ctx.Err() != nil || err == nil {
+			s.set("finished", nil)
+			return nil
+		}
+		if time.Since(began) > restartSettled {
+			delay = restartMin
+		}
+		wait := delay/2 + rand.N(delay/2+1)
+		s.set("waiting", err)
+		s.log.Warn("source lost; it will be opened again", "source", s.name, "error", err, "retry_in", wait.Round(time.Millisecond))
+		select {
+		case <-ctx.Done():
+			s.set("finished", nil)
+			return nil
+		case <-time.After(wait):
+		}
+		delay = min(2*delay, restartMax)
+		s.mu.Lock()
+		s.status.Restarts++
+		s.mu.Unlock()
+	}
+}
