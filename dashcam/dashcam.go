@@ -64,6 +64,9 @@ var (
 	// longer the one it was: the card was pulled, the share is not mounted.
 	// Mount it, or correct dashcam.dir; Run may then be called again.
 	ErrNoFolder = errors.New("camera folder is not there")
+	// ErrStopped is returned by Drain when Run ends before the folder is
+	// drained; Run says why.
+	ErrStopped = errors.New("dashcam source has stopped")
 	// ErrConfig is returned by New; the message names the field to correct.
 	ErrConfig = errors.New("dashcam configuration")
 )
@@ -133,7 +136,8 @@ type Source struct {
 	crowded bool             // more than MaxFiles
 
 	mu    sync.Mutex
-	stats Stats // under mu
+	stats Stats         // under mu
+	ended chan struct{} // under mu; closed when Run returns
 }
 
 // New returns a Source; it touches no file.
@@ -169,7 +173,7 @@ func New(cfg Config) (*Source, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Source{cfg: cfg, log: log.With("camera", cfg.Camera), drain: make(chan chan struct{}), files: make(map[string]*file), blinded: make(map[string]bool)}, nil
+	return &Source{cfg: cfg, log: log.With("camera", cfg.Camera), drain: make(chan chan struct{}), files: make(map[string]*file), blinded: make(map[string]bool), ended: make(chan struct{})}, nil
 }
 
 func def[T comparable](v *T, d T) {
@@ -193,27 +197,54 @@ func (s *Source) count(f func(*Stats)) {
 }
 
 // Drain returns when every segment that was in the folder is in custody, or
-// cannot be read. It needs a Run in another goroutine, and is how a replay
-// ends without losing its last clip.
+// cannot be read. It is how a replay ends without losing its last clip. It
+// waits for the first Run to begin, in another goroutine; when the last Run
+// has ended, or ends before, it returns ErrStopped.
 func (s *Source) Drain(ctx context.Context) error {
+	s.mu.Lock()
+	ended := s.ended
+	s.mu.Unlock()
 	done := make(chan struct{})
 	select {
 	case s.drain <- done:
+	case <-ended:
+		return ErrStopped
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 	select {
 	case <-done:
 		return nil
+	case <-ended:
+		return ErrStopped
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// begin and end tell Drain whether there is a Run to wait for.
+func (s *Source) begin() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-s.ended:
+		s.ended = make(chan struct{})
+	default:
+	}
+}
+
+func (s *Source) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	close(s.ended)
 }
 
 // Run watches the folder until ctx ends, and returns nil then. When the
 // folder is missing or goes away it returns ErrNoFolder; Run may be called
 // again, and what it knew of the files is kept.
 func (s *Source) Run(ctx context.Context) error {
+	s.begin()
+	defer s.end()
 	if err := s.findRoot(); err != nil {
 		return err
 	}
@@ -292,7 +323,9 @@ func (s *Source) look(ctx context.Context, w *watcher) (next time.Duration, idle
 		}
 		// The folder is read again after each file: reading one may have
 		// taken minutes.
-		if err := s.take(ctx, f); err != nil {
+		err = s.take(ctx, f)
+		s.tally()
+		if err != nil {
 			return 0, false, err
 		}
 		if ctx.Err() != nil {

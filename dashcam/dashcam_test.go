@@ -209,7 +209,7 @@ func TestPowerCutInTheCameraIsDeliveredFlagged(t *testing.T) {
 		began := time.Now()
 		r.pass()
 		c := r.vault.all(t)["20260301_120000_EF.mp4"]
-		if !bytes.Equal(r.vault.data(c), data) || c.Cause != dashcam.CauseEvent+dashcam.Incomplete || c.Length != 0 {
+		if !bytes.Equal(r.vault.data(c), data) || c.Cause != dashcam.CauseEvent+telemetry.CauseIncomplete || c.Length != 0 {
 			t.Errorf("clip %+v", c)
 		}
 		if d := time.Since(began); d < dashcam.DefaultIncomplete || d > 2*dashcam.DefaultIncomplete {
@@ -393,7 +393,7 @@ func TestChangedWhileRead(t *testing.T) {
 			return nil
 		}
 		r.pass()
-		if c := r.vault.all(t)["a.mp4"]; !bytes.Equal(r.vault.data(c), data[:3500]) || c.Cause != dashcam.CauseNormal+dashcam.Incomplete {
+		if c := r.vault.all(t)["a.mp4"]; !bytes.Equal(r.vault.data(c), data[:3500]) || c.Cause != dashcam.CauseNormal+telemetry.CauseIncomplete {
 			t.Errorf("clip %+v", c)
 		}
 		if gaps := r.lost(); len(gaps) != 1 || gaps[0].Source != "a.mp4" || r.src.Stats().Lost != 1 {
@@ -454,6 +454,23 @@ func TestFolderGoneIsNotDeletion(t *testing.T) {
 	if c := r.vault.all(t)["a.mp4"]; !bytes.Equal(r.vault.data(c), data) {
 		t.Errorf("clip %+v", c)
 	}
+}
+
+func TestDrainEndsWithRun(t *testing.T) {
+	r := newRig(t, func(c *dashcam.Config) { c.Dir = filepath.Join(c.Dir, "none") })
+	res := make(chan error)
+	go func() { res <- r.src.Drain(context.Background()) }()
+	if err := r.src.Run(t.Context()); !errors.Is(err, dashcam.ErrNoFolder) {
+		t.Fatal(err)
+	}
+	// Whether Drain began before or after, nobody would ever answer it.
+	if err := <-res; !errors.Is(err, dashcam.ErrStopped) {
+		t.Errorf("drain of a missing folder: %v", err)
+	}
+	r.cfg.Dir = t.TempDir()
+	r.renew()
+	r.pass()
+	r.pass() // a second Run is waited for again
 }
 
 // TestInotifyWakes would wait an hour for the periodic look.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"obu/dashcam"
+	"obu/telemetry"
 )
 
 // recordings returns the folder of real recordings, or skips the test.
@@ -127,7 +128,7 @@ func TestRecordedFolder(t *testing.T) {
 	if c := got["mock.mp4"]; len(got) != 26 || c.Length != 5568*time.Millisecond || c.Cause != dashcam.CauseNormal {
 		t.Errorf("%d clips, mock.mp4 is %+v", len(got), c)
 	}
-	if c := got["20181029_131513_NF.cut150000.mp4"]; c.Cause != dashcam.CauseNormal+dashcam.Incomplete {
+	if c := got["20181029_131513_NF.cut150000.mp4"]; c.Cause != dashcam.CauseNormal+telemetry.CauseIncomplete {
 		t.Errorf("cut file is %+v", c)
 	}
 }

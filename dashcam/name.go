@@ -14,8 +14,6 @@ const (
 	CauseEvent   = "event"   // the camera felt something, or its driver assistance saw it
 	CauseParking = "parking" // the car stood, the camera woke up
 	CauseManual  = "manual"  // somebody pressed a button
-	// Incomplete follows the cause of a segment the camera never finished.
-	Incomplete = "-incomplete"
 )
 
 // Name is what a segment's path says of it.

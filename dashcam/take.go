@@ -61,7 +61,7 @@ func (s *Source) take(ctx context.Context, f *file) error {
 	clip := telemetry.Clip{ID: id, Camera: s.cfg.Camera, Name: f.name.File, At: s.cfg.Clock.Now(), Start: f.name.Start,
 		Length: m.Length, SizeBytes: info.Size(), Cause: f.name.Cause}
 	if !m.Whole {
-		clip.Cause += Incomplete
+		clip.Cause += telemetry.CauseIncomplete
 	}
 	f.stored = min(max(stored, 0), info.Size())
 	return s.copy(ctx, r, f, clip)

@@ -32,7 +32,7 @@ const (
 	// parts of a batch close together.
 	MaxPartBytes = 64 << 20
 	// MaxParts is the largest number of parts of one batch that is believed.
-	MaxParts = 1 << 16
+	MaxParts = telemetry.MaxPartsOf
 	// MaxAnchors is how many anchors of one boot are kept; past it every
 	// second one is dropped, so that they still span the boot.
 	MaxAnchors = 512
