@@ -122,6 +122,6 @@ func (s *stream) public(current bool) telemetry.Stream {
 	return telemetry.Stream{
 		Store: s.store, Class: s.class, Floor: s.floor(), Next: s.next,
 		Batches: s.batches, Bytes: s.bytes, Values: s.values,
-		Oldest: s.oldest, Boot: s.boot, Current: current,
+		Oldest: s.oldest, Boot: s.boot, Current: current, Volatile: s.mem != nil,
 	}
 }

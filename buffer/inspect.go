@@ -21,7 +21,7 @@ type Report struct {
 	Clean   bool // closed in order
 	Files   []FileReport
 	Streams []telemetry.Stream
-	Gaps    []telemetry.Gap
+	Gaps    []telemetry.Gap // the table, and losses of media.db on their way into it
 	Aside   []string // files set aside earlier, for salvage
 }
 
@@ -85,6 +85,9 @@ func Inspect(ctx context.Context, dir string) (Report, error) {
 			}
 			for _, g := range c.gaps {
 				r.Gaps = append(r.Gaps, g.Gap)
+			}
+			for _, l := range c.owed {
+				r.Gaps = append(r.Gaps, l.gap)
 			}
 		}
 		r.Files = append(r.Files, fr)

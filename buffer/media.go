@@ -243,7 +243,7 @@ func (b *Buffer) mediaReady() error {
 	}
 	dropCache(f.path)
 	old := session{Files: map[string]sessionFile{f.name: {Stores: f.diskStoreIDs()}}}
-	if err := b.startMedia(context.Background(), old); err != nil {
+	if err := b.startMedia(context.Background(), old, true); err != nil {
 		return b.mediaFailed(err)
 	}
 	return nil

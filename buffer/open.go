@@ -30,7 +30,7 @@ func (b *Buffer) start(ctx context.Context) error {
 	if err != nil {
 		b.failed(err)
 	}
-	if err := b.startMedia(ctx, old); err != nil {
+	if err := b.startMedia(ctx, old, false); err != nil {
 		if !isDiskTrouble(err) {
 			return err
 		}
@@ -69,10 +69,12 @@ func (b *Buffer) startTelemetry(ctx context.Context, old session) error {
 	return b.beginSession(f, c)
 }
 
-func (b *Buffer) startMedia(ctx context.Context, old session) error {
+// startMedia opens media.db. A file that never was is made only on request:
+// most units have no camera.
+func (b *Buffer) startMedia(ctx context.Context, old session, create bool) error {
 	f := b.vid
-	if _, err := os.Stat(f.path); errors.Is(err, os.ErrNotExist) && len(old.stores(f.name)) == 0 {
-		return nil // made with the first chunk
+	if _, err := os.Stat(f.path); !create && errors.Is(err, os.ErrNotExist) && len(old.stores(f.name)) == 0 {
+		return nil
 	}
 	c, lost, err := b.prepare(ctx, f, old)
 	if err != nil {

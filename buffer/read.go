@@ -41,8 +41,9 @@ func (b *Buffer) Read(store telemetry.StoreID, class telemetry.Class, from uint6
 			for seq := max(r.from, from); seq <= r.to; seq++ {
 				n := telemetry.Name{Store: store, Class: class, Seq: seq}
 				rec, _ := recordOf(bk, seqKey(seq))
-				if rec == nil {
-					continue // acknowledged meanwhile
+				if rec == nil { // acknowledged meanwhile, or gone: drop tells
+					spoiled = append(spoiled, n)
+					continue
 				}
 				h, blob, err := openRecord(n, rec)
 				if err != nil {
@@ -59,8 +60,9 @@ func (b *Buffer) Read(store telemetry.StoreID, class telemetry.Class, from uint6
 		return nil
 	})
 	for _, n := range spoiled {
-		b.log.Error("a stored batch is not what was written and is listed as lost; check the disk", "store", n.Store.String(), "class", n.Class.String(), "seq", n.Seq)
-		b.drop(n, spoiledGap(n))
+		if b.drop(n, spoiledGap(n)) {
+			b.log.Error("a stored batch is not what was written and is listed as lost; check the disk", "store", n.Store.String(), "class", n.Class.String(), "seq", n.Seq)
+		}
 	}
 	if x := b.opts.faults; x != nil && x.deleteBeforeAck {
 		for _, st := range out {
@@ -114,13 +116,15 @@ func (b *Buffer) Refuse(n telemetry.Name, why telemetry.Reason) {
 
 // drop takes a batch out undelivered, if it was held. The transaction that
 // deletes it lists the loss.
-func (b *Buffer) drop(n telemetry.Name, g telemetry.Gap) {
+func (b *Buffer) drop(n telemetry.Name, g telemetry.Gap) bool {
 	f := b.fileOf(n.Class)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.settle(n) {
-		f.undelivered[n] = g
+	if !f.settle(n) {
+		return false
 	}
+	f.undelivered[n] = g
+	return true
 }
 
 // valuesOf returns how many values a held batch has, or CountUnknown.
