@@ -61,9 +61,9 @@ func hexDigit(c byte) (byte, bool) {
 }
 
 // wanted reports whether the body is a sentence that makes up an epoch: two
-// letters of talker, three of type, a comma.
+// letters or digits of talker, three letters of type, a comma.
 func wanted(body []byte) bool {
-	if len(body) < 6 || body[5] != ',' {
+	if len(body) < 6 || body[5] != ',' || !alnum(body[0]) || !alnum(body[1]) {
 		return false
 	}
 	switch string(body[2:5]) {
@@ -72,3 +72,5 @@ func wanted(body []byte) bool {
 	}
 	return false
 }
+
+func alnum(c byte) bool { return c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' }

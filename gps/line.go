@@ -95,6 +95,3 @@ func (r *lineReader) end() {
 	}
 	r.state, r.n = lineStart, 0
 }
-
-// drop forgets a half line, when the device it came from is gone.
-func (r *lineReader) drop() { r.state, r.n = lineStart, 0 }

@@ -73,7 +73,7 @@ func newParser() nmea.SentenceParser {
 		CustomParsers: parsers,
 		CheckCRC:      func(nmea.BaseSentence, string) error { return nil },
 		// A talker is two letters even where it starts with the P of
-		// proprietary sentences (Quectel's PQGSA).
+		// proprietary sentences (Quectel's PQGSA). wanted has seen them.
 		ParsePrefix: func(p string) (string, string, error) { return p[:2], p[2:], nil },
 	}
 }
