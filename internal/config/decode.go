@@ -15,6 +15,16 @@ type decoder struct {
 	origin  map[string]Origin
 	places  map[string]place // of each key that is set, by path
 	partial bool             // a file could not be parsed: what is missing may stand there
+
+	missing []missing       // required keys nobody set
+	meant   map[string]bool // keys that an unknown one was probably meant to be
+}
+
+// missing is a required key that is not set.
+type missing struct {
+	key       string
+	where     place
+	what, why string
 }
 
 func (d *decoder) fail(where place, what, cure string) *Error {
@@ -27,6 +37,11 @@ func (d *decoder) root(main *source, n *node, cfg *Config) {
 	top := *n
 	top.place = place{src: main} // what is missing is missing in the file as a whole
 	d.structure("", &top, reflect.ValueOf(cfg).Elem())
+	for _, m := range d.missing {
+		if !d.partial && !d.meant[m.key] { // a misspelt key is one mistake, not two
+			d.fail(m.where, m.what, m.why)
+		}
+	}
 	d.conflicts(cfg)
 }
 
@@ -87,8 +102,8 @@ func (d *decoder) structure(path string, n *node, v reflect.Value) {
 		if field.Kind() == reflect.Struct { // its own required keys
 			d.structure(child(path, key), &node{kind: kindMap, place: n.place}, field)
 		}
-		if why := tag.Get("required"); why != "" && !d.partial {
-			d.fail(n.place, fmt.Sprintf("`%s` is missing%s", key, under(path)), why)
+		if why := tag.Get("required"); why != "" {
+			d.missing = append(d.missing, missing{key, n.place, fmt.Sprintf("`%s` is missing%s", key, under(path)), why})
 		}
 	})
 }
@@ -122,6 +137,9 @@ func (d *decoder) value(path string, e entry, tag reflect.StructTag, v reflect.V
 		return d.section(path, e, v)
 	case v.Kind() == reflect.Pointer:
 		if n.kind == kindEmpty {
+			if first := v.Type().Elem().Field(0); first.Tag.Get("required") != "" {
+				d.fail(n.place, fmt.Sprintf("there is nothing under `%s`", e.key), fmt.Sprintf("add its settings below it, two spaces further in, beginning with `%s: …`, or remove the line", first.Tag.Get("key")))
+			}
 			return false
 		}
 		fresh := reflect.New(v.Type().Elem())
@@ -129,6 +147,7 @@ func (d *decoder) value(path string, e entry, tag reflect.StructTag, v reflect.V
 		v.Set(fresh)
 	case v.Kind() == reflect.Slice:
 		if n.kind == kindEmpty {
+			d.fail(n.place, fmt.Sprintf("there is nothing under `%s`", e.key), "add an entry below it, "+entryOf(v.Type().Elem(), "…")+", or remove the line")
 			return false
 		}
 		d.list(path, e, v)
@@ -143,25 +162,35 @@ func (d *decoder) section(path string, e entry, v reflect.Value) bool {
 	case kindEmpty:
 		return false
 	case kindMap:
-		if e.where.column > 0 {
-			e.value.place = e.where
-		}
+		e.value.place = e.where
 		d.structure(path, e.value, v)
 	case kindList:
 		d.fail(e.value.place, fmt.Sprintf("`%s` is one section, not a list", e.key), "remove the `- `")
 	default:
-		d.fail(e.value.place, fmt.Sprintf("`%s` is a section and has no value of its own", e.key),
-			fmt.Sprintf("its settings stand in the lines below it, two spaces further in: %s", keyList(v)))
+		if hint := missingColon(e.value.src); hint != nil && hint.Line == e.value.line {
+			d.wrong = append(d.wrong, hint)
+			d.meant[v.Type().Field(0).Tag.Get("key")] = true
+			break
+		}
+		cure := "its settings stand in the lines below it, two spaces further in: " + strings.Join(keysOf(v), ", ")
+		if first := v.Type().Field(0).Tag; first.Get("required") != "" {
+			cure = fmt.Sprintf("its settings stand in the lines below it, two spaces further in: `%s: %s`", first.Get("key"), cut(e.value.text))
+		}
+		d.fail(e.value.place, fmt.Sprintf("`%s` is a section and has no value of its own", e.key), cure)
 	}
 	return true
 }
 
+// entryOf is an entry of a list of structs, by way of example.
+func entryOf(elem reflect.Type, value string) string {
+	return fmt.Sprintf("`- %s: %s`", elem.Field(0).Tag.Get("key"), cut(value))
+}
+
 func (d *decoder) list(path string, e entry, v reflect.Value) {
 	elem := v.Type().Elem()
-	first := elem.Field(0).Tag.Get("key")
 	short := elem == reflect.TypeFor[PID]() // an entry may be its first value alone
 	if e.value.kind != kindList {
-		cure := fmt.Sprintf("begin each entry with `- `, for example `- %s: …`", first)
+		cure := "begin each entry with `- `, for example " + entryOf(elem, "…")
 		if short {
 			cure = "put it in brackets: [0C, 0D]"
 		}
@@ -180,8 +209,10 @@ func (d *decoder) list(path string, e entry, v reflect.Value) {
 			d.scalar(p, entry{e.key, item.place, item}, elem.Field(0).Tag, one.Field(0))
 		case short:
 			d.fail(item.place, fmt.Sprintf("entry %d of `%s` is empty or a list", i+1, e.key), "write [0C, 0D], or {pid: 0C, period: 5s} for one with its own period")
+		case item.kind == kindScalar:
+			d.fail(item.place, fmt.Sprintf("entry %d of `%s` has no settings", i+1, e.key), "write "+entryOf(elem, item.text)+" and its other settings below it")
 		default:
-			d.fail(item.place, fmt.Sprintf("entry %d of `%s` has no settings", i+1, e.key), fmt.Sprintf("write `- %s: …` and its other settings below it", first))
+			d.fail(item.place, fmt.Sprintf("entry %d of `%s` is empty or a list", i+1, e.key), "write "+entryOf(elem, "…")+" and its other settings below it")
 		}
 		d.places[p] = item.place
 		d.origin[p] = Origin{item.src.file, item.line}
@@ -215,11 +246,10 @@ func (d *decoder) scalar(path string, e entry, tag reflect.StructTag, v reflect.
 	if p == nil {
 		return
 	}
-	what := p.what
-	if n.env || tag.Get("secret") != "" {
-		what = "the value is not accepted; it comes from the environment and is not shown"
+	if n.env {
+		p = &problem{"the value, which comes from the environment, is not right", "it has to look like " + sample(e.key, tag)}
 	}
-	d.fail(n.place, fmt.Sprintf("`%s`: %s", e.key, what), p.cure)
+	d.fail(n.place, fmt.Sprintf("`%s`: %s", e.key, p.what), p.cure)
 }
 
 // sample returns a line that would be right.

@@ -46,7 +46,7 @@ func Parse(file string, data []byte, env func(string) (string, bool)) (*Config, 
 // assemble parses, merges and decodes files, the main one first. wrong holds
 // what is already known to be wrong.
 func assemble(sources []*source, wrong Errors, env func(string) (string, bool)) (*Config, error) {
-	d := &decoder{env: env, origin: map[string]Origin{}, places: map[string]place{}, partial: len(wrong) > 0}
+	d := &decoder{env: env, origin: map[string]Origin{}, places: map[string]place{}, meant: map[string]bool{}, partial: len(wrong) > 0}
 	var root *node
 	for _, src := range sources {
 		tree, bad := parseTree(src)

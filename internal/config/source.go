@@ -31,8 +31,28 @@ func (s source) at(line, column int, what, cure string) *Error {
 		e.Line, e.Column = 0, 0
 		return e
 	}
-	e.Text = s.lines[line-1]
+	e.Text = masked(s.lines[line-1])
 	return e
+}
+
+// masked returns a line without the password in it: complaints are logged and
+// reported to the cloud.
+func masked(line string) string {
+	if host, rest, ok := strings.Cut(line, "://"); ok { // of an address: //user:password@
+		if i := strings.LastIndexByte(rest, '@'); i >= 0 {
+			line = host + "://" + Mask + rest[i:]
+		}
+	}
+	i := strings.Index(line, "password")
+	if i < 0 || strings.Contains(line[i:], "${") {
+		return line
+	}
+	i += len("password")
+	rest := strings.TrimLeft(line[i:], "\"' :=")
+	if rest == "" {
+		return line
+	}
+	return line[:len(line)-len(rest)] + Mask
 }
 
 // readFile reads one file as text.

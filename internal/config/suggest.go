@@ -20,8 +20,16 @@ func (d *decoder) unknown(path string, e entry, v reflect.Value) {
 	homes := homesOf(e.key)
 	switch meant, ok := nearest(e.key, keys); {
 	case ok:
+		d.meant[meant] = true
+		section := child(plainPath(path), meant)
+		walkSchema(reflect.TypeFor[Config](), "", func(path, key string) { // with what stands under it
+			if path == section {
+				d.meant[key] = true
+			}
+		})
 		d.fail(e.where, what, fmt.Sprintf("did you mean `%s`?", meant))
 	case len(homes) > 0:
+		d.meant[e.key] = true
 		d.fail(e.where, what, fmt.Sprintf("it belongs under %s; indent it there", orList(homes)))
 	default:
 		d.fail(e.where, what, "possible here: "+strings.Join(keys, ", "))
@@ -44,8 +52,6 @@ func keysOf(v reflect.Value) []string {
 	fieldsOf(v, func(_ reflect.StructTag, key string, _ reflect.Value) { keys = append(keys, key) })
 	return keys
 }
-
-func keyList(v reflect.Value) string { return strings.Join(keysOf(v), ", ") }
 
 // walkSchema calls f for each key there is, with the path of its section.
 func walkSchema(t reflect.Type, path string, f func(path, key string)) {

@@ -93,7 +93,7 @@ type unit struct {
 
 // In rising order; where two divide a size the later one names it.
 var sizeUnits = [...]unit{
-	{"B", 1}, {"kB", 1e3}, {"KB", 1e3}, {"KiB", 1 << 10}, {"MB", 1e6}, {"MiB", 1 << 20},
+	{"B", 1}, {"KB", 1e3}, {"kB", 1e3}, {"KiB", 1 << 10}, {"MB", 1e6}, {"MiB", 1 << 20},
 	{"GB", 1e9}, {"GiB", 1 << 30}, {"TB", 1e12}, {"TiB", 1 << 40},
 }
 
