@@ -7,18 +7,22 @@ import (
 )
 
 // tailHead is what every line of `obu tail` begins with: which record it is,
-// the name of its batch, and when it was, as well as that is known by now.
+// when it was, as well as that is known by now, and whose batch it was in.
 type tailHead struct {
-	Record    string   `json:"record"`
-	Time      wallJSON `json:"time"`
-	Unit      string   `json:"unit"`
-	Vehicle   string   `json:"vehicle"`
-	Boot      BootID   `json:"boot"`
-	Store     StoreID  `json:"store"`
-	Class     Class    `json:"class"`
-	Seq       uint64   `json:"seq"`
-	Simulated bool     `json:"simulated,omitempty"`
-	History   bool     `json:"history,omitempty"`
+	Record string    `json:"record"`
+	Time   wallJSON  `json:"time"`
+	Batch  tailBatch `json:"batch"`
+}
+
+type tailBatch struct {
+	Unit      string  `json:"unit"`
+	Vehicle   string  `json:"vehicle"`
+	Boot      BootID  `json:"boot"`
+	Store     StoreID `json:"store"`
+	Class     Class   `json:"class"`
+	Seq       uint64  `json:"seq"`
+	Simulated bool    `json:"simulated,omitempty"`
+	History   bool    `json:"history,omitempty"`
 }
 
 // AppendLines appends the records of an envelope as JSON lines, the shape that
@@ -29,8 +33,8 @@ type tailHead struct {
 func AppendLines(dst []byte, e *Envelope, wall func(BootID, At) time.Time) ([]byte, error) {
 	for i := range e.Batches {
 		b := &e.Batches[i]
-		head := tailHead{Unit: e.Unit, Vehicle: e.Vehicle, Boot: e.Boot, Store: e.Store, Class: e.Class, Seq: b.Seq,
-			Simulated: e.Simulated, History: e.History}
+		head := tailHead{Batch: tailBatch{Unit: e.Unit, Vehicle: e.Vehicle, Boot: e.Boot, Store: e.Store, Class: e.Class, Seq: b.Seq,
+			Simulated: e.Simulated, History: e.History}}
 		var failed error
 		line := func(record string, boot BootID, at At, body any) {
 			head.Record, head.Time = record, wallJSON{}

@@ -1,0 +1,135 @@
+package telemetry_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"testing"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"obu/telemetry"
+)
+
+// TestReferenceReaderAgrees reads envelopes with testdata/reference.py, which
+// was written from CONTRACT.md alone, and compares every sample and fix.
+func TestReferenceReaderAgrees(t *testing.T) {
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Skip("no python3: the reference reader cannot run")
+	}
+	envelopes := goldens()
+	for seed := range uint64(4) {
+		envelopes[fmt.Sprintf("random %d", seed)] = randomEnvelope(rand.New(rand.NewPCG(seed, 8)))
+	}
+	dir := t.TempDir()
+	for name, e := range envelopes {
+		p, err := telemetry.EncodeEnvelope(&e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir, "envelope.pb")
+		if err := os.WriteFile(path, uncompressed(t, p), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, err := exec.Command(python, filepath.Join("testdata", "reference.py"), path, filepath.Join("testdata", "signals.txt")).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", name, err, out)
+		}
+		got, err := telemetry.DecodeEnvelope(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := bytes.Split(bytes.TrimSpace(out), []byte("\n"))
+		want := referenceLines(&got)
+		for i := range want {
+			if i >= len(lines) {
+				t.Fatalf("%s: %d lines, want %d", name, len(lines), len(want))
+			}
+			var line map[string]any
+			if err := json.Unmarshal(lines[i], &line); err != nil {
+				t.Fatalf("%s: %v in %s", name, err, lines[i])
+			}
+			if !reflect.DeepEqual(line, plain(t, want[i])) {
+				t.Fatalf("%s: line %d\n%s, want\n%v", name, i, lines[i], plain(t, want[i]))
+			}
+		}
+	}
+}
+
+// uncompressed returns the envelope with its body as it was before zstd, so
+// that a bare Python can read it.
+func uncompressed(t *testing.T, p []byte) []byte {
+	var out, body []byte
+	compressed := false
+	for len(p) > 0 {
+		num, typ, n := protowire.ConsumeTag(p)
+		m := protowire.ConsumeFieldValue(num, typ, p[n:])
+		switch num {
+		case 15:
+			body, _ = protowire.ConsumeBytes(p[n:])
+		case 16:
+			compressed = true
+		default:
+			out = append(out, p[:n+m]...)
+		}
+		p = p[n+m:]
+	}
+	if compressed {
+		body = inflate(t, body)
+	}
+	return raw(out).bytes(15, body)
+}
+
+func referenceLines(e *telemetry.Envelope) []map[string]any {
+	var out []map[string]any
+	orNil := func(f float64) any {
+		if math.IsNaN(f) {
+			return nil
+		}
+		return f
+	}
+	for _, b := range e.Batches {
+		for _, s := range b.Samples {
+			out = append(out, map[string]any{"seq": b.Seq, "at": s.At.Seconds(), "signal": s.Signal.Name,
+				"source": s.Source.Bus + "/" + s.Source.Address + "/" + s.Source.Method, "value": s.Value, "quality": s.Quality.String()})
+		}
+		for _, f := range b.Fixes {
+			mode := f.Mode.String()
+			if f.Mode > telemetry.Mode3D {
+				mode = fmt.Sprintf("mode-%d", f.Mode)
+			}
+			line := map[string]any{"seq": b.Seq, "at": f.At.Seconds(), "receiver": f.Receiver, "utc_ns": nil, "lat": orNil(f.LatDeg), "lon": orNil(f.LonDeg),
+				"alt": orNil(f.AltM), "geoid": orNil(f.GeoidM), "speed": orNil(f.SpeedMPS), "course": orNil(f.CourseDeg), "hdop": orNil(f.HDOP),
+				"vdop": orNil(f.VDOP), "pdop": orNil(f.PDOP), "sats": nil, "mode": mode, "quality": f.Quality, "valid": f.Valid, "doubt": uint32(f.Doubt)}
+			if f.Sats >= 0 {
+				line["sats"] = f.Sats
+			}
+			if !f.UTC.IsZero() {
+				line["utc_ns"] = f.UTC.UnixNano()
+			}
+			out = append(out, line)
+		}
+	}
+	return out
+}
+
+// plain turns a line into what JSON makes of it.
+func plain(t *testing.T, line map[string]any) map[string]any {
+	t.Helper()
+	p, err := json.Marshal(line)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out map[string]any
+	if err := json.Unmarshal(p, &out); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
