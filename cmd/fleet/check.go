@@ -50,6 +50,7 @@ type account struct {
 
 	latency  histogram
 	problems problems
+	listed   problems // the Gaps in words: losses, but honest ones
 }
 
 // clean reports whether nothing was lost without being listed, and nothing
@@ -68,6 +69,7 @@ func (a *account) add(unit string, b *account) {
 	a.Copies += b.Copies
 	a.latency.add(&b.latency)
 	a.problems.join(b.problems, unit+": ")
+	a.listed.join(b.listed, unit+": ")
 }
 
 // lost is one emitted value that did not arrive.
@@ -83,6 +85,9 @@ func compare(e emission, in *intake) *account {
 	a.Strange += len(in.problems.lines) + in.problems.more
 	gaps := in.led.Gaps(e.Unit)
 	a.Gaps = len(gaps)
+	for _, g := range gaps {
+		a.listed.add("%s", describe(g))
+	}
 	for _, h := range in.led.Holes() {
 		n := int64(h.To - h.From + 1)
 		a.Holes += n
@@ -102,6 +107,19 @@ func compare(e emission, in *intake) *account {
 		}
 	}
 	return a
+}
+
+// describe says a Gap in words.
+func describe(g telemetry.Gap) string {
+	count := "an unknown number of"
+	if g.Count != telemetry.CountUnknown {
+		count = fmt.Sprint(g.Count)
+	}
+	seqs := ""
+	if g.FromSeq != 0 {
+		seqs = fmt.Sprintf(", seq %d-%d", g.FromSeq, g.ToSeq)
+	}
+	return fmt.Sprintf("gap: %s %s values lost at %.3f-%.3f s: %s %s%s", count, g.Class, g.From.Seconds(), g.To.Seconds(), g.Reason, g.Source, seqs)
 }
 
 // readings compares every series of numbers, and facts.

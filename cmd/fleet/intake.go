@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"obu/internal/virtual"
@@ -112,6 +113,14 @@ func (p *problems) add(format string, a ...any) {
 		return
 	}
 	p.more++
+}
+
+// all returns the lines, and how many more there are.
+func (p *problems) all() []string {
+	if p.more == 0 {
+		return p.lines
+	}
+	return append(slices.Clip(p.lines), fmt.Sprintf("and %d more", p.more))
 }
 
 func (p *problems) join(q problems, prefix string) {

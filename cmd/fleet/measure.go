@@ -162,7 +162,7 @@ func (r *fleetRun) drain(ctx context.Context) {
 		open = still
 	}
 	if len(open) > 0 {
-		r.note(fmt.Sprintf("%d agents still held data %v after the cars stopped", len(open), drainLimit))
+		r.note(fmt.Sprintf("%d agents still held data %v after the cars stopped, the first: %s", len(open), drainLimit, open[0].describe()))
 	}
 }
 

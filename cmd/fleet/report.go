@@ -49,6 +49,7 @@ type report struct {
 
 	Verdict  string   `json:"verdict"` // "clean" or "unclean"
 	Problems []string `json:"problems,omitempty"`
+	GapLines []string `json:"gap_lines,omitempty"` // the first few Gaps in words
 }
 
 // number returns v for JSON: null when it is not one.
@@ -65,10 +66,7 @@ func (r *report) book(a *account) {
 	r.Listed = a.Missing - a.Uncovered
 	r.Strange, r.Holes, r.Gaps, r.Copies = a.Strange, a.Holes, a.Gaps, a.Copies
 	r.LatencyP50, r.LatencyP99 = number(a.latency.quantile(0.50)), number(a.latency.quantile(0.99))
-	r.Problems = a.problems.lines
-	if a.problems.more > 0 {
-		r.Problems = append(r.Problems, fmt.Sprintf("and %d more", a.problems.more))
-	}
+	r.Problems, r.GapLines = a.problems.all(), a.listed.all()
 	r.Verdict = "unclean"
 	if a.clean() && a.Emitted > 0 {
 		r.Verdict = "clean"
@@ -136,10 +134,13 @@ func (r *report) print(w io.Writer) {
 	if len(r.Notes) > 0 {
 		fmt.Fprintln(w)
 	}
+	for _, g := range r.GapLines {
+		fmt.Fprintf(w, "\n  - %s", g)
+	}
 	for _, p := range r.Problems {
 		fmt.Fprintf(w, "\n  ! %s", p)
 	}
-	if len(r.Problems) > 0 {
+	if len(r.Problems)+len(r.GapLines) > 0 {
 		fmt.Fprintln(w)
 	}
 	fmt.Fprintf(w, "\n%s\n", map[bool]string{

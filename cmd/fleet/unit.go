@@ -82,6 +82,22 @@ func (u *unit) owed() int {
 	return n
 }
 
+// describe says what the agent holds and how its link is.
+func (u *unit) describe() string {
+	s := u.agent.Status()
+	text := u.car.unit
+	for _, st := range s.Streams {
+		if st.Batches > 0 {
+			text += fmt.Sprintf("; %s of store %s: floor %d, next %d, %d batches, %d values", st.Class, st.Store, st.Floor, st.Next, st.Batches, st.Values)
+		}
+	}
+	if up := s.Uplink; up != nil {
+		text += fmt.Sprintf("; connected %v, %d connects, %d published, %d acknowledged, %d in flight, %d refused, last error %q",
+			up.Connected, up.Connects, up.Published, up.Acked, up.InFlight, up.Refused, up.LastError)
+	}
+	return text
+}
+
 // stopLimit is how long agents may take to store what they hold and return.
 const stopLimit = 60 * time.Second
 
