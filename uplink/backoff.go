@@ -12,6 +12,7 @@ import (
 const (
 	backoffMin   = 2 * time.Second
 	backoffMax   = 2 * time.Minute
+	brokerSteps  = 2                // doublings to begin with when the broker itself closed: it closed on all units
 	sessionProof = 30 * time.Second // a session shorter than this does not reset the back-off
 )
 
@@ -34,9 +35,12 @@ func (b *backoff) next() time.Duration {
 	return rand.N(window)
 }
 
-// survived reports how long a session lasted.
-func (b *backoff) survived(d time.Duration) {
-	if d >= sessionProof {
+// ended notes how long a session lasted and whether the broker closed it.
+func (b *backoff) ended(after time.Duration, byBroker bool) {
+	if after >= sessionProof {
 		b.attempt = 0
+	}
+	if byBroker {
+		b.attempt = max(b.attempt, brokerSteps)
 	}
 }

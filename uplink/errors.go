@@ -53,7 +53,7 @@ var (
 		"the unit's clock is probably wrong: wait for a GPS fix or NTP, it retries by itself"}
 	ErrWrongHost = &Reason{"wrong-host", "the broker's certificate is for another host name",
 		"use the name in the certificate in uplink.broker, or set uplink.tls.server_name"}
-	ErrClientCert = &Reason{"client-cert", "the broker rejects this unit's certificate",
+	ErrClientCert = &Reason{"client-cert", "the broker ended the TLS session, most likely because it rejects this unit's certificate",
 		"check uplink.tls.cert and key: right CA, not expired, name known to the broker"}
 	ErrTLSFiles = &Reason{"tls-files", "the TLS files cannot be used",
 		"check that uplink.tls.ca, cert and key exist, are PEM, belong together and are readable by the agent"}

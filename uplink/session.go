@@ -99,6 +99,11 @@ func Connect(ctx context.Context, c SessionConfig) (*Session, error) {
 	s := &Session{conn: newMQTTConn(raw, c.MaxInbound), done: make(chan struct{})}
 	s.client = mqtt.NewClient(s.options(&c, e))
 	if err := s.handshake(ctx); err != nil {
+		if e.tls && endedByPeer(err) {
+			// TLS 1.3 judges the client's certificate after the handshake, and the
+			// reset that follows may overtake the alert that would say so.
+			err = why(ErrClientCert, err)
+		}
 		return nil, fmt.Errorf("connect to %s: %w", e.address, classify(err, c.Now()))
 	}
 	return s, nil

@@ -220,7 +220,7 @@ func (u *Uplink) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		delay.survived(time.Since(started))
+		delay.ended(time.Since(started), errors.Is(err, ErrEndedByBroker))
 		wait := delay.next()
 		level := slog.LevelDebug
 		if u.stats.failed(err, time.Now()) {
@@ -247,7 +247,7 @@ func (u *Uplink) session(ctx context.Context) error {
 		return err
 	}
 	u.stats.connected(id, time.Now())
-	u.cfg.Log.Info("uplink: connected", "broker", redact(u.cfg.Broker), "session", id)
+	u.cfg.Log.Info("uplink: connected", "broker", Address(u.cfg.Broker), "session", id)
 	p := newPump(u, sess, id)
 	return p.run(ctx)
 }
@@ -263,8 +263,9 @@ func (u *Uplink) topic(name string) string {
 	return "obu/v1/" + u.cfg.Fleet + "/" + u.cfg.Unit + "/" + name
 }
 
-// redact drops user and password from a broker URL for the log.
-func redact(broker string) string {
+// Address returns host:port of a broker URL, without user and password, for
+// people to read; "?" when it is not a broker URL.
+func Address(broker string) string {
 	e, err := parseBroker(broker)
 	if err != nil {
 		return "?"

@@ -1,0 +1,291 @@
+package uplink_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"obu/telemetry"
+	"obu/uplink"
+	"obu/uplink/brokertest"
+)
+
+// ledger remembers executed commands as the buffer does.
+type remembered struct {
+	mu      sync.Mutex
+	replies map[string][]byte
+}
+
+func (r *remembered) Executed(id string) ([]byte, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	reply, ok := r.replies[id]
+	return reply, ok
+}
+
+func (r *remembered) Record(id string, reply []byte, _ time.Time) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.replies[id] = reply
+	return nil
+}
+
+func (g *rig) command(id, name string, notAfter time.Duration) {
+	p, err := json.Marshal(telemetry.Command{ID: id, Name: name, NotAfter: time.Now().Add(notAfter), Issuer: "test"})
+	if err != nil {
+		g.Fatal(err)
+	}
+	g.b.Publish("obu/v1/f1/u1/cmd", false, p)
+	time.Sleep(5 * time.Second)
+}
+
+func (g *rig) replies() []telemetry.Reply {
+	var out []telemetry.Reply
+	for _, m := range g.b.Messages("/reply") {
+		r, err := telemetry.DecodeReply(m.Payload)
+		if err != nil {
+			g.Errorf("reply %s: %v", m.Payload, err)
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+func TestCommands(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		known := &remembered{replies: make(map[string][]byte)}
+		ran := 0
+		g := newRig(t, func(c *uplink.Config) {
+			c.Commands, c.Version = known, "v1.2.3"
+			c.Handlers = map[string]uplink.Action{
+				"count": func(context.Context, telemetry.Command) (any, error) { ran++; return ran, nil },
+				"fail":  func(context.Context, telemetry.Command) (any, error) { return nil, errors.New("no camera") },
+				"slow": func(ctx context.Context, _ telemetry.Command) (any, error) {
+					<-ctx.Done()
+					return nil, ctx.Err()
+				},
+			}
+		}).start()
+		time.Sleep(time.Second)
+		g.command("1", "ping", time.Minute)
+		g.command("2", "count", time.Minute)
+		g.command("2", "count", time.Minute) // again: the stored reply, not executed
+		g.command("3", "count", -time.Minute)
+		g.command("4", "reboot-the-moon", time.Minute)
+		g.command("5", "fail", time.Minute)
+		g.command("6", "slow", time.Minute)
+		g.command("6", "slow", time.Minute) // while it runs
+		g.command("7", "ping", time.Minute) // waits for its turn
+		g.b.Publish("obu/v1/f1/u1/cmd", false, []byte(`{"id":`))
+		g.b.Publish("obu/v1/f1/u1/cmd", false, make([]byte, 200_000))
+		time.Sleep(time.Minute)
+		var got []string
+		for _, r := range g.replies() {
+			got = append(got, fmt.Sprintf("%s:%v:%s", r.ID, r.OK, r.Error))
+		}
+		want := []string{"1:true:", "2:true:", "2:true:", "3:false:expired", `4:false:unknown command "reboot-the-moon"`,
+			"5:false:no camera", "6:false:context deadline exceeded", "7:true:"}
+		if strings.Join(got, "\n") != strings.Join(want, "\n") {
+			t.Errorf("replies\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+		if ran != 1 {
+			t.Errorf("executed %d times", ran)
+		}
+		if r := g.replies()[0]; !strings.Contains(string(r.Result), `"version":"v1.2.3"`) {
+			t.Errorf("ping answers %s", r.Result)
+		}
+		if s := g.u.Stats(); s.BadCommands < 2 {
+			t.Errorf("%d bad commands counted", s.BadCommands)
+		}
+		g.stop()
+		if len(known.replies) != 7 {
+			t.Errorf("%d ids recorded", len(known.replies))
+		}
+	})
+}
+
+// TestReplySurvivesTheSession: the session ends before the reply's PUBACK.
+func TestReplySurvivesTheSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, nil)
+		cut := true
+		g.b.Set(func(f *brokertest.Faults) {
+			f.CutBefore = func(m brokertest.Message) bool {
+				defer func() { cut = cut && !strings.HasSuffix(m.Topic, "/reply") }()
+				return cut && strings.HasSuffix(m.Topic, "/reply")
+			}
+		})
+		g.start()
+		time.Sleep(time.Second)
+		g.command("1", "ping", time.Minute)
+		time.Sleep(time.Minute)
+		if n := len(g.replies()); n != 1 || len(g.b.Connects()) != 2 {
+			t.Errorf("%d replies over %d sessions", n, len(g.b.Connects()))
+		}
+		g.stop()
+	})
+}
+
+func (g *rig) receipt(n telemetry.Name) {
+	p, err := json.Marshal(telemetry.Receipt{Store: n.Store, Class: n.Class, Seq: n.Seq})
+	if err != nil {
+		g.Fatal(err)
+	}
+	g.b.Publish("obu/v1/f1/u1/ack", false, p)
+	time.Sleep(time.Second)
+}
+
+func TestReceiptCustody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, func(c *uplink.Config) { c.Custody = uplink.CustodyReceipt }).start()
+		names := g.drive(10)
+		if held := g.m.held(telemetry.ClassTelemetry); held != 10 {
+			t.Fatalf("%d of 10 held before any receipt", held)
+		}
+		g.receipt(names[6])
+		if held := g.m.held(telemetry.ClassTelemetry); held != 3 {
+			t.Errorf("%d held after a receipt up to the seventh, want 3", held)
+		}
+		g.receipt(names[6])                                                                             // again
+		g.receipt(names[2])                                                                             // an older one
+		g.receipt(telemetry.Name{Store: telemetry.StoreID{77}, Class: 1, Seq: 5})                       // not ours
+		g.b.Publish("obu/v1/f1/u1/ack", false, []byte(`{"store":"zz"}`))                                // nonsense
+		g.receipt(telemetry.Name{Store: names[0].Store, Class: telemetry.ClassTelemetry, Seq: 1 << 62}) // of the future
+		if held := g.m.held(telemetry.ClassTelemetry); held != 0 {
+			t.Errorf("%d held after a receipt for everything", held)
+		}
+		if len(g.m.early) > 0 {
+			t.Errorf("acknowledged before minted: %v", g.m.early)
+		}
+		names = append(names, g.drive(5)...)
+		g.b.Cut() // within patience nothing is sent again
+		g.drive(60)
+		for _, n := range names {
+			if c := g.r.count(n); c != 1 {
+				t.Errorf("seq %d received %d times", n.Seq, c)
+			}
+		}
+		time.Sleep(10 * time.Minute)
+		g.b.Cut() // nobody confirmed for long: again
+		g.drive(60)
+		if c := g.r.count(names[len(names)-1]); c != 2 {
+			t.Errorf("unconfirmed batch received %d times, want 2", c)
+		}
+		g.stop()
+	})
+}
+
+func TestStaleLinkIsPutRight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, nil)
+		const topic = "obu/v1/f1/u1/link"
+		g.b.Publish(topic, true, []byte(`{"state":"offline","reason":"lost","session":"old"}`))
+		g.start()
+		time.Sleep(time.Minute)
+		g.b.Publish(topic, true, []byte(`{"state":"offline","reason":"lost","session":"old"}`)) // a late will
+		time.Sleep(time.Minute)
+		m, _ := g.b.Retained(topic)
+		if l, err := telemetry.DecodeLink(m.Payload); err != nil || l.State != telemetry.LinkOnline {
+			t.Errorf("link is %s", m.Payload)
+		}
+		g.b.Cut()
+		synctest.Wait()
+		if m, _ := g.b.Retained(topic); !strings.Contains(string(m.Payload), `"reason":"lost"`) {
+			t.Errorf("after a cut the link is %s", m.Payload)
+		}
+		time.Sleep(time.Minute)
+		g.stop()
+		if m, _ := g.b.Retained(topic); !strings.Contains(string(m.Payload), `"reason":"stopped"`) {
+			t.Errorf("after a stop the link is %s", m.Payload)
+		}
+	})
+}
+
+// TestLostPubackDoesNotBlock: the broker never acknowledges one packet.
+func TestLostPubackDoesNotBlock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, nil)
+		n := 0
+		g.b.Set(func(f *brokertest.Faults) { f.DropPuback = func(brokertest.Message) bool { n++; return n == 10 } })
+		g.start()
+		names := g.drive(120)
+		if held := g.m.held(telemetry.ClassTelemetry); held != 0 {
+			t.Errorf("%d batches stuck", held)
+		}
+		copies := 0
+		for _, n := range names {
+			copies += g.r.count(n) - 1
+		}
+		if s := g.u.Stats(); s.Failures["no-puback"] != 1 || copies != 1 {
+			t.Errorf("failures %v, %d copies", s.Failures, copies)
+		}
+		g.stop()
+	})
+}
+
+func TestRetiredStoreDrainsAsHistory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, nil)
+		var names []telemetry.Name
+		for range 5 {
+			names = append(names, g.m.commit(telemetry.ClassTelemetry, g.m.speed(1))...)
+		}
+		g.m.vehicle = "van-2" // moved to another car: the old batches stay van-1's
+		g.m.retire(telemetry.StoreID{7})
+		g.start()
+		names = append(names, g.drive(5)...)
+		if lost := g.r.missing(names); len(lost) > 0 {
+			t.Errorf("not delivered: %s", span(lost))
+		}
+		for _, a := range g.r.arrivals(telemetry.ClassTelemetry) {
+			if old := a.Store == (telemetry.StoreID{1}); a.history != old {
+				t.Errorf("%v: history %v", a.Name, a.history)
+			}
+		}
+		g.stop()
+	})
+}
+
+func TestGroupedLiveAndJSON(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, func(c *uplink.Config) { c.LiveEvery, c.Encoding = 10*time.Second, uplink.JSON }).start()
+		names := g.drive(101)[:100] // the last one waits for its group
+		if lost := g.r.missing(names); len(lost) > 0 {
+			t.Errorf("not delivered: %s", span(lost))
+		}
+		if p := len(g.b.Messages("/telemetry")); p < 10 || p > 12 {
+			t.Errorf("%d packets for 101 s of batches at 10 s", p)
+		}
+		for _, m := range g.b.Messages("/telemetry") {
+			if m.Payload[0] != '{' {
+				t.Fatalf("not JSON: %q", m.Payload[:20])
+			}
+		}
+		g.stop()
+	})
+}
+
+func TestNewChecksTheConfiguration(t *testing.T) {
+	for name, edit := range map[string]func(*uplink.Config){
+		"broker":     func(c *uplink.Config) { c.Broker = "http://x" },
+		"fleet":      func(c *uplink.Config) { c.Fleet = "a/b" },
+		"unit":       func(c *uplink.Config) { c.Unit = "" },
+		"encoding":   func(c *uplink.Config) { c.Encoding = "xml" },
+		"custody":    func(c *uplink.Config) { c.Custody = "hope" },
+		"max_packet": func(c *uplink.Config) { c.MaxPacket = 10 },
+		"backlog":    func(c *uplink.Config) { c.Backlog = nil },
+	} {
+		g := newRig(t, nil)
+		c := config(g.clk, g.m, g.b)
+		edit(&c)
+		if _, err := uplink.New(c); !errors.Is(err, uplink.ErrConfig) || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -1,0 +1,146 @@
+package uplink
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+)
+
+// FuzzRanges: a set of seqs behaves as a map of seqs, and stays disjoint,
+// rising and non-touching.
+func FuzzRanges(f *testing.F) {
+	f.Add([]byte{1, 2, 3, 130, 5, 4, 255, 6})
+	f.Add([]byte{10, 12, 11, 139, 9, 200, 64})
+	f.Fuzz(func(t *testing.T, ops []byte) {
+		var r ranges
+		want := make(map[uint64]bool)
+		for _, op := range ops {
+			seq := uint64(op & 0x3f)
+			switch op >> 6 {
+			case 0, 1:
+				r.add(seq)
+				want[seq] = true
+			case 2:
+				r.remove(seq)
+				delete(want, seq)
+			case 3:
+				r.trim(seq / 4)
+				for s := range want {
+					if s < seq/4 {
+						delete(want, s)
+					}
+				}
+			}
+			for s := range uint64(70) {
+				if r.contains(s) != want[s] {
+					t.Fatalf("after %v: contains(%d) is %v", ops, s, r.contains(s))
+				}
+				m := s
+				for want[m] {
+					m++
+				}
+				if r.missing(s) != m {
+					t.Fatalf("after %v: missing(%d) is %d, want %d", ops, s, r.missing(s), m)
+				}
+			}
+			for i := 1; i < len(r.spans); i++ {
+				if r.spans[i-1].hi+1 >= r.spans[i].lo {
+					t.Fatalf("after %v: spans touch: %v", ops, r.spans)
+				}
+			}
+		}
+	})
+}
+
+// TestReconnectCurve: 10,000 units lose the same broker. Their connects must
+// not come back as a wave: after an outage of ten minutes the busiest second
+// sees no more than twice the even share of the largest window.
+func TestReconnectCurve(t *testing.T) {
+	const units = 10_000
+	for _, outage := range []time.Duration{0, 10 * time.Second, 10 * time.Minute} {
+		curve := make(map[int]int) // connects by second after the broker is back
+		last := 0
+		for range units {
+			b := backoff{lo: backoffMin, hi: backoffMax}
+			b.ended(time.Hour, true)
+			at := b.next()
+			for at < outage {
+				at += b.next()
+			}
+			s := int((at - outage) / time.Second)
+			curve[s]++
+			last = max(last, s)
+		}
+		peak := 0
+		for _, n := range curve {
+			peak = max(peak, n)
+		}
+		var line []int
+		for s := 0; s <= last; s += 10 {
+			n := 0
+			for i := range 10 {
+				n += curve[s+i]
+			}
+			line = append(line, n/10)
+		}
+		t.Logf("outage %v: peak %d/s, last unit after %d s, connects/s by 10 s: %v", outage, peak, last, line)
+		if outage == 10*time.Minute && peak > 2*units/int(backoffMax/time.Second)*2 {
+			t.Errorf("peak of %d connects a second", peak)
+		}
+		if last > int(backoffMax/time.Second) {
+			t.Errorf("the last unit came back after %d s", last)
+		}
+	}
+}
+
+func TestBackoffResetsOnlyAfterAProvenSession(t *testing.T) {
+	b := backoff{lo: time.Second, hi: time.Hour}
+	for range 5 {
+		b.next()
+		b.ended(sessionProof-1, false)
+	}
+	if b.attempt != 5 {
+		t.Errorf("short sessions reset the back-off: attempt %d", b.attempt)
+	}
+	b.ended(sessionProof, false)
+	if b.attempt != 0 {
+		t.Error("a session that lasted does not reset the back-off")
+	}
+	for range 100 {
+		if d := b.next(); d < 0 || d >= time.Hour {
+			t.Fatalf("delay %v", d)
+		}
+	}
+}
+
+// TestSplitLosesNothing: the pieces of a content are the content.
+func TestSplitLosesNothing(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range 200 {
+		list := make([]int, rng.IntN(50))
+		for i := range list {
+			list[i] = rng.Int()
+		}
+		n := 1 + rng.IntN(60)
+		var back []int
+		for i := range n {
+			back = append(back, run(list, i, n)...)
+		}
+		if !slices.Equal(list, back) {
+			t.Fatalf("%d in %d runs: %v became %v", len(list), n, list, back)
+		}
+	}
+}
+
+// BenchmarkPacer shows that measuring costs nothing beside a packet.
+func BenchmarkPacer(b *testing.B) {
+	var p pacer
+	now := time.Unix(0, 0)
+	p.start(now)
+	for b.Loop() {
+		now = now.Add(time.Millisecond)
+		m := p.sent(1000, now)
+		p.acked(1000, m, now.Add(time.Millisecond))
+	}
+}
