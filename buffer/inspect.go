@@ -22,7 +22,7 @@ type Report struct {
 	Files   []FileReport
 	Streams []telemetry.Stream
 	Gaps    []telemetry.Gap // the table, and losses of media.db on their way into it
-	Aside   []string // files set aside earlier, for salvage
+	Aside   []string        // files set aside earlier, for salvage
 }
 
 // FileReport is one database file.

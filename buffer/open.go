@@ -22,6 +22,7 @@ const maxAside = 3
 // start takes both files into use. A disk that is full, read-only or failing
 // does not stop it: data then lives in memory until the disk is back.
 func (b *Buffer) start(ctx context.Context) error {
+	defer b.note()
 	old := readSession(b.opts.Dir)
 	err := b.startTelemetry(ctx, old)
 	if err != nil && !isDiskTrouble(err) {
