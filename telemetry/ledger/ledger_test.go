@@ -248,6 +248,8 @@ func runModel(t *testing.T, r *rand.Rand) {
 	listed := make(map[uint64]bool)
 	var missing int64
 	var mail []telemetry.Envelope
+	// Floor and next rise while a unit sends, and arrive in any order.
+	earlier := func(v uint64) uint64 { return 1 + uint64(r.Int64N(int64(v))) }
 	for seq := uint64(1); seq <= n; seq++ {
 		b := samples(seq, 1+r.IntN(5))
 		switch r.IntN(6) {
@@ -265,13 +267,13 @@ func runModel(t *testing.T, r *rand.Rand) {
 			for i := range b.Samples {
 				part := b
 				part.Samples = b.Samples[i : i+1]
-				e := envelope(floor, next, part)
+				e := envelope(earlier(floor), earlier(next), part)
 				e.Part = &telemetry.Part{Index: uint32(i), Of: uint32(len(b.Samples))}
 				mail = append(mail, e)
 			}
 		default:
 			values[seq] = len(b.Samples)
-			mail = append(mail, envelope(floor, next, b))
+			mail = append(mail, envelope(earlier(floor), earlier(next), b))
 		}
 	}
 	mail = append(mail, envelope(floor, next))
@@ -382,4 +384,21 @@ func FuzzLedger(f *testing.F) {
 		}
 		l.Holes()
 	})
+}
+
+// BenchmarkTake books envelopes of ten batches of ten samples, in order.
+func BenchmarkTake(b *testing.B) {
+	batches := make([]telemetry.Batch, 10)
+	var l ledger.Ledger
+	seq := uint64(1)
+	for b.Loop() {
+		for i := range batches {
+			if batches[i].Samples == nil {
+				batches[i] = samples(1, 10)
+			}
+			batches[i].Seq = seq
+			seq++
+		}
+		l.Take(envelope(seq-10, seq, batches...))
+	}
 }
