@@ -106,10 +106,11 @@ func (s *Source) listen(ctx context.Context, rc io.ReadCloser) error {
 			take(c)
 			if c.err != nil {
 				m.finish()
-				s.loss.lostDevice(c.at)
 				if ctx.Err() != nil {
+					s.loss.due(c.at, true)
 					return nil
 				}
+				s.loss.lostDevice(c.at)
 				return gone(s.cfg.Name, c.err)
 			}
 		case <-pause.C:

@@ -60,7 +60,7 @@ func play(t *testing.T, path string, clk *clock.Clock, offset telemetry.At) []te
 	return out
 }
 
-func seconds2(fixes []telemetry.Fix) (out []float64) {
+func playedAt(fixes []telemetry.Fix) (out []float64) {
 	for _, f := range fixes {
 		out = append(out, f.At.Seconds())
 	}
@@ -89,7 +89,7 @@ func TestLogIsPacedByItsEpochs(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			for _, ext := range []string{".nmea", ".nmea.gz"} {
 				fixes := play(t, writeLog(t, "gps"+ext, frames(tc.bodies...)), clock.Replay(0, time.Time{}), telemetry.At(5*time.Second))
-				got := seconds2(fixes)
+				got := playedAt(fixes)
 				if len(got) != len(tc.want) {
 					t.Fatalf("%s: played at %v, want %v", ext, got, tc.want)
 				}

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"go.bug.st/serial"
-	"golang.org/x/sys/unix"
 )
 
 // What can be wrong with a serial port. Test with errors.Is.
@@ -75,7 +75,7 @@ func serialError(err error) error {
 			return fmt.Errorf("%w: %w", ErrNoDevice, err)
 		}
 	}
-	for _, gone := range []error{unix.ENOENT, unix.ENXIO, unix.ENODEV} {
+	for _, gone := range []error{syscall.ENOENT, syscall.ENXIO, syscall.ENODEV} {
 		if errors.Is(err, gone) {
 			return fmt.Errorf("%w: %w", ErrNoDevice, err)
 		}
