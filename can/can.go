@@ -174,13 +174,12 @@ type session struct {
 	dec     *decoder
 	names   addresses
 	samples []telemetry.Sample
-	vins    map[ecuKey]string // as last told
-	drops   uint64            // of the bus, already listed
+	drops   uint64 // of the bus, already listed
 	flushed telemetry.At
 }
 
 func newSession(s *Source, bus Bus) *session {
-	r := &session{Source: s, bus: bus, names: make(addresses), vins: make(map[ecuKey]string)}
+	r := &session{Source: s, bus: bus, names: make(addresses)}
 	if b, ok := bus.(interface{ ReceiveOnly() bool }); ok {
 		r.replay = b.ReceiveOnly()
 	}
@@ -251,13 +250,6 @@ func (r *session) read(at telemetry.At, ecu ecuKey, payload []byte, readings []o
 	if payload[0] == obd.ServiceCurrent+obd.PositiveOffset {
 		r.emit(r.samples)
 		return
-	}
-	if payload[0] == obd.ServiceVehicle+obd.PositiveOffset && payload[1] == obd.PIDVIN {
-		if vin := readings[0].Value.Text(); r.vins[ecu] != vin {
-			r.vins[ecu] = vin
-		} else {
-			return // told already
-		}
 	}
 	r.event(r.samples)
 }

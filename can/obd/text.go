@@ -95,7 +95,7 @@ func ParseDTC(s string) (code uint16, ok bool) {
 }
 
 // fuelStatus reads PID 03: the loop state of one or two fuel systems in the
-// abbreviations of J1979, "CL" or "CL,OL-Drive"; "off" with the engine.
+// abbreviations of J1979, "CL" or "CL,OL-Drive"; "OFF" with the engine.
 type fuelStatus struct{}
 
 var loopStates = [...]string{"OL", "CL", "OL-Drive", "OL-Fault", "CL-Fault"}
@@ -111,7 +111,7 @@ func (fuelStatus) format(n uint32) (string, bool) {
 
 func loopState(b byte) (string, bool) {
 	if b == 0 {
-		return "off", true
+		return "OFF", true
 	}
 	for i, name := range loopStates {
 		if b == 1<<i {
@@ -135,7 +135,7 @@ func (fuelStatus) parse(s string) (uint32, bool) {
 }
 
 func parseLoopState(s string) (byte, bool) {
-	if s == "" || s == "off" {
+	if s == "" || s == "OFF" {
 		return 0, true
 	}
 	for i, name := range loopStates {

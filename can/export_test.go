@@ -1,0 +1,6 @@
+package can
+
+var (
+	AllowedRequest = allowedRequest
+	AllowedFlow    = allowedFlow
+)
