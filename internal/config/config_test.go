@@ -269,9 +269,17 @@ func TestFileThatCannotBeRead(t *testing.T) {
 	}
 	_, err = config.Load(dir)
 	wantError(t, err, dir+": it is a folder\n  cure: name the file in it, for example "+dir+"/obu.yaml")
-	big := write(t, dir, "big.yaml", strings.Repeat("# much\n", 50_000))
+	big := write(t, dir, "big.yaml", strings.Repeat("# much\n", 10_000))
 	_, err = config.Load(big)
-	wantError(t, err, big+": it is larger than 256KiB, so it is not a configuration\n  cure: check that the right file is named")
+	wantError(t, err, big+": it is larger than 64KiB, so it is not a configuration\n  cure: check that the right file is named")
+}
+
+func TestReportIsBounded(t *testing.T) {
+	_, err := config.Parse("obu.yaml", []byte(strings.Repeat("no: 1\n", 1000)), nil)
+	var all config.Errors
+	if !errors.As(err, &all) || len(all) != 101 || all[100].Problem != "and 901 more mistakes" {
+		t.Errorf("%d mistakes, the last %v", len(all), all[len(all)-1])
+	}
 }
 
 func TestNoPermission(t *testing.T) {

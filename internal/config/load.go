@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"fmt"
 	"os"
 	"slices"
 )
@@ -79,7 +80,18 @@ func assemble(sources []*source, wrong Errors, env func(string) (string, bool)) 
 		}
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
-	return nil, wrong
+	return nil, bounded(wrong)
+}
+
+// maxMistakes bounds a report; a file with more of them is no configuration.
+const maxMistakes = 100
+
+func bounded(wrong Errors) Errors {
+	if more := len(wrong) - maxMistakes; more > 0 {
+		wrong = append(wrong[:maxMistakes:maxMistakes], &Error{File: wrong[maxMistakes].File,
+			Problem: fmt.Sprintf("and %d more mistakes", more), Cure: "mend those above first; is it the right file?"})
+	}
+	return wrong
 }
 
 func rank(sources []*source, file string) int {

@@ -14,8 +14,9 @@ import (
 	"unicode/utf8"
 )
 
-// maxFile bounds a configuration file; a real one has some kilobytes.
-const maxFile = 256 << 10
+// maxFile bounds a configuration file; a real one has some kilobytes, and the
+// YAML parser's time grows with the square.
+const maxFile = 64 << 10
 
 // source is the text of one file.
 type source struct {
