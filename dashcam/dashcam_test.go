@@ -456,6 +456,17 @@ func TestFolderGoneIsNotDeletion(t *testing.T) {
 	}
 }
 
+func TestTooDeepIsSaid(t *testing.T) {
+	r := newRig(t)
+	r.write("a/b/c/near.mp4", movie(1, 10, time.Second))
+	r.write("a/b/c/d/far.mp4", movie(2, 10, time.Second))
+	r.pass()
+	if got := r.vault.all(t); len(got) != 1 {
+		t.Errorf("clips %+v", got)
+	}
+	r.logged("nested too deeply", "a/b/c/d", "dashcam.dir")
+}
+
 func TestDrainEndsWithRun(t *testing.T) {
 	r := newRig(t, func(c *dashcam.Config) { c.Dir = filepath.Join(c.Dir, "none") })
 	res := make(chan error)
