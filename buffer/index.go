@@ -19,10 +19,11 @@ type stream struct {
 	store   telemetry.StoreID
 	class   telemetry.Class
 	next    uint64
-	runs    []run // rising, disjoint
-	batches int   // held
-	stored  int   // in the file: held, or acknowledged and not yet deleted
-	bytes   int64 // blobs
+	minted  uint64 // of next: by the running transaction, not committed yet
+	runs    []run  // rising, disjoint
+	batches int    // held
+	stored  int    // in the file: held, or acknowledged and not yet deleted
+	bytes   int64  // blobs
 	values  int64
 	cost    int64 // in the file, or in memory
 	oldest  telemetry.At
@@ -42,10 +43,14 @@ func (s *stream) name(seq uint64) telemetry.Name {
 // floor is the lowest held seq, or next.
 func (s *stream) floor() uint64 {
 	if len(s.runs) == 0 {
-		return s.next
+		return s.told()
 	}
 	return s.runs[0].from
 }
+
+// told is the next seq as readers may know it: what the running transaction
+// has minted does not exist before it is committed.
+func (s *stream) told() uint64 { return s.next - s.minted }
 
 // find returns the run that holds seq, or the place where one would go.
 func (s *stream) find(seq uint64) (int, bool) {
@@ -120,7 +125,7 @@ func (s *stream) account(sign int64, h header, blob int, cost int64) {
 // public is the stream as the uplink sees it.
 func (s *stream) public(current bool) telemetry.Stream {
 	return telemetry.Stream{
-		Store: s.store, Class: s.class, Floor: s.floor(), Next: s.next,
+		Store: s.store, Class: s.class, Floor: s.floor(), Next: s.told(),
 		Batches: s.batches, Bytes: s.bytes, Values: s.values,
 		Oldest: s.oldest, Boot: s.boot, Current: current, Volatile: s.mem != nil,
 	}

@@ -127,6 +127,9 @@ func (p *pump) startLane(l *lane) {
 func (p *pump) fill(now time.Time) {
 	if now.Sub(p.refresh) >= refreshEvery {
 		p.look()
+		for _, l := range p.u.lanes.list {
+			l.hist = 0 // what a read did not find may be there now; nothing sent is sent again
+		}
 	}
 	if now.Sub(p.gauges) >= gaugesEvery {
 		p.gauges = now
