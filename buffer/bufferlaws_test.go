@@ -423,7 +423,7 @@ func TestLawsConcurrent(t *testing.T) {
 			}
 		})
 	}
-	for range 150 {
+	for range 80 {
 		c, id := r.content()
 		names, err := r.b.Commit([]buffer.Entry{{Class: telemetry.ClassTelemetry, Content: c}})
 		mu.Lock()

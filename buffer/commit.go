@@ -166,6 +166,9 @@ func (b *Buffer) transact(t *txn, recs []record, extra int64) ([]telemetry.Name,
 	if err != nil {
 		return nil, err
 	}
+	if err := t.reserve(need); err != nil {
+		return nil, err
+	}
 	b.listEvicted(evicted, telemetry.ReasonEvicted)
 	if err := b.emitGaps(func(r record) (telemetry.Name, error) { return t.append(r.class, r.h, r.rec) }); err != nil {
 		return nil, err

@@ -50,6 +50,9 @@ func drainAll(t *testing.T, b *buffer.Buffer) (map[telemetry.Name]telemetry.Batc
 	got := map[telemetry.Name]telemetry.Batch{}
 	var gaps []telemetry.Gap
 	for range 1000 {
+		if _, err := b.Commit(nil); err != nil {
+			t.Fatal(err)
+		}
 		held := 0
 		for _, s := range b.Streams() {
 			held += s.Batches
@@ -66,9 +69,6 @@ func drainAll(t *testing.T, b *buffer.Buffer) (map[telemetry.Name]telemetry.Batc
 				gaps = append(gaps, batch.Gaps...)
 				b.Ack(st.Name)
 			}
-		}
-		if _, err := b.Commit(nil); err != nil {
-			t.Fatal(err)
 		}
 		if held == 0 {
 			return got, gaps

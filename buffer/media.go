@@ -298,6 +298,9 @@ func (b *Buffer) tryMedia(recs []record, also func(*bbolt.Tx) error, extra int64
 		if err != nil {
 			return err
 		}
+		if err := t.reserve(need); err != nil {
+			return err
+		}
 		if losses, err = b.oweLosses(t, evicted); err != nil {
 			return err
 		}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 
 	"go.etcd.io/bbolt"
@@ -16,7 +18,7 @@ import (
 	"obu/telemetry"
 )
 
-// maxAside bounds the damaged and newer files kept of each database.
+// maxAside bounds the damaged files kept of each database.
 const maxAside = 3
 
 // start takes both files into use. A disk that is full, read-only or failing
@@ -203,12 +205,9 @@ func (b *Buffer) setAside(f *file, why error) (string, error) {
 	if errors.Is(why, ErrNewerFormat) {
 		kind = "newer"
 	}
-	var aside string
-	for i := 1; ; i++ {
-		aside = fmt.Sprintf("%s.%s-%d", f.path, kind, i)
-		if _, err := os.Lstat(aside); errors.Is(err, os.ErrNotExist) {
-			break
-		}
+	aside, err := b.asideName(f, kind)
+	if err != nil {
+		return "", err
 	}
 	if err := os.Rename(f.path, aside); err != nil {
 		return "", fmt.Errorf("set aside %s: %w", f.path, err)
@@ -219,6 +218,35 @@ func (b *Buffer) setAside(f *file, why error) (string, error) {
 	b.log.Error("the store was set aside and a new one begun; what it held is listed as lost, keep the file for salvage",
 		"file", aside, "why", why)
 	return aside, nil
+}
+
+// asideName returns the next free name for a file set aside, and makes room: of
+// damaged files the newest few are kept, of newer ones all, because the obu
+// that wrote them can still deliver them.
+func (b *Buffer) asideName(f *file, kind string) (string, error) {
+	prefix := f.path + "." + kind + "-"
+	found, err := filepath.Glob(prefix + "*")
+	if err != nil {
+		return "", fmt.Errorf("set aside %s: %w", f.path, err)
+	}
+	var taken []int
+	for _, name := range found {
+		if n, err := strconv.Atoi(strings.TrimPrefix(name, prefix)); err == nil {
+			taken = append(taken, n)
+		}
+	}
+	slices.Sort(taken)
+	for kind == "damaged" && len(taken) >= maxAside {
+		if err := os.Remove(prefix + strconv.Itoa(taken[0])); err != nil {
+			return "", fmt.Errorf("set aside %s: %w", f.path, err)
+		}
+		taken = taken[1:]
+	}
+	next := 1
+	if len(taken) > 0 {
+		next = taken[len(taken)-1] + 1
+	}
+	return prefix + strconv.Itoa(next), nil
 }
 
 // wholeStores lists every batch of a file that never arrived.

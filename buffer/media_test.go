@@ -1,0 +1,192 @@
+package buffer_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"obu/buffer"
+	"obu/telemetry"
+)
+
+// TestClipResumes: a clip cut by a restart goes on where custody ends, and
+// arrives whole.
+func TestClipResumes(t *testing.T) {
+	dir := t.TempDir()
+	b := open(t, dir)
+	if _, err := os.Stat(dir + "/media.db"); !errors.Is(err, os.ErrNotExist) {
+		t.Error("media.db was made for a unit without a camera")
+	}
+	id := telemetry.ClipID{9}
+	var want []byte
+	for i := range int64(6) {
+		stored, done, ok := b.ClipProgress("cam/a")
+		if stored != i*clipChunk || done || ok != (i > 0) {
+			t.Fatalf("progress %d %v %v before chunk %d", stored, done, ok, i)
+		}
+		p := clipBytes(1, i)
+		want = append(want, p...)
+		if _, err := b.CommitChunk("cam/a", telemetry.Chunk{Clip: id, Offset: stored, Data: p}); err != nil {
+			t.Fatal(err)
+		}
+		switch i {
+		case 1:
+			b.Close()
+			b = open(t, dir)
+		case 3:
+			b.Crash()
+			b = open(t, dir)
+		}
+	}
+	for _, off := range [...]int64{clipChunk, 100 * clipChunk} {
+		if _, err := b.CommitChunk("cam/a", telemetry.Chunk{Clip: id, Offset: off}); !errors.Is(err, buffer.ErrOffset) {
+			t.Errorf("chunk at %d: %v", off, err)
+		}
+	}
+	m := telemetry.Clip{ID: id, Camera: "cam", Name: "a", SizeBytes: int64(len(want)), Cause: "event"}
+	for range 2 { // finishing twice is the same clip
+		if err := b.FinishClip("cam/a", m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.Close()
+	b = open(t, dir)
+	defer b.Close()
+	if stored, done, ok := b.ClipProgress("cam/a"); stored != int64(len(want)) || !done || !ok {
+		t.Fatalf("after finish: %d %v %v", stored, done, ok)
+	}
+	got, _ := drainAll(t, b)
+	file := make([]byte, len(want))
+	manifests := 0
+	for _, batch := range got {
+		for _, c := range batch.Chunks {
+			copy(file[c.Offset:], c.Data)
+		}
+		for _, c := range batch.Clips {
+			manifests++
+			if c != m {
+				t.Errorf("manifest %+v", c)
+			}
+		}
+	}
+	if !bytes.Equal(file, want) || manifests == 0 {
+		t.Errorf("the clip did not arrive whole; %d manifests", manifests)
+	}
+}
+
+// TestMediaEvictsByRank: over the quota the chunks nobody asked for go first,
+// those of an incident last, and all of it is listed, across a crash too.
+func TestMediaEvictsByRank(t *testing.T) {
+	dir := t.TempDir()
+	small := func(o *buffer.Options) { o.MediaQuota = 2 << 20 }
+	b := open(t, dir, small)
+	names := map[telemetry.Name]byte{}
+	put := func(clip byte, cause string) {
+		key := fmt.Sprint("k", clip)
+		for i := range int64(10) {
+			n, err := b.CommitChunk(key, telemetry.Chunk{Clip: telemetry.ClipID{clip}, Offset: i * clipChunk, Data: clipBytes(uint64(clip), i)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			names[n] = clip
+		}
+		if err := b.FinishClip(key, telemetry.Clip{ID: telemetry.ClipID{clip}, SizeBytes: 10 * clipChunk, Cause: cause}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(1, "event")
+	for clip := byte(2); clip < 20; clip++ {
+		put(clip, "normal")
+		if clip == 10 {
+			b.Crash() // before the losses reached telemetry.db
+			b = open(t, dir, small)
+		}
+	}
+	defer func() { b.Close() }()
+	if st := b.Stats(); st.MediaUsed > 2<<20 || st.MediaFile > 5<<20 {
+		t.Errorf("stats %+v", st)
+	}
+	got, gaps := drainAll(t, b)
+	incident := 0
+	for n, clip := range names {
+		_, ok := got[n]
+		if ok == coveredBy(gaps, n) {
+			t.Errorf("%v of clip %d: arrived %v, listed %v", n, clip, ok, !ok)
+		}
+		if ok && clip == 1 {
+			incident++
+		}
+	}
+	if incident != 10 {
+		t.Errorf("%d of 10 chunks of the incident are left", incident)
+	}
+	var lost int64
+	last := map[uint64]telemetry.Gap{}
+	for _, g := range gaps {
+		if g.Reason == telemetry.ReasonEvicted && last[g.ID].Version < g.Version {
+			last[g.ID] = g
+		}
+	}
+	for _, g := range last {
+		lost += g.Count
+	}
+	if arrived := countMedia(got); lost+arrived != int64(len(names)) {
+		t.Errorf("%d stored, %d arrived, %d listed", len(names), arrived, lost)
+	}
+}
+
+func countMedia(got map[telemetry.Name]telemetry.Batch) int64 {
+	var n int64
+	for name := range got {
+		if name.Class == telemetry.ClassMedia {
+			n++
+		}
+	}
+	return n
+}
+
+// TestCommandsAreRemembered: across restarts, bounded, the expired first.
+func TestCommandsAreRemembered(t *testing.T) {
+	dir := t.TempDir()
+	wall := time.Unix(1.7e9, 0)
+	clock := func(o *buffer.Options) { o.Wall = func() time.Time { return wall } }
+	b := open(t, dir, clock)
+	if _, ok := b.Executed("a"); ok {
+		t.Error("knows a command it never saw")
+	}
+	if err := b.Record("a", []byte("pong"), wall.Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Record("expires", nil, wall.Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Record("big", make([]byte, 1<<20), wall); !errors.Is(err, buffer.ErrTooLarge) {
+		t.Errorf("big reply: %v", err)
+	}
+	b.Crash()
+	b = open(t, dir, clock)
+	defer b.Close()
+	if reply, ok := b.Executed("a"); !ok || string(reply) != "pong" {
+		t.Errorf("%q %v", reply, ok)
+	}
+	wall = wall.Add(10 * time.Minute)
+	for i := range 300 {
+		if err := b.Record(fmt.Sprint(i), nil, time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			if _, ok := b.Executed("expires"); ok {
+				t.Error("an expired command was kept")
+			}
+		}
+	}
+	if _, ok := b.Executed("299"); !ok {
+		t.Error("the newest command is not known")
+	}
+	if _, ok := b.Executed("a"); ok {
+		t.Error("not bounded")
+	}
+}
