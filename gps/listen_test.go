@@ -6,7 +6,9 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,12 +18,13 @@ import (
 	"obu/telemetry"
 )
 
-// listener is a Source on a pipe, and what it said. Its slices are read after
-// synctest.Wait or stop.
+// listener is a Source on a pipe, and what it said. Gaps and log are read after
+// stop.
 type listener struct {
 	*gps.Source
 	w      *io.PipeWriter
-	fixes  []telemetry.Fix
+	mu     sync.Mutex
+	emit   []telemetry.Fix // under mu
 	gaps   []telemetry.Gap
 	log    bytes.Buffer
 	clk    *clock.Clock
@@ -38,9 +41,13 @@ func listen(t *testing.T) *listener {
 	l.Source, err = gps.New(gps.Config{
 		Open:  func(context.Context) (io.ReadCloser, error) { return r, nil },
 		Clock: l.clk,
-		Emit:  func(f telemetry.Fix) { l.fixes = append(l.fixes, f) },
-		Lost:  func(g telemetry.Gap) { l.gaps = append(l.gaps, g) },
-		Log:   slog.New(slog.NewTextHandler(&l.log, nil)),
+		Emit: func(f telemetry.Fix) {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.emit = append(l.emit, f)
+		},
+		Lost: func(g telemetry.Gap) { l.gaps = append(l.gaps, g) },
+		Log:  slog.New(slog.NewTextHandler(&l.log, nil)),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -52,6 +59,12 @@ func listen(t *testing.T) *listener {
 }
 
 func (l *listener) say(bodies ...string) { l.w.Write([]byte(frames(bodies...))) }
+
+func (l *listener) fixes() []telemetry.Fix {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.emit)
+}
 
 func (l *listener) stop(t *testing.T) {
 	t.Helper()
@@ -68,7 +81,7 @@ func listenTo(t *testing.T, in string) (out []telemetry.Fix) {
 		l.w.Write([]byte(in))
 		time.Sleep(time.Second)
 		l.stop(t)
-		out = l.fixes
+		out = l.fixes()
 	})
 	return out
 }
@@ -88,15 +101,15 @@ func TestFixLeavesWithItsEpoch(t *testing.T) {
 			time.Sleep(30 * time.Millisecond)
 			l.say(gsa("3"))
 			synctest.Wait()
-			if early := len(l.fixes) == i+1; early != (i >= 2) {
+			if early := len(l.fixes()) == i+1; early != (i >= 2) {
 				t.Errorf("epoch %d: left with its last sentence %v, want %v", i, early, i >= 2)
 			}
 			time.Sleep(250 * time.Millisecond)
 			synctest.Wait()
-			if len(l.fixes) != i+1 {
-				t.Fatalf("epoch %d: %d fixes 250 ms after its end", i, len(l.fixes))
+			if len(l.fixes()) != i+1 {
+				t.Fatalf("epoch %d: %d fixes 250 ms after its end", i, len(l.fixes()))
 			}
-			if f := l.fixes[i]; f.At != start || f.Mode != telemetry.Mode3D || f.Receiver != "gps" {
+			if f := l.fixes()[i]; f.At != start || f.Mode != telemetry.Mode3D || f.Receiver != "gps" {
 				t.Errorf("epoch %d: %+v, want At %v, 3d, receiver gps", i, f, start)
 			}
 			time.Sleep(690 * time.Millisecond)
@@ -122,10 +135,10 @@ func TestCycleEndIsLearnedAgain(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		synctest.Wait()
-		if len(l.fixes) != 8 {
-			t.Fatalf("%d fixes, want 8", len(l.fixes))
+		if len(l.fixes()) != 8 {
+			t.Fatalf("%d fixes, want 8", len(l.fixes()))
 		}
-		for i, f := range l.fixes {
+		for i, f := range l.fixes() {
 			if has := f.Quality == 1 && f.Sats == 8; has != (i > 3) {
 				t.Errorf("fix %d has its GGA: %v, want %v", i, has, i > 3)
 			}
@@ -148,13 +161,13 @@ func TestCourseBeforePosition(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		synctest.Wait()
-		for i, f := range l.fixes {
+		for i, f := range l.fixes() {
 			if want := float64(10*(i+1)) * 1852 / 3600; f.SpeedMPS != want {
 				t.Errorf("fix %d: speed %v, want %v", i, f.SpeedMPS, want)
 			}
 		}
-		if len(l.fixes) != 5 {
-			t.Errorf("%d fixes, want 5", len(l.fixes))
+		if len(l.fixes()) != 5 {
+			t.Errorf("%d fixes, want 5", len(l.fixes()))
 		}
 	})
 }
@@ -173,10 +186,10 @@ func TestPauseInsideAnEpoch(t *testing.T) {
 			time.Sleep(700 * time.Millisecond)
 		}
 		synctest.Wait()
-		if len(l.fixes) != 6 {
-			t.Fatalf("%d fixes, want 6", len(l.fixes))
+		if len(l.fixes()) != 6 {
+			t.Fatalf("%d fixes, want 6", len(l.fixes()))
 		}
-		if f := l.fixes[5]; f.Sats != 8 || f.VDOP != 2.1 {
+		if f := l.fixes()[5]; f.Sats != 8 || f.VDOP != 2.1 {
 			t.Errorf("last fix %+v, want GGA and GSA in it", f)
 		}
 	})
@@ -316,8 +329,8 @@ func TestLongLineOnALiveReceiver(t *testing.T) {
 		if n := strings.Count(l.log.String(), "could not be read"); n != 1 || len(l.gaps) != 1 || l.gaps[0].Count != telemetry.CountUnknown {
 			t.Errorf("%d lines, gaps %+v:\n%s", n, l.gaps, &l.log)
 		}
-		if len(l.fixes) != 2 {
-			t.Errorf("%d fixes, want those before and after", len(l.fixes))
+		if len(l.fixes()) != 2 {
+			t.Errorf("%d fixes, want those before and after", len(l.fixes()))
 		}
 	})
 }

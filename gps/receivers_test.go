@@ -71,21 +71,23 @@ func playReceiver(t *testing.T, epochs [][]string, want []telemetry.Fix) {
 	poorer, atOnce := 0, 0
 	for _, lines := range epochs {
 		start := time.Now()
-		before := len(l.fixes)
+		synctest.Wait()
+		before := len(l.fixes())
 		for _, line := range lines {
 			l.w.Write([]byte(line))
 			time.Sleep(10 * time.Millisecond)
 		}
-		if len(l.fixes) > before {
+		synctest.Wait()
+		if len(l.fixes()) > before {
 			atOnce++
 		}
-		time.Sleep(max(start.Add(time.Second).Sub(time.Now()), 300*time.Millisecond))
+		time.Sleep(max(time.Until(start.Add(time.Second)), 300*time.Millisecond))
 	}
 	synctest.Wait()
-	if len(l.fixes) != len(want) {
-		t.Fatalf("%d fixes, want %d", len(l.fixes), len(want))
+	if len(l.fixes()) != len(want) {
+		t.Fatalf("%d fixes, want %d", len(l.fixes()), len(want))
 	}
-	for i, f := range l.fixes {
+	for i, f := range l.fixes() {
 		w := want[i]
 		near := func(a, b float64) bool { return math.Abs(a-b) < 1e-7 || math.IsNaN(a) && math.IsNaN(b) }
 		if !f.UTC.Equal(w.UTC) || f.Valid != w.Valid || !near(f.LatDeg, w.LatDeg) || !near(f.LonDeg, w.LonDeg) {
