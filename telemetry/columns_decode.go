@@ -264,12 +264,12 @@ func (d *decoder) samples(cols []column) error {
 	}
 	if n := len(d.batches); n > 1 {
 		d.cuts = make([]int64, n)
-		if !d.sequence(d.cuts[1:], 0) {
+		if !d.sequence(d.cuts[1:]) {
 			return fmt.Errorf("cuts: %w", ErrMalformed)
 		}
 	}
 	clocks := make([]timeColumn, len(cols))
-	prev := int64(0)
+	var h hint
 	for i := range cols {
 		if back := cols[i].clock; back > 0 {
 			clocks[i] = clocks[i-int(back)]
@@ -277,11 +277,11 @@ func (d *decoder) samples(cols []column) error {
 				return err
 			}
 		} else {
-			t, err := d.timeColumn(prev)
+			t, err := d.timeColumn(&h)
 			if err != nil {
 				return fmt.Errorf("column %d: %w", i, err)
 			}
-			clocks[i], prev = t, t.times[0]
+			clocks[i] = t
 		}
 		if err := d.values(i, &cols[i], &clocks[i]); err != nil {
 			return fmt.Errorf("column %d: %w", i, err)
@@ -299,8 +299,10 @@ func (d *decoder) room(n int) error {
 	return nil
 }
 
-func (d *decoder) timeColumn(anchor int64) (timeColumn, error) {
-	n := d.bitReader.number()
+// timeColumn reads a clock. The hint is what the previous one left, and then
+// what this one leaves.
+func (d *decoder) timeColumn(h *hint) (timeColumn, error) {
+	n := d.bitReader.number() + int64(len(h.follow))
 	if n < 1 || n > MaxValues {
 		return timeColumn{}, fmt.Errorf("%d rows: %w", n, ErrMalformed)
 	}
@@ -317,9 +319,13 @@ func (d *decoder) timeColumn(anchor int64) (timeColumn, error) {
 		}
 		t.counts = counts
 	}
-	if !d.sequence(t.times, anchor) {
+	if len(h.follow) != len(t.times) {
+		h.follow = nil
+	}
+	if !d.hinted(t.times, h) {
 		return t, fmt.Errorf("times: %w", ErrMalformed)
 	}
+	h.first, h.follow = t.times[0], t.times
 	if byCut {
 		t.counts = make([]int32, nb)
 		cut := newCutter(d.cuts, t.times)
@@ -333,7 +339,7 @@ func (d *decoder) timeColumn(anchor int64) (timeColumn, error) {
 // counts reads how many of n rows belong to each batch.
 func (d *decoder) counts(n int64) ([]int32, error) {
 	xs := make([]int64, len(d.batches))
-	if !d.sequence(xs, 0) {
+	if !d.sequence(xs) {
 		return nil, fmt.Errorf("counts: %w", ErrMalformed)
 	}
 	counts, sum := make([]int32, len(xs)), int64(0)
@@ -374,7 +380,7 @@ func (d *decoder) values(i int, c *column, t *timeColumn) error {
 		return fmt.Errorf("no states: %w", ErrMalformed)
 	}
 	xs := make([]int64, held)
-	if !d.sequence(xs, 0) {
+	if !d.sequence(xs) {
 		return fmt.Errorf("values: %w", ErrMalformed)
 	}
 	d.cells = slices.Grow(d.cells, n)
@@ -468,7 +474,7 @@ func (d *decoder) fixes(receiver string) error {
 	}
 	fixes := make([]Fix, n)
 	xs := make([]int64, n)
-	if !d.sequence(xs, 0) {
+	if !d.sequence(xs) {
 		return fmt.Errorf("times of fixes: %w", ErrMalformed)
 	}
 	for i := range fixes {
@@ -497,7 +503,7 @@ func (d *decoder) fixColumns(fixes []Fix, xs []int64) error {
 		for tick := d.read(tickBits); tick < maxTick; tick++ {
 			unit /= 10
 		}
-		if !d.sequence(xs[:held], 0) {
+		if !d.sequence(xs[:held]) {
 			return fmt.Errorf("utc: %w", ErrMalformed)
 		}
 		spread(mask, xs, func(i int, x int64) { fixes[i].UTC = fromNanos(x * unit) })
@@ -511,7 +517,7 @@ func (d *decoder) fixColumns(fixes []Fix, xs []int64) error {
 			continue
 		}
 		grid := d.read(gridBits)
-		if grid != gridIEEE && grid >= uint64(len(grids)) || !d.sequence(xs[:held], 0) {
+		if grid != gridIEEE && grid >= uint64(len(grids)) || !d.sequence(xs[:held]) {
 			return fmt.Errorf("fix column %d: %w", i, ErrMalformed)
 		}
 		spread(mask, xs, func(j int, x int64) {
@@ -525,7 +531,7 @@ func (d *decoder) fixColumns(fixes []Fix, xs []int64) error {
 		})
 	}
 	for i := range fixIntColumns {
-		if !d.sequence(xs, 0) {
+		if !d.sequence(xs) {
 			return fmt.Errorf("fix integers %d: %w", i, ErrMalformed)
 		}
 		for j, x := range xs {
@@ -543,7 +549,7 @@ func (d *decoder) presence(mask []int64) (held int, ok bool) {
 	case knownAll:
 		fill = 1
 	case knownSome:
-		if !d.sequence(mask, 0) {
+		if !d.sequence(mask) {
 			return 0, false
 		}
 		for i, m := range mask {

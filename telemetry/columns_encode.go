@@ -295,15 +295,14 @@ func (e *encoder) samples() error {
 	}
 	e.shareClocks()
 	e.writeCuts()
-	prev := int64(0)
+	var h hint
 	for i := range e.cols {
 		c := &e.cols[i]
 		if c.clock == 0 {
-			e.writeClock(i, prev)
-			prev = e.ats[c.from]
+			h = e.writeClock(i, h)
 		}
 		e.values(c)
-		e.sequence(e.xs, 0)
+		e.sequence(e.xs)
 	}
 	return nil
 }
@@ -322,15 +321,16 @@ func (e *encoder) writeCuts() {
 		}
 		e.cuts[b] = last
 	}
-	e.sequence(e.cuts[1:], 0)
+	e.sequence(e.cuts[1:])
 }
 
 // writeClock writes the rows, the batches and the times of column i.
-func (e *encoder) writeClock(i int, anchor int64) {
+// The hint is what the previous clock left; it returns what this one leaves.
+func (e *encoder) writeClock(i int, h hint) hint {
 	nb := len(e.batches)
 	c := &e.cols[i]
 	times := e.ats[c.from : c.from+c.n]
-	e.number(int64(c.n))
+	e.number(int64(c.n - len(h.follow)))
 	if nb > 1 {
 		counts := e.starts[i*nb : (i+1)*nb]
 		if cut := newCutter(e.cuts, times); cut.agrees(counts) {
@@ -341,10 +341,15 @@ func (e *encoder) writeClock(i int, anchor int64) {
 			for _, n := range counts {
 				e.xs = append(e.xs, int64(n))
 			}
-			e.sequence(e.xs, 0)
+			e.sequence(e.xs)
 		}
 	}
-	e.sequence(times, anchor)
+	left := hint{first: times[0], follow: times}
+	if len(h.follow) != len(times) {
+		h.follow = nil
+	}
+	left.second = e.hinted(times, h)
+	return left
 }
 
 // cutter divides the rows of a column among the batches by the cuts.

@@ -105,7 +105,7 @@ func (e *encoder) fixes() {
 			counts[r.batch]++
 		}
 		if len(counts) > 1 {
-			e.sequence(counts, 0)
+			e.sequence(counts)
 		}
 		e.fixGroup(fixes)
 	}
@@ -117,7 +117,7 @@ func (e *encoder) fixGroup(fixes []*Fix) {
 	for _, f := range fixes {
 		e.xs = append(e.xs, f.At.millis())
 	}
-	e.sequence(e.xs, 0)
+	e.sequence(e.xs)
 	e.fixTimes(fixes)
 	col := make([]float64, 0, len(fixes))
 	for i := range fixFloats(fixes[0]) {
@@ -136,7 +136,7 @@ func (e *encoder) fixGroup(fixes []*Fix) {
 		for _, f := range fixes {
 			e.xs = append(e.xs, fixInt(f, i))
 		}
-		e.sequence(e.xs, 0)
+		e.sequence(e.xs)
 	}
 }
 
@@ -165,7 +165,7 @@ func (e *encoder) fixTimes(fixes []*Fix) {
 		ns[i] /= unit
 	}
 	e.write(uint64(tick), tickBits)
-	e.sequence(ns, 0)
+	e.sequence(ns)
 }
 
 // presence writes which of n values are known; it asks for each once, in
@@ -188,7 +188,7 @@ func (e *encoder) presence(n int, isKnown func(int) bool) {
 		e.write(knownAll, knownBits)
 	default:
 		e.write(knownSome, knownBits)
-		e.sequence(e.xs, 0)
+		e.sequence(e.xs)
 	}
 }
 
@@ -208,7 +208,7 @@ func (e *encoder) floats(fs []float64) {
 		}
 		if len(e.xs) == len(fs) {
 			e.write(uint64(i), gridBits)
-			e.sequence(e.xs, 0)
+			e.sequence(e.xs)
 			return
 		}
 	}
@@ -217,5 +217,5 @@ func (e *encoder) floats(fs []float64) {
 	for _, f := range fs {
 		e.xs = append(e.xs, int64(Float(f).bits))
 	}
-	e.sequence(e.xs, 0)
+	e.sequence(e.xs)
 }

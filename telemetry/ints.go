@@ -14,6 +14,7 @@ const (
 	predLevel    = 2 // a constant
 	predPhase    = 3 // a clock with a period, missed ticks and slow drift
 	predStride   = 4 // x[i-1] + a constant
+	predFollow   = 5 // y[i] + a constant, y being the sequence it is told to follow
 	predNumbers  = 6 // x[i-1], each residual a number of its own; for short sequences
 	predConstant = 7 // x[i-1], no residuals
 )
@@ -271,38 +272,50 @@ func (p *phase) follow(residual int64) {
 type plan struct {
 	pred   uint
 	first  int64 // written as a number, relative to the anchor
-	second int64 // the period or the stride
+	second int64 // the period or the stride, in 1/16
 	coder  coder
 	cost   int
 }
 
-// sequence writes xs, whose length the reader knows. The anchor is a number
-// near the first one that the reader knows too.
-func (s *seqCoder) sequence(xs []int64, anchor int64) {
+// hint is what writer and reader know before a sequence.
+type hint struct {
+	first  int64   // near its first number
+	second int64   // near its period or stride
+	follow []int64 // a sequence it may run beside, of the same length, or nil
+}
+
+// sequence writes xs, whose length the reader knows.
+func (s *seqCoder) sequence(xs []int64) { s.hinted(xs, hint{}) }
+
+// hinted is sequence with a hint; it returns the period or stride written, or
+// that of the hint when there is none.
+func (s *seqCoder) hinted(xs []int64, h hint) int64 {
 	switch {
 	case len(xs) == 0:
-		return
+		return h.second
 	case len(xs) == 1:
-		s.number(xs[0] - anchor)
-		return
+		s.number(xs[0] - h.first)
+		return h.second
 	case constant(xs):
 		s.write(predConstant, predBits)
-		s.number(xs[0] - anchor)
-		return
+		s.number(xs[0] - h.first)
+		return h.second
 	}
-	best := s.plan(xs, anchor)
+	best := s.plan(xs, h)
 	s.write(uint64(best.pred), predBits)
-	s.number(best.first - anchor)
+	s.number(best.first - h.first)
 	switch best.pred {
 	case predNumbers:
 		for i := 1; i < len(xs); i++ {
 			s.number(xs[i] - xs[i-1])
 		}
-		return
+		return h.second
 	case predPhase, predStride:
-		s.number(best.second)
+		s.number(best.second - h.second)
+		h.second = best.second
 	}
 	s.residuals(s.best, best.coder)
+	return h.second
 }
 
 func constant(xs []int64) bool {
@@ -315,7 +328,7 @@ func constant(xs []int64) bool {
 }
 
 // plan chooses the predictor, and leaves its residuals in s.best.
-func (s *seqCoder) plan(xs []int64, anchor int64) plan {
+func (s *seqCoder) plan(xs []int64, h hint) plan {
 	best := plan{pred: predNumbers, first: xs[0]}
 	var lo, hi, sum int64 = xs[0], xs[0], 0
 	for i := 1; i < len(xs); i++ {
@@ -323,13 +336,13 @@ func (s *seqCoder) plan(xs []int64, anchor int64) plan {
 		lo, hi = min(lo, xs[i]), max(hi, xs[i])
 		sum += xs[i] - xs[0]
 	}
-	best.cost += numberCost(xs[0] - anchor)
+	best.cost += numberCost(xs[0] - h.first)
 	consider := func(p plan) {
-		s.try = p.residuals(s.try[:0], xs)
+		s.try = p.residuals(s.try[:0], xs, h.follow)
 		p.coder = bestCoder(s.try)
-		p.cost = numberCost(p.first-anchor) + p.coder.cost
+		p.cost = numberCost(p.first-h.first) + p.coder.cost
 		if p.pred == predPhase || p.pred == predStride {
-			p.cost += numberCost(p.second)
+			p.cost += numberCost(p.second - h.second)
 		}
 		if p.cost < best.cost {
 			best = p
@@ -337,6 +350,9 @@ func (s *seqCoder) plan(xs []int64, anchor int64) plan {
 		}
 	}
 	consider(plan{pred: predDelta, first: xs[0]})
+	if h.follow != nil {
+		consider(plan{pred: predFollow, first: xs[0]})
+	}
 	if len(xs) < 3 {
 		return best
 	}
@@ -347,7 +363,7 @@ func (s *seqCoder) plan(xs []int64, anchor int64) plan {
 	n := int64(len(xs))
 	consider(plan{pred: predLevel, first: xs[0] + sum/n})
 	if stride := (xs[n-1] - xs[0]) / (n - 1); stride != 0 {
-		consider(plan{pred: predStride, first: xs[0], second: stride})
+		consider(plan{pred: predStride, first: xs[0], second: stride << phaseFrac})
 		if period := period(xs, stride); period > 0 && len(xs) > 3 {
 			consider(plan{pred: predPhase, first: phaseStart(xs, period), second: period})
 		}
@@ -388,11 +404,15 @@ func phaseStart(xs []int64, period int64) int64 {
 }
 
 // residuals appends what the plan's predictor leaves of xs.
-func (p *plan) residuals(zs []uint64, xs []int64) []uint64 {
+func (p *plan) residuals(zs []uint64, xs, follow []int64) []uint64 {
 	switch p.pred {
 	case predDelta, predStride:
 		for i := 1; i < len(xs); i++ {
-			zs = append(zs, zigzag(xs[i]-xs[i-1]-p.second))
+			zs = append(zs, zigzag(xs[i]-xs[i-1]-p.second>>phaseFrac))
+		}
+	case predFollow:
+		for i := 1; i < len(xs); i++ {
+			zs = append(zs, zigzag((xs[i]-xs[i-1])-(follow[i]-follow[i-1])))
 		}
 	case predTrend:
 		d := int64(0)
@@ -424,16 +444,20 @@ type seqReader struct {
 
 // sequence fills xs with the next sequence, and returns false when the bits
 // end early or name an unknown predictor.
-func (s *seqReader) sequence(xs []int64, anchor int64) bool {
+func (s *seqReader) sequence(xs []int64) bool { return s.hinted(xs, &hint{}) }
+
+// hinted is sequence with the hint the writer had; it sets h.second as the
+// writer's hinted returns it.
+func (s *seqReader) hinted(xs []int64, h *hint) bool {
 	if len(xs) == 0 {
 		return true
 	}
 	if len(xs) == 1 {
-		xs[0] = s.number() + anchor
+		xs[0] = s.number() + h.first
 		return !s.short
 	}
 	pred := uint(s.read(predBits))
-	first := s.number() + anchor
+	first := s.number() + h.first
 	xs[0] = first
 	switch pred {
 	case predConstant:
@@ -447,12 +471,17 @@ func (s *seqReader) sequence(xs []int64, anchor int64) bool {
 		}
 		return !s.short
 	case predDelta, predTrend, predLevel, predPhase, predStride:
+	case predFollow:
+		if h.follow == nil {
+			return false
+		}
 	default:
 		return false
 	}
 	second := int64(0)
 	if pred == predPhase || pred == predStride {
-		second = s.number()
+		second = s.number() + h.second
+		h.second = second
 	}
 	n := len(xs)
 	if pred != predLevel && pred != predPhase {
@@ -464,17 +493,21 @@ func (s *seqReader) sequence(xs []int64, anchor int64) bool {
 	zs := s.zs[:n]
 	s.residuals(zs)
 	if !s.short {
-		rebuild(xs, zs, pred, second)
+		rebuild(xs, zs, pred, second, h.follow)
 	}
 	return !s.short
 }
 
 // rebuild undoes plan.residuals; xs[0] holds the first number.
-func rebuild(xs []int64, zs []uint64, pred uint, second int64) {
+func rebuild(xs []int64, zs []uint64, pred uint, second int64, follow []int64) {
 	switch pred {
 	case predDelta, predStride:
 		for i, z := range zs {
-			xs[i+1] = xs[i] + unzigzag(z) + second
+			xs[i+1] = xs[i] + unzigzag(z) + second>>phaseFrac
+		}
+	case predFollow:
+		for i, z := range zs {
+			xs[i+1] = xs[i] + unzigzag(z) + (follow[i+1] - follow[i])
 		}
 	case predTrend:
 		d := int64(0)

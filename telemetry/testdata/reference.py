@@ -114,13 +114,14 @@ class Bits:
                 out.append(unzigzag(self.rice(rest) + 1))
         return out
 
-    def sequence(self, n, anchor=0):
+    def sequence(self, n, hint=None):
+        hint = hint or Hint()
         if n == 0:
             return []
         if n == 1:
-            return [signed(self.number() + anchor)]
+            return [signed(self.number() + hint.first)]
         predictor = self.read(3)
-        first = signed(self.number() + anchor)
+        first = signed(self.number() + hint.first)
         if predictor == 7:
             return [first] * n
         if predictor == 6:
@@ -128,16 +129,29 @@ class Bits:
             while len(out) < n:
                 out.append(signed(out[-1] + self.number()))
             return out
-        second = self.number() if predictor in (3, 4) else 0
+        if predictor in (3, 4):
+            hint.second = signed(self.number() + hint.second)
         if predictor == 2:
             return [signed(first + r) for r in self.residuals(n)]
         if predictor == 3:
-            return phase(first, second, self.residuals(n))
+            return phase(first, hint.second, self.residuals(n))
         out, d = [first], 0
-        for r in self.residuals(n - 1):
-            d = signed(d + r) if predictor == 1 else signed(r + second)
-            out.append(signed(out[-1] + d))
+        for i, r in enumerate(self.residuals(n - 1)):
+            if predictor == 1:
+                d = r = signed(d + r)
+            elif predictor == 4:
+                r += hint.second >> 4
+            elif predictor == 5:
+                r += hint.follow[i + 1] - hint.follow[i]
+            out.append(signed(out[-1] + r))
         return out
+
+
+class Hint:
+    """What a clock leaves for the next one."""
+
+    def __init__(self):
+        self.first, self.second, self.follow = 0, 0, []
 
 
 def phase(first, period, residuals):
@@ -219,7 +233,7 @@ class Body:
     def read_samples(self, numbers, sources, clocks, forms):
         if not numbers:
             return
-        bits, cuts, anchor, seen = self.bits, [0], 0, []
+        bits, cuts, hint, seen = self.bits, [0], Hint(), []
         cuts += bits.sequence(self.n - 1)
         for i, num in enumerate(numbers):
             if num >= 4096:
@@ -230,12 +244,12 @@ class Body:
             if back:
                 times, counts = seen[i - back]
             else:
-                n, counts = bits.number(), None
+                n, counts = bits.number() + len(hint.follow), None
                 by_cut = self.n > 1 and bits.read(1)
                 if self.n > 1 and not by_cut:
                     counts = bits.sequence(self.n)
-                times = bits.sequence(n, anchor)
-                anchor = times[0]
+                times = bits.sequence(n, hint)
+                hint.first, hint.follow = times[0], times
                 if by_cut:
                     counts = cut(times, cuts)
             seen.append((times, counts))
