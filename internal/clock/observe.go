@@ -58,8 +58,8 @@ func (r *run) proven(fixes int, span time.Duration) bool {
 }
 
 // Observe shows the clock a fix. A fix that is valid, not in doubt and has a
-// time may yield a new anchor, which the caller stores as an event: the first
-// when three in a row agree, later ones every ten minutes or when the clocks
+// time may yield a new anchor, which is returned and handed out by Anchors to be
+// stored as an event: the first when three in a row agree, later ones every ten minutes or when the clocks
 // have drifted apart. A time before the floor date is moved by whole 1024-week
 // periods and that is reported; a jump that neither such a period nor leap
 // seconds explain is refused and counted. A receiver without PPS leaves an
@@ -80,7 +80,7 @@ func (c *Clock) Observe(f telemetry.Fix) (telemetry.Anchor, bool) {
 	}
 	a, ok := observe(c, f)
 	if ok {
-		w.counts.Anchors++
+		w.push(a)
 	}
 	return a, ok
 }

@@ -156,9 +156,8 @@ func (c *Clock) Anchor() (telemetry.Anchor, bool) {
 	return a, !a.Boot.IsZero()
 }
 
-// Anchors returns the anchors that came from the system clock, NTP or the
-// recording since the last call, to be stored as events. Together with what
-// Observe returns it hands out each anchor exactly once.
+// Anchors returns the anchors made since the last call, of every source, to be
+// stored as events: each anchor is handed out here exactly once.
 func (c *Clock) Anchors() []telemetry.Anchor {
 	c.look()
 	c.wall.mu.Lock()

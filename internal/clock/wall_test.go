@@ -89,8 +89,8 @@ func TestFirstFixHealsAClockAt1970(t *testing.T) {
 		if v := c.VerifyTime(); v.Sub(time.Now()).Abs() > time.Second {
 			t.Errorf("certificates would be verified at %v", v)
 		}
-		if len(c.Anchors()) != 0 {
-			t.Error("the anchor that Observe returned is handed out twice")
+		if all := c.Anchors(); len(all) != 1 || all[0] != anchors[0] || len(c.Anchors()) != 0 {
+			t.Errorf("Anchors handed out %+v", all)
 		}
 	})
 }
@@ -116,6 +116,18 @@ func TestAnchorsAgainEveryTenMinutes(t *testing.T) {
 		}
 		if n < 6 || n > 9 {
 			t.Errorf("%d anchors in an hour", n)
+		}
+	})
+}
+
+func TestUnfetchedAnchorsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := clock.Virtual()
+		(&receiver{c: c}).epochs(8 * 3600)
+		n := c.Stats().Anchors
+		all := c.Anchors()
+		if newest, _ := c.Anchor(); n <= len(all) || len(all) != 32 || all[31] != newest {
+			t.Errorf("%d of %d anchors kept, newest %+v", len(all), n, all[len(all)-1])
 		}
 	})
 }
@@ -411,6 +423,9 @@ func TestReplayWithoutStartIsAnchoredByItsFirstFix(t *testing.T) {
 	a, ok := c.Observe(f)
 	if !ok || a.By != telemetry.AnchorReplay || !a.Wall.Equal(f.UTC) {
 		t.Fatalf("anchor %+v, %v", a, ok)
+	}
+	if all := c.Anchors(); len(all) != 1 || all[0] != a {
+		t.Errorf("Anchors handed out %+v", all)
 	}
 	if got := c.WallAt(0).Time; !got.Equal(f.UTC.Add(-time.Minute)) {
 		t.Errorf("start of the recording: %v", got)
