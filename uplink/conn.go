@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"sync/atomic"
+	"time"
 )
 
 // Wire counts the bytes of all sessions that share it, TLS included, TCP/IP
@@ -45,6 +46,7 @@ type mqttConn struct {
 	net.Conn
 	r       *bufio.Reader
 	max     int
+	write   time.Duration         // for one write
 	abort   atomic.Pointer[error] // why we closed it ourselves
 	connack atomic.Int32          // return code, -1 before it came
 
@@ -58,8 +60,8 @@ type mqttConn struct {
 	failed  error // sticky
 }
 
-func newMQTTConn(c net.Conn, max int) *mqttConn {
-	m := &mqttConn{Conn: c, r: bufio.NewReaderSize(c, readBuffer), max: max}
+func newMQTTConn(c net.Conn, max int, write time.Duration) *mqttConn {
+	m := &mqttConn{Conn: c, r: bufio.NewReaderSize(c, readBuffer), max: max, write: write}
 	m.connack.Store(-1)
 	return m
 }
@@ -71,6 +73,15 @@ func (m *mqttConn) fail(err error) {
 	if m.abort.CompareAndSwap(nil, &err) {
 		m.Conn.Close()
 	}
+}
+
+// SetWriteDeadline replaces paho's deadline, which is as short as its hand-over
+// of packets, by the session's write timeout.
+func (m *mqttConn) SetWriteDeadline(t time.Time) error {
+	if !t.IsZero() {
+		t = time.Now().Add(m.write)
+	}
+	return m.Conn.SetWriteDeadline(t)
 }
 
 func (m *mqttConn) Read(p []byte) (int, error) {
@@ -126,7 +137,7 @@ func (m *mqttConn) frame(p []byte) error {
 		if m.left > 0 {
 			n := min(m.left, len(p))
 			if m.typ == 2 && m.seen < 2 && m.seen+n >= 2 {
-				m.connack.Store(int32(p[1-m.seen]))
+				m.connack.CompareAndSwap(-1, int32(p[1-m.seen]))
 			}
 			m.seen += n
 			m.left -= n

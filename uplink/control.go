@@ -72,6 +72,8 @@ func (p *pump) queue(pk *packet) { p.control = append(p.control, pk) }
 // listen is reported; data goes on flowing, it matters more than commands.
 func (p *pump) subscribe(ctx context.Context) {
 	u := p.u
+	ctx, cancel := context.WithTimeout(ctx, u.cfg.AckTimeout)
+	defer cancel()
 	err := p.sess.subscribe(ctx, func(topic string, payload []byte, retained bool) {
 		select {
 		case u.inbox <- message{topic, payload, retained}:
@@ -83,6 +85,8 @@ func (p *pump) subscribe(ctx context.Context) {
 	}, u.topic("cmd"), u.topic("ack"), u.topic("link"))
 	if errors.Is(err, ErrSubscribeDenied) {
 		u.cfg.Log.Error("uplink: commands and receipts cannot arrive", "error", err, "next", HintFor(err))
+	} else if errors.Is(err, context.DeadlineExceeded) {
+		p.sess.abort(why(ErrNoPuback, err))
 	}
 }
 

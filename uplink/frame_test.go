@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"testing"
+	"time"
 )
 
 // fakeConn reads from memory.
@@ -26,7 +27,7 @@ func FuzzInboundFraming(f *testing.F) {
 	f.Add([]byte("HTTP/1.1 200 OK\r\n"), byte(2))
 	f.Fuzz(func(t *testing.T, in []byte, step byte) {
 		const max = 64
-		m := newMQTTConn(fakeConn{r: bytes.NewReader(in)}, max)
+		m := newMQTTConn(fakeConn{r: bytes.NewReader(in)}, max, time.Second)
 		var out []byte
 		buf := make([]byte, int(step)%32+1)
 		for {

@@ -120,7 +120,7 @@ func drain(t *testing.T, c uplink.Config, m *model, watch uplink.SessionConfig, 
 	g.start()
 	select {
 	case <-all:
-	case <-time.After(30 * time.Second):
+	case <-time.After(time.Minute):
 		mu.Lock()
 		t.Errorf("%d of %d batches arrived; %+v", len(seen), len(names), g.u.Stats())
 		mu.Unlock()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,6 +22,7 @@ const (
 	defaultMaxInbound     = 1 << 20          // a command or receipt is far smaller; tools raise it
 	pingTimeout           = 10 * time.Second
 	disconnectWait        = 250 * time.Millisecond
+	handTimeout           = time.Second // for paho to take a packet over; then it is offered again
 )
 
 // SessionConfig says how to reach a broker and as whom.
@@ -75,6 +77,7 @@ func (c *SessionConfig) defaults() {
 type Session struct {
 	client mqtt.Client
 	conn   *mqttConn
+	write  time.Duration // write timeout
 	done   chan struct{}
 
 	mu  sync.Mutex
@@ -96,7 +99,7 @@ func Connect(ctx context.Context, c SessionConfig) (*Session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", e.address, classify(err, c.Now()))
 	}
-	s := &Session{conn: newMQTTConn(raw, c.MaxInbound), done: make(chan struct{})}
+	s := &Session{conn: newMQTTConn(raw, c.MaxInbound, c.WriteTimeout), write: c.WriteTimeout, done: make(chan struct{})}
 	s.client = mqtt.NewClient(s.options(&c, e))
 	if err := s.handshake(ctx); err != nil {
 		if e.tls && endedByPeer(err) {
@@ -120,7 +123,7 @@ func (s *Session) options(c *SessionConfig, e endpoint) *mqtt.ClientOptions {
 	o.SetAutoReconnect(false)
 	o.SetConnectRetry(false)
 	o.SetConnectTimeout(c.ConnectTimeout)
-	o.SetWriteTimeout(c.WriteTimeout)
+	o.SetWriteTimeout(handTimeout) // of a write itself: c.WriteTimeout, see mqttConn
 	o.SetKeepAlive(c.KeepAlive)
 	o.SetPingTimeout(pingTimeout)
 	o.SetOrderMatters(true) // one handler at a time, in order, no goroutine per message
@@ -192,11 +195,35 @@ func (s *Session) Publish(ctx context.Context, topic string, retained bool, payl
 // publish calls handed, if given, once paho took the packet: what is
 // published after that leaves after it.
 func (s *Session) publish(ctx context.Context, topic string, retained bool, payload []byte, handed func()) error {
-	tok := s.client.Publish(topic, 1, retained, payload)
+	tok := s.hand(func() mqtt.Token { return s.client.Publish(topic, 1, retained, payload) })
 	if handed != nil {
 		handed()
 	}
 	return s.await(ctx, tok, "publish to "+topic)
+}
+
+// hand offers a packet until paho takes it. While the socket is full nobody
+// takes it, and paho does not notice that the session ends meanwhile: hence
+// the short time-out and the new offer.
+func (s *Session) hand(offer func() mqtt.Token) mqtt.Token {
+	deadline := time.Now().Add(s.write)
+	for {
+		tok := offer()
+		if !untaken(tok) || s.Err() != nil || time.Now().After(deadline) {
+			return tok
+		}
+	}
+}
+
+// untaken reports whether paho gave up offering a packet to its writer.
+func untaken(tok mqtt.Token) bool {
+	select {
+	case <-tok.Done():
+		err := tok.Error()
+		return err != nil && strings.HasSuffix(err.Error(), "was broken by timeout")
+	default:
+		return false
+	}
 }
 
 // await waits for a token of this connection. With AutoReconnect off and
@@ -236,8 +263,10 @@ func (s *Session) subscribe(ctx context.Context, h Handler, filters ...string) e
 	for _, f := range filters {
 		want[f] = 1
 	}
-	tok := s.client.SubscribeMultiple(want, func(_ mqtt.Client, m mqtt.Message) {
-		h(m.Topic(), m.Payload(), m.Retained())
+	tok := s.hand(func() mqtt.Token {
+		return s.client.SubscribeMultiple(want, func(_ mqtt.Client, m mqtt.Message) {
+			h(m.Topic(), m.Payload(), m.Retained())
+		})
 	})
 	if err := s.await(ctx, tok, "subscribe"); err != nil {
 		return err
