@@ -1,0 +1,225 @@
+package telemetry
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+)
+
+// samples reads the sample columns from the bits.
+func (d *decoder) samples(cols []column) error {
+	if len(cols) == 0 {
+		return nil
+	}
+	if n := len(d.batches); n > 1 {
+		d.cuts = make([]int64, n)
+		if !d.sequence(d.cuts[1:]) {
+			return fmt.Errorf("cuts: %w", ErrMalformed)
+		}
+	}
+	clocks := make([]timeColumn, len(cols))
+	var h hint
+	for i := range cols {
+		if back := cols[i].clock; back > 0 {
+			clocks[i] = clocks[i-int(back)]
+			if err := d.room(len(clocks[i].times)); err != nil {
+				return err
+			}
+		} else {
+			t, err := d.timeColumn(&h)
+			if err != nil {
+				return fmt.Errorf("column %d: %w", i, err)
+			}
+			clocks[i] = t
+		}
+		if err := d.values(i, &cols[i], &clocks[i]); err != nil {
+			return fmt.Errorf("column %d: %w", i, err)
+		}
+	}
+	d.deal(cols)
+	return nil
+}
+
+// room takes n rows from the bound.
+func (d *decoder) room(n int) error {
+	if d.rows += n; d.rows > MaxValues {
+		return fmt.Errorf("more than %d rows: %w", MaxValues, ErrTooLarge)
+	}
+	return nil
+}
+
+// timeColumn reads a clock. The hint is what the previous one left, and then
+// what this one leaves.
+func (d *decoder) timeColumn(h *hint) (timeColumn, error) {
+	n := d.bitReader.number() + int64(len(h.follow))
+	if n < 1 || n > MaxValues {
+		return timeColumn{}, fmt.Errorf("%d rows: %w", n, ErrMalformed)
+	}
+	if err := d.room(int(n)); err != nil {
+		return timeColumn{}, err
+	}
+	t := timeColumn{times: make([]int64, n)}
+	nb := len(d.batches)
+	byCut := nb > 1 && d.read(1) == 1
+	if nb > 1 && !byCut {
+		counts, err := d.counts(n)
+		if err != nil {
+			return t, err
+		}
+		t.counts = counts
+	}
+	if len(h.follow) != len(t.times) {
+		h.follow = nil
+	}
+	if !d.hinted(t.times, h) {
+		return t, fmt.Errorf("times: %w", ErrMalformed)
+	}
+	h.first, h.follow = t.times[0], t.times
+	if byCut {
+		t.counts = make([]int32, nb)
+		cut := newCutter(d.cuts, t.times)
+		for b := range t.counts {
+			t.counts[b] = int32(cut.next(b))
+		}
+	}
+	return t, nil
+}
+
+// counts reads how many of n rows belong to each batch.
+func (d *decoder) counts(n int64) ([]int32, error) {
+	xs := make([]int64, len(d.batches))
+	if !d.sequence(xs) {
+		return nil, fmt.Errorf("counts: %w", ErrMalformed)
+	}
+	counts, sum := make([]int32, len(xs)), int64(0)
+	for i, x := range xs {
+		if x < 0 || x > n {
+			return nil, fmt.Errorf("count %d of %d rows: %w", x, n, ErrMalformed)
+		}
+		counts[i] = int32(x)
+		sum += x
+	}
+	if sum != n {
+		return nil, fmt.Errorf("counts of %d rows make %d: %w", n, sum, ErrMalformed)
+	}
+	return counts, nil
+}
+
+// values reads the values of column i into cells.
+func (d *decoder) values(i int, c *column, t *timeColumn) error {
+	n := len(t.times)
+	runs, has := d.states[i]
+	if !has {
+		runs = []uint64{uint64(c.usual()), uint64(n)}
+	}
+	held := 0
+	for j, left := 0, n; j < len(runs); j += 2 {
+		if j+1 >= len(runs) || runs[j+1] > uint64(left) || runs[j]>>3 > math.MaxUint8 {
+			return fmt.Errorf("states: %w", ErrMalformed)
+		}
+		left -= int(runs[j+1])
+		if Kind(runs[j]&7) != KindNone {
+			held += int(runs[j+1])
+		}
+		if j+2 >= len(runs) && left > 0 {
+			return fmt.Errorf("states of %d rows miss %d: %w", n, left, ErrMalformed)
+		}
+	}
+	if len(runs) == 0 {
+		return fmt.Errorf("no states: %w", ErrMalformed)
+	}
+	xs := make([]int64, held)
+	if !d.sequence(xs) {
+		return fmt.Errorf("values: %w", ErrMalformed)
+	}
+	batch, left, row := int32(0), n, 0
+	if t.counts != nil {
+		left = int(t.counts[0])
+	}
+	for j := 0; j < len(runs); j += 2 {
+		kind, quality := Kind(runs[j]&7), Quality(runs[j]>>3)
+		for range runs[j+1] {
+			for left == 0 {
+				batch++
+				left = int(t.counts[batch])
+			}
+			left--
+			v := Value{}
+			if kind != KindNone {
+				var ok bool
+				if v, ok = d.value(c, kind, xs[0]); !ok {
+					return fmt.Errorf("value of kind %s: %w", kind, ErrMalformed)
+				}
+				xs = xs[1:]
+			}
+			d.cells = append(d.cells, cell{at: t.times[row], batch: batch, column: int32(i), quality: quality, value: v})
+			row++
+		}
+	}
+	return nil
+}
+
+// value turns an integer back into a value.
+func (d *decoder) value(c *column, kind Kind, x int64) (Value, bool) {
+	switch kind {
+	case KindFloat:
+		if c.form == formBits {
+			return Float(math.Float64frombits(uint64(x))), true
+		}
+		return Float(stepOf(c.form, c.signal.Step).Value(x)), true
+	case KindInt:
+		return Int(x), true
+	case KindBool:
+		return Bool(x != 0), true
+	case KindText, KindBytes:
+		if x < 0 || x >= int64(len(d.texts)) {
+			return Value{}, false
+		}
+		if kind == KindText {
+			return Text(utf8(d.texts[x])), true
+		}
+		return Value{kind: KindBytes, text: d.texts[x]}, true
+	}
+	return Value{}, true // a kind of a newer version
+}
+
+// place is where a cell goes: small, because there are as many as samples and
+// they are sorted.
+type place struct {
+	at    int64
+	batch int32
+	pos   int32 // in decoder.cells: columns, then rows
+}
+
+// deal puts the cells into the samples of their batches, in order.
+func (d *decoder) deal(cols []column) {
+	order := make([]place, len(d.cells))
+	for i := range d.cells {
+		order[i] = place{d.cells[i].at, d.cells[i].batch, int32(i)}
+	}
+	slices.SortFunc(order, func(a, b place) int {
+		if a.batch != b.batch {
+			return cmp.Compare(a.batch, b.batch)
+		}
+		if a.at != b.at {
+			return cmp.Compare(a.at, b.at)
+		}
+		return cmp.Compare(a.pos, b.pos)
+	})
+	samples := make([]Sample, len(order))
+	for i, o := range order {
+		c := &d.cells[o.pos]
+		col := &cols[c.column]
+		samples[i] = Sample{At: atMillis(o.at), Signal: col.signal, Source: col.source, Value: c.value, Quality: c.quality}
+	}
+	for i := 0; i < len(samples); {
+		b := order[i].batch
+		j := i + 1
+		for j < len(samples) && order[j].batch == b {
+			j++
+		}
+		d.batches[b].Samples = samples[i:j:j]
+		i = j
+	}
+}

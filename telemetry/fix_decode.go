@@ -1,0 +1,130 @@
+package telemetry
+
+import (
+	"fmt"
+	"math"
+	"time"
+)
+
+// fixes reads the columns of one receiver.
+func (d *decoder) fixes(receiver string) error {
+	n := d.bitReader.number()
+	if n < 1 || n > MaxValues {
+		return fmt.Errorf("%d fixes: %w", n, ErrMalformed)
+	}
+	if err := d.room(int(n)); err != nil {
+		return err
+	}
+	counts := []int32{int32(n)}
+	if len(d.batches) > 1 {
+		var err error
+		if counts, err = d.counts(n); err != nil {
+			return err
+		}
+	}
+	fixes := make([]Fix, n)
+	xs := make([]int64, n)
+	if !d.sequence(xs) {
+		return fmt.Errorf("times of fixes: %w", ErrMalformed)
+	}
+	for i := range fixes {
+		fixes[i] = NoFix()
+		fixes[i].At, fixes[i].Receiver = atMillis(xs[i]), receiver
+	}
+	if err := d.fixColumns(fixes, xs); err != nil {
+		return err
+	}
+	for b, m := range counts {
+		d.batches[b].Fixes = append(d.batches[b].Fixes, fixes[:m]...)
+		fixes = fixes[m:]
+	}
+	return nil
+}
+
+// fixColumns fills in the fields of the fixes; xs is scratch of their number.
+func (d *decoder) fixColumns(fixes []Fix, xs []int64) error {
+	mask := make([]int64, len(fixes))
+	held, ok := d.presence(mask)
+	if !ok {
+		return fmt.Errorf("presence of utc: %w", ErrMalformed)
+	}
+	if held > 0 {
+		unit := int64(time.Second)
+		for tick := d.read(tickBits); tick < maxTick; tick++ {
+			unit /= 10
+		}
+		if !d.sequence(xs[:held]) {
+			return fmt.Errorf("utc: %w", ErrMalformed)
+		}
+		spread(mask, xs, func(i int, x int64) { fixes[i].UTC = fromNanos(x * unit) })
+	}
+	for i := range fixFloats(&fixes[0]) {
+		held, ok := d.presence(mask)
+		if !ok {
+			return fmt.Errorf("presence of fix column %d: %w", i, ErrMalformed)
+		}
+		if held == 0 {
+			continue
+		}
+		grid := d.read(gridBits)
+		if grid != gridIEEE && grid >= uint64(len(grids)) || !d.sequence(xs[:held]) {
+			return fmt.Errorf("fix column %d: %w", i, ErrMalformed)
+		}
+		spread(mask, xs, func(j int, x int64) {
+			v := math.Float64frombits(uint64(x))
+			if grid != gridIEEE {
+				v = grids[grid].Value(x)
+			}
+			if v, ok := known(v); ok {
+				*fixFloats(&fixes[j])[i] = v
+			}
+		})
+	}
+	for i := range fixIntColumns {
+		if !d.sequence(xs) {
+			return fmt.Errorf("fix integers %d: %w", i, ErrMalformed)
+		}
+		for j, x := range xs {
+			setFixInt(&fixes[j], i, x)
+		}
+	}
+	return nil
+}
+
+// presence reads which values are known into mask and returns how many.
+func (d *decoder) presence(mask []int64) (held int, ok bool) {
+	fill := int64(0)
+	switch d.read(knownBits) {
+	case knownNone:
+	case knownAll:
+		fill = 1
+	case knownSome:
+		if !d.sequence(mask) {
+			return 0, false
+		}
+		for i, m := range mask {
+			if m != 0 {
+				mask[i] = 1
+				held++
+			}
+		}
+		return held, true
+	default:
+		return 0, false
+	}
+	for i := range mask {
+		mask[i] = fill
+	}
+	return int(fill) * len(mask), !d.short
+}
+
+// spread calls set for each known position with the next of the values.
+func spread(mask, xs []int64, set func(int, int64)) {
+	n := 0
+	for i, m := range mask {
+		if m != 0 {
+			set(i, xs[n])
+			n++
+		}
+	}
+}
