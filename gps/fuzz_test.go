@@ -83,6 +83,35 @@ type inSteps struct {
 
 func (s *inSteps) Read(p []byte) (int, error) { return s.r.Read(p[:min(len(p), s.size)]) }
 
+// FuzzLive: wherever a live line pauses, no panic, no fix out of range, and no
+// more fixes than sentences. (TestReceiversLive compares the fixes.)
+func FuzzLive(f *testing.F) {
+	epoch := func(hms string) string { return frames(rmc(hms), gga(hms), gsa("3")) }
+	drive := []byte(epoch("120000") + epoch("120001") + epoch("120002") + epoch("120003"))
+	f.Add(drive, []byte{189, 189, 189})
+	f.Add(drive, []byte{100, 100, 100, 100})
+	f.Add([]byte(frames("GPVTG,084.4,T,077.8,M,022.4,N,041.5,K", gga("120000"), "GPVTG,084.4,T,077.8,M,022.4,N,041.5,K", gga("120001"))), []byte{102})
+	f.Add([]byte(frames("GPRMC,,V,,,,,,,,,,N", "GPGLL,,,,,120000,V,N", "GPRMC,,V,,,,,,,,,,N")), []byte{30, 3, 60})
+	f.Fuzz(func(t *testing.T, in, pauses []byte) {
+		var runs [][]byte
+		rest := in
+		for _, p := range pauses {
+			n := min(int(p), len(rest))
+			runs, rest = append(runs, rest[:n]), rest[n:]
+		}
+		var fixes []telemetry.Fix
+		stats := gps.MergeLive(append(runs, rest), func(f telemetry.Fix) { fixes = append(fixes, f) })
+		if stats.Epochs != uint64(len(fixes)) || stats.Epochs+stats.Late > stats.Sentences {
+			t.Fatalf("%d fixes, %+v", len(fixes), stats)
+		}
+		for _, fix := range fixes {
+			if bad := inRange(fix); bad != "" {
+				t.Fatalf("%s: %+v", bad, fix)
+			}
+		}
+	})
+}
+
 // FuzzFields: any body in a correct frame.
 func FuzzFields(f *testing.F) {
 	f.Add(rmc("120000"))

@@ -9,7 +9,8 @@
 //
 // Units are those of telemetry.Fix: degrees (WGS-84) on a grid of 1e-7, 1e-9
 // under RTK; metres above mean sea level; metres per second, converted from
-// knots at 1852 m per 3600 s.
+// knots at 1852 m per 3600 s. At is when the first byte of the epoch's first
+// sentence was read; in a replayed log, its place on the recorded timeline.
 //
 // A Source owns one receiver. Run owns its goroutine and returns when the
 // device is lost; who calls Run opens it again. Emit and Lost are called from

@@ -90,37 +90,47 @@ func (s *Source) listen(ctx context.Context, rc io.ReadCloser) error {
 	watch := time.NewTicker(watchEvery)
 	defer watch.Stop()
 	g := guard{baud: baudOf(rc), since: s.cfg.Clock.Now(), bytes: s.stats.Bytes, sentences: s.stats.Sentences}
-	take := func(c chunk) {
+	take := func(c chunk) (ended bool, err error) {
 		lines.write(c.at, c.buf[:c.n])
 		free <- c.buf
 		pause.Reset(m.patience)
 		s.publish()
+		if c.err == nil {
+			return false, nil
+		}
+		m.finish()
+		if ctx.Err() != nil {
+			s.loss.due(c.at, true)
+			return true, nil
+		}
+		s.loss.lostDevice(c.at)
+		return true, gone(s.cfg.Name, c.err)
 	}
 	for {
+		var c chunk
 		select {
 		case <-ctx.Done():
 			m.finish()
 			s.loss.due(0, true)
 			return nil
-		case c := <-full:
-			take(c)
-			if c.err != nil {
-				m.finish()
-				if ctx.Err() != nil {
-					s.loss.due(c.at, true)
-					return nil
-				}
-				s.loss.lostDevice(c.at)
-				return gone(s.cfg.Name, c.err)
-			}
+		case c = <-full:
 		case <-pause.C:
-			m.pause()
-			s.publish()
+			select {
+			case c = <-full: // on a busy machine the timer may win
+			default:
+				m.pause()
+				s.publish()
+				continue
+			}
 		case <-watch.C:
 			now := s.cfg.Clock.Now()
 			g.judge(s, now)
 			s.loss.due(now, false)
 			s.publish()
+			continue
+		}
+		if ended, err := take(c); ended {
+			return err
 		}
 	}
 }
