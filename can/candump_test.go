@@ -1,0 +1,353 @@
+package can_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	einride "go.einride.tech/can"
+
+	"obu/can"
+	"obu/internal/clock"
+	"obu/telemetry"
+)
+
+// readAll reads a log to its end: frames as text, troubles by line.
+func readAll(t testing.TB, r io.Reader) (frames []string, bad map[int]error) {
+	t.Helper()
+	bad = map[int]error{}
+	log := can.ReadLog(r)
+	for {
+		e, err := log.Next()
+		var le *can.LineError
+		switch {
+		case errors.As(err, &le):
+			bad[le.Line] = le
+		case err == io.EOF:
+			return frames, bad
+		case err != nil:
+			t.Fatal(err)
+		default:
+			frames = append(frames, fmt.Sprintf("(%s) %s %s", e.Stamp, e.Interface, e.Frame))
+		}
+	}
+}
+
+func TestCandumpLines(t *testing.T) {
+	for _, c := range []struct{ line, want string }{
+		{"(1725695599.863200) can0 7E8#03410D4A00000000", "(1725695599.863200) can0 7E8#03410D4A00000000"},
+		{"(1725695599.8632) can0 7e8#03410d4a", "(1725695599.8632) can0 7E8#03410D4A"},
+		{"(166.000000) vcan0 18DAF110#", "(166.000000) vcan0 18DAF110#"},
+		{"(0) can0 123#R", "(0) can0 123#R"},
+		{"(0.1) can0 123#R4", "(0.1) can0 123#R4"},
+		{"(0.1) can0 123##1000102030405060708090A0B", "(0.1) can0 123##0000102030405060708090A0B"},
+		{"(0.1) can0 20000004#0001000000000000", "(0.1) can0 20000004#0001000000000000"},
+		{"(0.123456789)\tcan0   123#11 R", "(0.123456789) can0 123#11"},
+		{"(1398128223.803317) can0 166#D0320009\r", "(1398128223.803317) can0 166#D0320009"},
+		{"", ""}, {"   ", ""},
+		{"(0.1) can0 FFF#00", "bad"},      // 12 bits
+		{"(0.1) can0 FFFFFFFF#00", "bad"}, // 32 bits
+		{"(0.1) can0 7E8#R9", "bad"},
+		{"(0.1) can0 7E8#0", "bad"},
+		{"(0.1) can0 7E8#001122334455667788", "bad"},
+		{"(0.1) can0 7E8##", "bad"},
+		{"(0.1) can0 7E8##0" + strings.Repeat("00", 9), "bad"},
+		{"(0.1) can0 7E8##0" + strings.Repeat("00", 65), "bad"},
+		{"(0.1) can0 7E8#XX", "bad"},
+		{"(0.1) can0 7E#00", "bad"},
+		{"(0.1) can0", "bad"}, {"(0.1)", "bad"}, {"(0.1 can0 7E8#00", "bad"}, {"can0 7E8#00", "bad"},
+		{"(-1.0) can0 7E8#00", "bad"}, {"(1.) can0 7E8#00", "bad"}, {"(NaN) can0 7E8#00", "bad"},
+		{"(9999999999.0) can0 7E8#00", "bad"}, {"(1.0000000001) can0 7E8#00", "bad"},
+		{"(0.1) can0 7E8#00 more", "bad"},
+		{"(0.1) can0 7E8#00#11", "bad"},
+		{strings.Repeat("x", 10_000), "bad"},
+	} {
+		frames, bad := readAll(t, strings.NewReader(c.line+"\n(9.9) can9 001#99\n"))
+		if len(frames) == 0 || frames[len(frames)-1] != "(9.9) can9 001#99" {
+			t.Errorf("%.80q stopped the log: %v", c.line, frames)
+			continue
+		}
+		got := strings.Join(frames[:len(frames)-1], " ")
+		if len(bad) > 0 {
+			got = "bad"
+		}
+		if got != c.want {
+			t.Errorf("%.80q: %s, want %s", c.line, got, c.want)
+		}
+	}
+}
+
+// TestCutLog: a log cut in mid-line names the line; the rest is read.
+func TestCutLog(t *testing.T) {
+	whole := "(1.0) can0 7E8#0341\n(2.0) can0 7E8#03\n"
+	frames, bad := readAll(t, strings.NewReader(whole+"(3.0) can0 7E8#034"))
+	if len(frames) != 2 || !errors.Is(bad[3], can.ErrCut) || !strings.HasPrefix(bad[3].Error(), "line 3: log is cut short") {
+		t.Errorf("%v, %v", frames, bad)
+	}
+	// Two lines that a lost disk block glued together.
+	frames, bad = readAll(t, strings.NewReader("(1.0) can0 7E8#03(2.0) can0 7E8#03\n(3.0) can0 7E8#04\n"))
+	if len(frames) != 1 || !errors.Is(bad[1], can.ErrLine) {
+		t.Errorf("%v, %v", frames, bad)
+	}
+	frames, bad = readAll(t, strings.NewReader("(1.0) can0 7E8#03")) // whole, only the line break is missing
+	if len(frames) != 1 || len(bad) != 0 {
+		t.Errorf("%v, %v", frames, bad)
+	}
+}
+
+func zipped(t testing.TB, text string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	io.WriteString(z, text)
+	z.Close()
+	return b.Bytes()
+}
+
+func TestCutCompressedLog(t *testing.T) {
+	var text strings.Builder
+	for i := range 2000 {
+		fmt.Fprintf(&text, "(%d.%06d) can0 %03X#%08X\n", i, i*7919%1000000, i%0x7FF, uint32(i)*2654435761)
+	}
+	z := zipped(t, text.String())
+	frames, bad := readAll(t, bytes.NewReader(z))
+	if len(frames) != 2000 || len(bad) != 0 {
+		t.Fatalf("%d frames, %v", len(frames), bad)
+	}
+	frames, bad = readAll(t, bytes.NewReader(z[:len(z)/2]))
+	if len(frames) < 500 || len(frames) >= 2000 || len(bad) == 0 {
+		t.Errorf("cut in half: %d frames, %v", len(frames), bad)
+	}
+	z[len(z)/2] ^= 0x55
+	frames, bad = readAll(t, bytes.NewReader(z))
+	if len(frames) < 500 || len(bad) == 0 {
+		t.Errorf("damaged: %d frames, %v", len(frames), bad)
+	}
+	if _, bad = readAll(t, bytes.NewReader([]byte{0x1F, 0x8B, 0})); !errors.Is(bad[1], can.ErrCut) {
+		t.Errorf("a header alone: %v", bad)
+	}
+}
+
+// TestLogBus plays a log on a replay clock: its own pace, its interface, its
+// bad line counted.
+func TestLogBus(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "can.log.gz")
+	log := "(100.5) can0 7E8#03410D4A\n(100.7) can1 7E8#03410D4B\nrubbish\n(160.5) can0 7E8#03410D4C\n"
+	if err := os.WriteFile(path, zipped(t, log), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	clk := clock.Replay(0, clock.Virtual().Wall().Time)
+	bus, err := can.OpenLog(path, clk, can.LogOptions{Interface: "can0", Offset: telemetry.At(1e9)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	clk.Start(1)
+	if err := bus.Send(can.Frame{ID: 1}); err != can.ErrReceiveOnly || !bus.ReceiveOnly() {
+		t.Errorf("Send: %v", err)
+	}
+	for _, want := range []telemetry.At{1e9, 61e9} {
+		f, err := bus.Receive()
+		if err != nil || f.At != want || clk.Now() != want {
+			t.Errorf("frame at %v (%v), clock at %v, want %v", f.At, err, clk.Now(), want)
+		}
+	}
+	if _, err := bus.Receive(); err != io.EOF || bus.Drops() != 1 {
+		t.Errorf("end: %v, %d bad lines", err, bus.Drops())
+	}
+	bus.Close()
+	info, err := can.InspectLog(path)
+	if err != nil || info.Frames != 3 || info.Bad != 1 || info.Interfaces["can0"] != 2 || info.First.String() != "100.5" || info.Last.String() != "160.5" {
+		t.Errorf("%+v, %v", info, err)
+	}
+	if _, err := can.OpenLog(path+"x", clk, can.LogOptions{}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("missing log: %v", err)
+	}
+}
+
+// TestCloseEndsAReplayThatSleeps closes a bus that waits an hour of real time
+// for its next frame.
+func TestCloseEndsAReplayThatSleeps(t *testing.T) {
+	clk := clock.Replay(1, clock.Virtual().Wall().Time)
+	bus := can.NewLogBus(io.NopCloser(strings.NewReader("(0.0) can0 001#\n(3600.0) can0 001#\n")), clk, can.LogOptions{})
+	clk.Start(1)
+	if _, err := bus.Receive(); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() { _, err := bus.Receive(); done <- err }()
+	bus.Close()
+	if err := <-done; err != can.ErrClosed {
+		t.Errorf("Receive: %v", err)
+	}
+}
+
+// TestReplaySource: on a log nothing is asked, every answer is read, and what
+// cannot be read is a Gap.
+func TestReplaySource(t *testing.T) {
+	log := `(10.0) can0 7DF#02010D
+(10.1) can0 7E8#03410D4A
+(10.2) can0 18DAF110#04410C1AF8
+(10.3) can0 7E8#03410C1A
+(10.4) can0 7E8#037F0112
+rubbish
+(10.5) can0 7E8#1014490201575657
+(10.6) can0 7E8#215A5A5A314A5A58
+(10.7) can0 7E8#2257303030303031
+(12.0) can0 7E9#1014490201575657
+`
+	clk := clock.Replay(0, clock.Virtual().Wall().Time)
+	clk.Start(1)
+	var out sink
+	cfg := out.config(clk, nil, &can.OBDConfig{})
+	cfg.Dial = func(context.Context) (can.Bus, error) {
+		return can.NewLogBus(io.NopCloser(strings.NewReader(log)), clk, can.LogOptions{}), nil
+	}
+	src, err := can.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := src.Run(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if len(out.samples) != 2 || out.samples[0].At != 1e8 || out.samples[1].Source.Address != "18DAF110" {
+		t.Errorf("samples %+v", out.samples)
+	}
+	if len(out.events) != 1 || out.events[0].Value.Text() != "WVWZZZ1JZXW000001" || out.events[0].At != 5e8 {
+		t.Errorf("events %+v", out.events)
+	}
+	lost := map[string]int64{}
+	for _, g := range out.gaps {
+		lost[g.Source] += g.Count
+		if g.Reason != telemetry.ReasonDecode || g.Boot != clk.Boot() || g.From > g.To {
+			t.Errorf("gap %+v", g)
+		}
+	}
+	if lost["can0"] != 1 || lost["can0/7E8/obd"] != 1 || lost["can0/7E9/obd"] != 1 {
+		t.Errorf("lost %v", lost)
+	}
+	st := src.Stats()
+	if st.Requests != 0 || st.Responses != 4 || st.Negatives["sub-function-not-supported"] != 1 || st.Transfers["unfinished"] != 1 || st.DecodeErrors != 1 || st.Drops != 1 {
+		t.Errorf("stats %+v", st)
+	}
+}
+
+// TestDecodeOBDKeepsBusesApart: one ECU address on two interfaces of one log.
+func TestDecodeOBDKeepsBusesApart(t *testing.T) {
+	log := `(1.000001) can0 7E8#1014490201575657
+(1.000002) can1 7E8#1014490201313233
+(1.000003) can0 7E8#215A5A5A314A5A58
+(1.000004) can1 7E8#2134353637383930
+(1.000005) can0 7E8#2257303030303031
+(1.000006) can1 7E8#2241424344454647
+(1.000007) can1 7E8#0341
+`
+	var got []string
+	var bad []error
+	st, err := can.DecodeOBD(strings.NewReader(log), func(r can.Record) error {
+		got = append(got, fmt.Sprintf("%s %s %s %s", r.T, r.Bus, r.Source, r.Value))
+		return nil
+	}, func(err error) { bad = append(bad, err) })
+	if want := "1.000001 can0 7E8 WVWZZZ1JZXW000001|1.000002 can1 7E8 1234567890ABCDEFG"; strings.Join(got, "|") != want || err != nil {
+		t.Errorf("%q (%v)", got, err)
+	}
+	if len(bad) != 1 || !strings.HasPrefix(bad[0].Error(), "line 7: 7E8: transfer length") || st.Answers != 2 {
+		t.Errorf("%v, %+v", bad, st)
+	}
+	stop := errors.New("stop")
+	if _, err := can.DecodeOBD(strings.NewReader(log), func(can.Record) error { return stop }, nil); err != stop {
+		t.Errorf("emit's error: %v", err)
+	}
+}
+
+// TestHostileLogBoundsMemory: ten thousand interfaces and identifiers.
+func TestHostileLogBoundsMemory(t *testing.T) {
+	r, w := io.Pipe()
+	go func() {
+		for i := range 10_000 {
+			fmt.Fprintf(w, "(1.0) iface%d 18DAF1%02X#10FF490201575657\n(1.0) can0 %08X#10FF490201575657\n", i, i%256, i)
+		}
+		w.Close()
+	}()
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	st, err := can.DecodeOBD(r, func(can.Record) error { return nil }, nil)
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if err != nil || st.Frames != 20_000 {
+		t.Fatal(st, err)
+	}
+	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 8<<20 {
+		t.Errorf("heap grew by %d bytes", grown)
+	}
+}
+
+// FuzzCandump: no line panics; what is accepted is a valid frame, re-encodes
+// to a line that reads the same, and is accepted by einride's parser as well.
+func FuzzCandump(f *testing.F) {
+	for _, s := range []string{
+		"(1725695599.863200) can0 7E8#03410D4A00000000", "(0.1) can0 123##1000102030405060708090A0B",
+		"(0.1) can0 20000004#0001000000000000", "(0) x 123#R4", "(1.0) can0 18DAF110#0441", "(1.0) can0 FFF#00", "\x1f\x8b\x08",
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		log := can.ReadLog(bytes.NewReader(in))
+		for range 1000 {
+			e, err := log.Next()
+			var bad *can.LineError
+			if errors.As(err, &bad) {
+				continue
+			}
+			if err != nil {
+				return
+			}
+			if err := e.Frame.Validate(); err != nil {
+				t.Fatalf("%v: %v", e.Frame, err)
+			}
+			line := fmt.Sprintf("(%s) %s %s\n", e.Stamp, e.Interface, e.Frame)
+			again, err := can.ReadLog(strings.NewReader(line)).Next()
+			if err != nil || again.Frame != e.Frame || again.Stamp != e.Stamp {
+				t.Fatalf("%q became %q: %v", in, line, err)
+			}
+			if !e.FD && !e.Error {
+				var other einride.Frame
+				if err := other.UnmarshalString(e.Frame.String()); err != nil || other.Validate() != nil || other.ID != e.ID {
+					t.Fatalf("%v: %v", e.Frame, err)
+				}
+			}
+		}
+	})
+}
+
+func BenchmarkReadLog(b *testing.B) {
+	line := "(1725695599.863200) can0 7E8#03410D4A00000000\n"
+	log := can.ReadLog(strings.NewReader(strings.Repeat(line, b.N)))
+	b.ReportAllocs()
+	b.SetBytes(int64(len(line)))
+	b.ResetTimer()
+	for range b.N {
+		if _, err := log.Next(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkDecodeOBD is the whole way of `obu decode can --obd`, per frame.
+func BenchmarkDecodeOBD(b *testing.B) {
+	lines := []string{"(1725695599.863200) can0 7E8#03410D4A00000000\n", "(1725695599.863300) can0 7E8#04410C1AF8000000\n", "(1725695599.863400) can0 1A0#0000000000000000\n"}
+	text := strings.Repeat(strings.Join(lines, ""), b.N/3+1)
+	b.ReportAllocs()
+	b.ResetTimer()
+	if _, err := can.DecodeOBD(strings.NewReader(text), func(can.Record) error { return nil }, nil); err != nil {
+		b.Fatal(err)
+	}
+}
