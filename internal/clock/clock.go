@@ -7,7 +7,8 @@
 // Three kinds of Clock share one type: System (the kernel's CLOCK_BOOTTIME and
 // boot id), Virtual (the Go runtime's monotonic clock, which testing/synctest
 // replaces) and Replay (a recording's own time, at any speed). Sources that
-// follow recorded time Join the clock and sleep on their Sleeper.
+// follow recorded time Join the clock and sleep on their Sleeper; periodic jobs
+// Follow it.
 //
 // It never sets the system clock, stores nothing on disk and starts no
 // goroutine; a paced Replay arms one timer. Every method may be called from
@@ -111,7 +112,8 @@ func Virtual(opts ...Option) *Clock {
 // Replay returns a clock that shows a recording's own time: its Now starts at
 // 0, which is the wall time start; a zero start means the recording does not
 // say. It runs at speed times real time, or with speed 0 as fast as the joined
-// sleepers allow. Time stands still until Start. Its boot id is random.
+// sleepers allow. Time stands still until Start, and goes no faster than real
+// time while no source is joined. Its boot id is random.
 func Replay(speed float64, start time.Time, opts ...Option) *Clock {
 	c := newClock(opts, time.Time{})
 	c.replay = newReplay(speed)

@@ -14,17 +14,20 @@ import (
 // one sleeper runs at a time and the order of events is the recording's,
 // whatever the machine does. With a speed, real time has to have passed as
 // well; when the sleepers are slower than that, recorded time lags and order
-// still holds.
+// still holds. Without a source, when only followers are joined, recorded time
+// goes no faster than real time.
 type replay struct {
 	speed float64 // 0: as fast as possible
 
 	mu      sync.Mutex
-	wanted  int       // sleepers to wait for; -1 before Start
-	running bool      // Start was called and enough have joined
-	origin  time.Time // real time at which recorded time began
+	wanted  int          // sleepers to wait for; -1 before Start
+	running bool         // Start was called and enough have joined
+	origin  time.Time    // real time at which recorded time was base
+	base    telemetry.At // set anew when the pace changes
 	reached telemetry.At
 	joins   int // ever
 	joined  int // now
+	sources int // of those joined: not followers
 	queue   sleepQueue
 	timer   *time.Timer
 }
@@ -49,14 +52,35 @@ func (r *replay) begin() {
 		return
 	}
 	r.running = true
-	r.origin = time.Now()
+	r.rebase()
 	r.advance()
+}
+
+// pace is how many seconds of recorded time a second of real time allows; 0
+// means any number.
+func (r *replay) pace() float64 {
+	if r.sources == 0 && (r.speed == 0 || r.speed > 1) {
+		return 1
+	}
+	return r.speed
+}
+
+// rebase makes a change of pace count from now on. Call with mu held, before
+// the change.
+func (r *replay) rebase() {
+	r.base, r.origin = r.clock(), time.Now()
 }
 
 func (r *replay) now() telemetry.At {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.running || r.speed == 0 {
+	return r.clock()
+}
+
+// clock returns the recorded time. As fast as possible it moves with the
+// sleepers alone. Call with mu held.
+func (r *replay) clock() telemetry.At {
+	if !r.running || r.speed == 0 || r.origin.IsZero() {
 		return r.reached
 	}
 	t := r.scaled()
@@ -69,20 +93,21 @@ func (r *replay) now() telemetry.At {
 
 // scaled returns the recorded time that real time allows.
 func (r *replay) scaled() telemetry.At {
-	return telemetry.At(float64(time.Since(r.origin)) * r.speed)
+	return r.base.Add(time.Duration(float64(time.Since(r.origin)) * r.pace()))
 }
 
 // due returns how long, in real time, at is still ahead; 0 when it may happen.
 func (r *replay) due(at telemetry.At) time.Duration {
-	if r.speed == 0 || at <= r.reached {
+	pace := r.pace()
+	if pace == 0 || at <= r.reached {
 		return 0
 	}
 	ahead := at - r.scaled()
 	if ahead <= 0 {
 		return 0
 	}
-	const longest = float64(365 * 24 * time.Hour)                  // one timer; it looks again then
-	return time.Duration(min(float64(ahead)/r.speed, longest)) + 1 // never a truncated nanosecond early
+	const longest = float64(365 * 24 * time.Hour)               // one timer; it looks again then
+	return time.Duration(min(float64(ahead)/pace, longest)) + 1 // never a truncated nanosecond early
 }
 
 // advance wakes the earliest sleeper if everybody sleeps and its time has
@@ -122,7 +147,26 @@ func (r *replay) join(s *Sleeper) {
 	s.order = r.joins
 	r.joins++
 	r.joined++
+	if !s.follows {
+		if r.running && r.sources == 0 {
+			r.rebase()
+		}
+		r.sources++
+	}
 	r.begin()
+}
+
+// leave ends the participation of s, awake or asleep. Call with mu held.
+func (r *replay) leave(s *Sleeper) {
+	r.remove(s)
+	r.joined--
+	if !s.follows {
+		if r.running && r.sources == 1 {
+			r.rebase()
+		}
+		r.sources--
+	}
+	r.advance()
 }
 
 // enqueue puts s to sleep until at, or reports false when it need not sleep:

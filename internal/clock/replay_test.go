@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -122,10 +123,14 @@ func TestReplayPaced(t *testing.T) {
 		if c.Now() < 20*second || c.Now() > 20*second+1000 {
 			t.Errorf("Now = %v", c.Now())
 		}
-		s.Leave()
 		time.Sleep(time.Second)
 		if now := c.Now(); now < 30*second || now > 30*second+1000 {
 			t.Errorf("a second later Now = %v", now)
+		}
+		s.Leave() // without a source it goes on in real time
+		time.Sleep(time.Second)
+		if now := c.Now(); now < 31*second || now > 31*second+1000 {
+			t.Errorf("after the source left Now = %v", now)
 		}
 	})
 }
@@ -152,6 +157,52 @@ func TestReplayPacedNowWaitsForSleepers(t *testing.T) {
 			t.Error("catching up took real time")
 		}
 	})
+}
+
+func TestFollowersDoNotRunAway(t *testing.T) {
+	for _, speed := range []float64{0, 1000} {
+		synctest.Test(t, func(t *testing.T) {
+			c := clock.Replay(speed, time.Unix(1e9, 0))
+			flush := c.Follow()
+			ctx, cancel := context.WithCancel(t.Context())
+			var ticks atomic.Int64
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				defer flush.Leave()
+				for at := second; flush.SleepUntil(ctx, at) == nil; at += second {
+					ticks.Add(1)
+				}
+			}()
+			source := c.Join()
+			c.Start(2)
+			began := time.Now()
+			for at := second / 2; at < 100*second; at += second { // a hundred seconds of recording
+				if err := source.SleepUntil(ctx, at); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if real := time.Since(began); real > time.Second {
+				t.Errorf("speed %v: the recording took %v", speed, real)
+			}
+			source.Leave() // it has ended at 99.5 s
+			time.Sleep(5*time.Second + 10*time.Millisecond)
+			if ticks.Load() != 104 || c.Now() < 104*second || c.Now() > 105*second {
+				t.Errorf("speed %v: %d ticks, Now %v, five seconds after the recording ended", speed, ticks.Load(), c.Now())
+			}
+			again := c.Join() // another recording: as fast as before
+			began = time.Now()
+			if err := again.SleepUntil(ctx, 200*second); err != nil {
+				t.Fatal(err)
+			}
+			if real := time.Since(began); real > time.Second || ticks.Load() < 199 {
+				t.Errorf("speed %v: %v and %d ticks for the second recording", speed, real, ticks.Load())
+			}
+			again.Leave()
+			cancel()
+			<-done
+		})
+	}
 }
 
 func TestReplayCancelAndLeaveWhileAsleep(t *testing.T) {

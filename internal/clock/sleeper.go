@@ -20,10 +20,11 @@ var ErrLeft = errors.New("sleeper has left the clock")
 // sleeps it must not wait for another sleeper, and one that stops sleeping
 // must Leave. One goroutine uses a Sleeper; Leave may come from any.
 type Sleeper struct {
-	c     *Clock
-	leave sync.Once
-	gone  chan struct{} // closed by Leave
-	timer *time.Timer   // live: reused from sleep to sleep
+	c       *Clock
+	follows bool // not a source
+	leave   sync.Once
+	gone    chan struct{} // closed by Leave
+	timer   *time.Timer   // live: reused from sleep to sleep
 
 	// On a replay, under its lock.
 	wake   chan struct{} // one token per wake-up
@@ -33,10 +34,18 @@ type Sleeper struct {
 	inTurn bool          // was woken at least once
 }
 
-// Join adds a participant. Every Join needs a Leave. Sleepers that wake at the
-// same time do so in the order they joined.
-func (c *Clock) Join() *Sleeper {
-	s := &Sleeper{c: c, index: -1, gone: make(chan struct{})}
+// Join adds a source of the timeline. Every Join needs a Leave. Sleepers that
+// wake at the same time do so in the order they joined.
+func (c *Clock) Join() *Sleeper { return c.join(false) }
+
+// Follow adds a participant that keeps step with the sources and is none
+// itself, as a periodic job does: it is a Join, but when only followers are
+// left a replay goes on no faster than real time. Without the difference a
+// periodic job would run away as soon as the recordings have ended.
+func (c *Clock) Follow() *Sleeper { return c.join(true) }
+
+func (c *Clock) join(follows bool) *Sleeper {
+	s := &Sleeper{c: c, follows: follows, index: -1, gone: make(chan struct{})}
 	if c.replay != nil {
 		s.wake = make(chan struct{}, 1)
 		c.replay.join(s)
@@ -72,9 +81,7 @@ func (s *Sleeper) Leave() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		close(s.gone)
-		r.remove(s)
-		r.joined--
-		r.advance()
+		r.leave(s)
 	})
 }
 
