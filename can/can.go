@@ -196,9 +196,10 @@ func newSession(s *Source, bus Bus) *session {
 
 // receive is the loop of Run's own goroutine.
 func (r *session) receive() error {
+	var f Frame // one for all: it escapes
 	for {
-		f, err := r.bus.Receive()
-		if err != nil {
+		var err error
+		if f, err = r.bus.Receive(); err != nil {
 			return err
 		}
 		r.n.frames.Add(1)

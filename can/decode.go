@@ -42,7 +42,8 @@ func DecodeOBD(r io.Reader, emit func(Record) error, problem func(error)) (Decod
 	}
 	log := ReadLog(r)
 	for d.err == nil {
-		e, err := log.Next()
+		var err error
+		d.entry, err = log.Next()
 		var bad *LineError
 		switch {
 		case errors.As(err, &bad):
@@ -58,7 +59,7 @@ func DecodeOBD(r io.Reader, emit func(Record) error, problem func(error)) (Decod
 			return d.stats, err
 		}
 		d.stats.Frames++
-		d.line = e.Line
+		e := &d.entry
 		b := d.bus(e.Interface)
 		b.digits = e.Stamp.Digits
 		e.Frame.At = telemetry.At(e.Stamp.Nanos)
@@ -73,7 +74,7 @@ type logDecoder struct {
 	problem func(error)
 	buses   map[string]*logBus
 	stats   DecodeStats
-	line    int
+	entry   Entry // being read
 	err     error
 }
 
@@ -114,11 +115,11 @@ func (d *logDecoder) bus(iface string) *logBus {
 		},
 		failed: func(_ telemetry.At, ecu ecuKey, err error) {
 			d.stats.Failed++
-			d.problem(&LineError{d.line, fmt.Errorf("%s: %w", b.names.name(ecu), err)})
+			d.problem(&LineError{d.entry.Line, fmt.Errorf("%s: %w", b.names.name(ecu), err)})
 		},
 	}, func(f isotp.Fault) {
 		d.stats.Transfers[f.Reason]++
-		d.problem(&LineError{d.line, fmt.Errorf("%s: transfer %s after %d of %d bytes", b.names.name(ecuKey(f.ID)), f.Reason, f.Got, f.Want)})
+		d.problem(&LineError{d.entry.Line, fmt.Errorf("%s: transfer %s after %d of %d bytes", b.names.name(ecuKey(f.ID)), f.Reason, f.Got, f.Want)})
 	}, nil, nil)
 	d.buses[iface] = b
 	return b

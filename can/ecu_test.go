@@ -20,10 +20,11 @@ type ecu struct {
 	answer   func(service, pid byte) [][]byte // instead of answers
 	noFlow   bool                             // ignore flow control: send the rest anyway
 
-	mu   sync.Mutex
-	seen []can.Frame
-	fc   chan isotp.FlowControl
-	wg   sync.WaitGroup
+	mu    sync.Mutex
+	seen  []can.Frame
+	times []time.Time
+	fc    chan isotp.FlowControl
+	wg    sync.WaitGroup
 }
 
 func (e *ecu) run() {
@@ -36,6 +37,7 @@ func (e *ecu) run() {
 			}
 			e.mu.Lock()
 			e.seen = append(e.seen, f)
+			e.times = append(e.times, time.Now())
 			e.mu.Unlock()
 			e.take(f)
 		}
@@ -117,4 +119,16 @@ func (e *ecu) transmitted() []can.Frame {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return append([]can.Frame(nil), e.seen...)
+}
+
+// transmittedBetween counts what the agent sent in a span of (virtual) time.
+func (e *ecu) transmittedBetween(from, to time.Time) (n int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, at := range e.times {
+		if at.After(from) && at.Before(to) {
+			n++
+		}
+	}
+	return n
 }

@@ -23,7 +23,7 @@ const (
 	// agent fall silent. Before an ECU has answered one is enough.
 	maxErrorsPerSecond = 3
 	// errorSilence is how long it then is silent; doubled each time, up to
-	// maxErrorSilence, and forgiven after as long without errors.
+	// maxErrorSilence, and forgotten when the bus then stays good as long.
 	errorSilence    = 10 * time.Second
 	maxErrorSilence = 5 * time.Minute
 )
@@ -44,7 +44,6 @@ type gate struct {
 	hold     time.Duration
 	errCount int
 	errSince time.Time
-	errLast  time.Time
 	open     request // outstanding
 }
 
@@ -163,10 +162,9 @@ func (g *gate) otherTester() {
 func (g *gate) errorSeen() {
 	now := time.Now()
 	g.mu.Lock()
-	if now.Sub(g.errLast) > max(g.hold, errorSilence) && now.After(g.errors) {
+	if now.Sub(g.errors) > max(g.hold, errorSilence) {
 		g.hold = 0
 	}
-	g.errLast = now
 	if now.Sub(g.errSince) > time.Second {
 		g.errSince, g.errCount = now, 0
 	}

@@ -136,7 +136,7 @@ func (p *poller) run(ctx context.Context) {
 	}
 }
 
-// search asks 01 00 with 11-bit, then with 29-bit identifiers.
+// search asks 01 00 once with 11-bit, then once with 29-bit identifiers.
 func (p *poller) search(ctx context.Context) bool {
 	for _, extended := range [...]bool{false, true} {
 		p.extended = extended
@@ -149,6 +149,9 @@ func (p *poller) search(ctx context.Context) bool {
 		if len(p.ecus) > 0 {
 			p.r.gate.prove()
 			return true
+		}
+		if p.r.gate.silence() > 0 {
+			return false // the bus took it ill: no second try at once
 		}
 	}
 	return false
