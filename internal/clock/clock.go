@@ -89,7 +89,7 @@ func WithWallError(d time.Duration) Option { return func(o *options) { o.wallErr
 // WithWallAt makes a Virtual clock's system wall time read t at creation:
 // time.Unix(0, 0) is a unit that wakes up in 1970.
 func WithWallAt(t time.Time) Option {
-	return func(o *options) { o.wallError = t.Sub(time.Now()) }
+	return func(o *options) { o.wallError = time.Until(t) }
 }
 
 // floorDate is before the first release: no unit has ever lived earlier.
