@@ -207,3 +207,32 @@ func plainJSON(batches []telemetry.Batch) any {
 	}
 	return out
 }
+
+// BenchmarkBatch is what the buffer pays each second: one batch on disk.
+func BenchmarkBatch(b *testing.B) {
+	loads := map[string]telemetry.Batch{"city": cityCar(7, 2)[1], "track": trackCar(2)[1]}
+	for _, load := range []string{"city", "track"} {
+		batch := loads[load]
+		blob, err := telemetry.EncodeBatch(&batch)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(load+"/encode", func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := telemetry.EncodeBatch(&batch); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(len(blob)), "B")
+		})
+		b.Run(load+"/decode", func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := telemetry.DecodeBatch(batch.Name, blob); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

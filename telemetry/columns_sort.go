@@ -49,12 +49,9 @@ func (e *encoder) columnOf(s *Sample, prev int32) int32 {
 	c, ok := e.index[key]
 	if !ok {
 		c = int32(len(e.cols))
-		sig := s.Signal
-		number := idByName[sig.Name]
-		if number != 0 {
-			if known, ok := Lookup(sig.Name); ok {
-				sig = known
-			}
+		sig, number := s.Signal, uint32(0)
+		if known, ok := Lookup(sig.Name); ok {
+			sig, number = known, known.ID()
 		}
 		e.cols = append(e.cols, column{signal: sig, source: s.Source, number: number})
 		e.next = append(e.next, -1)

@@ -2,6 +2,7 @@ package telemetry_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"math/rand/v2"
 	"testing"
 
@@ -88,4 +89,41 @@ func FuzzDecodeBatch(f *testing.F) {
 			t.Fatal(diff)
 		}
 	})
+}
+
+// FuzzControl: what a Decode function of a control message accepts is written
+// and read again to the same.
+func FuzzControl(f *testing.F) {
+	for _, seed := range []string{
+		`{"format":1,"unit":"u","stores":["a1b2c3d4e5f60718"]}`, `{"state":"online","session":"1","at":"2026-05-04T03:02:01Z"}`,
+		`{"id":"1","name":"ping","not_after":"2026-05-04T03:10:00Z","args":{"a":[1]}}`, `{"id":"1","ok":true,"result":null}`,
+		`{"store":"a1b2c3d4e5f60718","class":"media","seq":3}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, p []byte) {
+		readsTheSameAgain(t, p, telemetry.DecodeBirth)
+		readsTheSameAgain(t, p, telemetry.DecodeLink)
+		readsTheSameAgain(t, p, telemetry.DecodeCommand)
+		readsTheSameAgain(t, p, telemetry.DecodeReply)
+		readsTheSameAgain(t, p, telemetry.DecodeReceipt)
+	})
+}
+
+func readsTheSameAgain[T any](t *testing.T, p []byte, decode func([]byte) (T, error)) {
+	v, err := decode(p)
+	if err != nil {
+		return
+	}
+	first, err := json.Marshal(v)
+	if err != nil {
+		t.Fatalf("write what was accepted: %v", err)
+	}
+	again, err := decode(first)
+	if err != nil {
+		t.Fatalf("read what was written: %v in %s", err, first)
+	}
+	if second, err := json.Marshal(again); err != nil || !bytes.Equal(first, second) {
+		t.Fatalf("%s becomes %s (%v)", first, second, err)
+	}
 }

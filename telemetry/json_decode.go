@@ -45,8 +45,14 @@ func readHeaderJSON(p []byte) (Envelope, []int, error) {
 	values := make([]int, len(e.Batches))
 	for i := range values {
 		values[i] = j.Batches[i].Values
+		if values[i] < 0 || values[i] > MaxValues {
+			return Envelope{}, nil, fmt.Errorf("decode batch of %d values: %w", values[i], ErrMalformed)
+		}
 	}
-	return e, values, e.check()
+	if err := e.check(); err != nil {
+		return Envelope{}, nil, fmt.Errorf("decode envelope: %w: %w", ErrMalformed, err)
+	}
+	return e, values, nil
 }
 
 func parseEnvelope(p []byte) (*jsonEnvelope, error) {

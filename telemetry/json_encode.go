@@ -170,7 +170,7 @@ func EncodeEnvelopeJSON(e *Envelope) ([]byte, error) {
 	if err := e.check(); err != nil {
 		return nil, err
 	}
-	j := jsonEnvelope{Format: Format, Unit: e.Unit, Vehicle: e.Vehicle, Store: e.Store, Class: e.Class, Boot: e.Boot,
+	j := jsonEnvelope{Format: Format, Unit: utf8(e.Unit), Vehicle: utf8(e.Vehicle), Store: e.Store, Class: e.Class, Boot: e.Boot,
 		Simulated: e.Simulated, History: e.History, Volatile: e.Volatile, Floor: e.Floor, Next: e.Next,
 		Sent: jsonSent{At: seconds(e.SentAt.Round()), Boot: e.SentBoot}, Batches: make([]jsonBatch, len(e.Batches))}
 	if ms, ok := wallMillis(e.SentWall); ok {
@@ -242,7 +242,7 @@ func toJSON(b *Batch) jsonBatch {
 }
 
 func sampleToJSON(s *Sample) jsonSample {
-	j := jsonSample{At: seconds(s.At.Round()), Signal: s.Signal.Name, Unit: s.Signal.Unit, Source: jsonSource(s.Source),
+	j := jsonSample{At: seconds(s.At.Round()), Signal: s.Signal.Name, Unit: s.Signal.Unit, Source: jsonSource{utf8(s.Source.Bus), utf8(s.Source.Address), utf8(s.Source.Method)},
 		Value: s.Value.appendJSON(nil), Quality: s.Quality}
 	if known, ok := Lookup(s.Signal.Name); ok {
 		j.Unit = known.Unit
@@ -278,7 +278,7 @@ func (v Value) appendJSON(b []byte) []byte {
 	case KindFloat:
 		return appendFloat(b, v.Float())
 	case KindText, KindBytes:
-		quoted, err := json.Marshal(v.String())
+		quoted, err := json.Marshal(utf8(v.String()))
 		if err != nil {
 			return append(b, "null"...)
 		}
@@ -291,7 +291,7 @@ func (v Value) appendJSON(b []byte) []byte {
 func (v Value) MarshalJSON() ([]byte, error) { return v.appendJSON(nil), nil }
 
 func fixToJSON(f *Fix) jsonFix {
-	j := jsonFix{At: seconds(f.At.Round()), Receiver: f.Receiver, UTC: wallJSON(f.UTC), Lat: number(f.LatDeg), Lon: number(f.LonDeg),
+	j := jsonFix{At: seconds(f.At.Round()), Receiver: utf8(f.Receiver), UTC: wallJSON(f.UTC), Lat: number(f.LatDeg), Lon: number(f.LonDeg),
 		Alt: number(f.AltM), Geoid: number(f.GeoidM), Speed: number(f.SpeedMPS), Course: number(f.CourseDeg),
 		HDOP: number(f.HDOP), VDOP: number(f.VDOP), PDOP: number(f.PDOP), Mode: jsonMode(f.Mode),
 		Quality: f.Quality, Valid: f.Valid}
