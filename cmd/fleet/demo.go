@@ -377,7 +377,10 @@ func (d *demo) ledger() error {
 	row("gaps", fmt.Sprint(a.Gaps), "losses the agent itself listed")
 	row("copies", fmt.Sprint(a.Copies), "batches that came twice and were dropped by name")
 	row("bytes on the wire", thousands(d.link.Bytes.Load()), "MQTT, both directions, clips included")
-	for _, p := range a.problems.lines {
+	for _, g := range a.listed.all() {
+		d.text(dim, "  - %s", g)
+	}
+	for _, p := range a.problems.all() {
 		d.text(red, "  ! %s", p)
 	}
 	if a.Emitted == 0 || a.Missing > 0 || !a.clean() {

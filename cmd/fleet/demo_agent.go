@@ -202,7 +202,9 @@ func (c demoConfig) write(w io.Writer) error {
 	if c.clips != "" {
 		fmt.Fprintf(&b, "dashcam:\n  - camera: front\n    dir: %s\n    settle: 1s\n", c.clips)
 	}
-	fmt.Fprintf(&b, "buffer:\n  dir: %s\nuplink:\n  broker: %s\nstatus:\n  socket: %s\n", c.dir, c.broker, c.socket)
+	// Commits four times a second make the picture lively; history at 1 KiB/s
+	// drains slowly enough to be seen.
+	fmt.Fprintf(&b, "buffer:\n  dir: %s\n  flush_every: 250ms\nuplink:\n  broker: %s\n  history_rate: 1KiB/s\nstatus:\n  socket: %s\n", c.dir, c.broker, c.socket)
 	_, err := io.WriteString(w, b.String())
 	return err
 }

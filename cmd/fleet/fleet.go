@@ -46,7 +46,8 @@ type options struct {
 type faults struct {
 	backlog     func(uplink.Backlog) uplink.Backlog // between store and uplink
 	bus         func(can.Bus) can.Bus               // between wire and agent
-	cut         time.Duration                       // every link is cut once, this long after the start
+	swallow     time.Duration                       // once, this long after it opened, a link swallows what is sent for a while and is cut
+	mute        time.Duration                       // the same, but only what comes back is swallowed: the PUBACKs
 	countCopies bool                                // the receiver books copies as data
 }
 

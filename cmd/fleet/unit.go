@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/url"
 	"os"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"obu/can"
@@ -53,8 +50,8 @@ func newUnit(r *fleetRun, c *car) (*unit, error) {
 		}
 	}
 	deps.Backlog = r.faults.backlog
-	if r.faults.cut > 0 {
-		deps.Dial = cutOnce(r.url, r.faults.cut)
+	if r.faults.swallow > 0 || r.faults.mute > 0 {
+		deps.Dial = r.faults.dial(r.url)
 	}
 	a, err := agent.New(cfg, deps)
 	if err != nil {
@@ -115,20 +112,4 @@ func stopUnits(units []*unit) (err error) {
 		}
 	}
 	return err
-}
-
-// cutOnce dials the broker and cuts that first connection after d.
-func cutOnce(broker string, d time.Duration) func(ctx context.Context) (net.Conn, error) {
-	var once sync.Once
-	return func(ctx context.Context) (net.Conn, error) {
-		u, err := url.Parse(broker)
-		if err != nil {
-			return nil, err
-		}
-		c, err := (&net.Dialer{}).DialContext(ctx, "tcp", u.Host)
-		if err == nil {
-			once.Do(func() { time.AfterFunc(d, func() { c.Close() }) })
-		}
-		return c, err
-	}
 }
