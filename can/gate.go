@@ -173,7 +173,7 @@ func (g *gate) errorSeen() {
 	if !g.proven {
 		limit = 1
 	}
-	retreat := g.errCount >= limit && now.After(g.errors)
+	retreat := g.errCount >= limit && !now.Before(g.errors)
 	if retreat {
 		g.hold = min(max(2*g.hold, errorSilence), maxErrorSilence)
 		g.errors = now.Add(g.hold)

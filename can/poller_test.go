@@ -257,7 +257,7 @@ func TestWrongBitRate(t *testing.T) {
 		}
 		_, st := drive(t, e, speedOnly(), time.Minute, nil)
 		if st.Requests > 3 {
-			t.Errorf("%d requests in a minute on a bus that answers with errors", st.Requests)
+			t.Errorf("%d requests in a minute on a bus that answers with errors: %v", st.Requests, e.times)
 		}
 	})
 }
