@@ -130,6 +130,8 @@ type Buffer struct {
 	fail failure
 	done map[string]command // executed commands, by id; guarded by mu
 
+	sessionMu sync.Mutex // one writer of the session file
+
 	mu     sync.Mutex // guards what follows
 	lost   []telemetry.Gap
 	closed bool

@@ -331,8 +331,8 @@ func TestLawsDiskFails(t *testing.T) {
 					buffer.Break(o, f)
 				})
 				volatile := 0
-				r.live(400, func(i int) {
-					failing = i%100 > 40 && i%100 < 60
+				r.live(150, func(i int) {
+					failing = i%50 > 20 && i%50 < 30
 					if r.b.Stats().Volatile {
 						volatile++
 					}

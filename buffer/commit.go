@@ -24,6 +24,7 @@ func (b *Buffer) Commit(entries []Entry) ([]telemetry.Name, error) {
 	for i, e := range entries {
 		recs[i] = b.encode(e)
 	}
+	b.sweepMedia()
 	b.tele.wr.Lock()
 	defer b.tele.wr.Unlock()
 	return b.commit(recs)

@@ -94,7 +94,7 @@ func TestDamagedStore(t *testing.T) {
 		"zero root": func(p []byte) []byte { clear(p[2*4096 : 6*4096]); return p },
 		"no metas":  func(p []byte) []byte { clear(p[:2*4096]); return p },
 	}
-	for i := range 24 {
+	for i := range 15 {
 		damage["flip "+string(rune('a'+i))] = func(p []byte) []byte {
 			for range 1 + rnd.IntN(4) {
 				p[rnd.IntN(len(p))] ^= 1 << rnd.IntN(8)

@@ -3,6 +3,7 @@ package buffer
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"sort"
 
 	"obu/telemetry"
@@ -57,6 +58,22 @@ func (t *gapTable) load(rows []*gapRow, next uint64, f *file) {
 			continue
 		}
 		t.carry[n] = append(t.carry[n], r.ID)
+	}
+}
+
+// reown finds rows whose event batch is neither held nor waiting to be settled
+// and owes them again: a file that was set aside took their events with it.
+func (t *gapTable) reown(f *file) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for n, ids := range t.carry {
+		if s := f.stream(n.Store, n.Class); s != nil && s.held(n.Seq) || slices.Contains(f.acked, n) {
+			continue
+		}
+		for _, id := range slices.Clone(ids) {
+			t.touch(id)
+			t.uncarry(t.rows[id])
+		}
 	}
 }
 

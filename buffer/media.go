@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"time"
 
 	"go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
@@ -249,19 +250,51 @@ func (b *Buffer) mediaReady() error {
 	return nil
 }
 
-// mediaFailed closes media.db after a transaction that may or may not be on
-// disk. It is opened like an unclean one, under a new store id, when the next
-// chunk comes and the back-off has passed.
+// mediaFailed retires the store after a transaction that may or may not be on
+// disk. When the disk was full before anything was written, the file is used
+// on; after any other failure it is closed, and opened like an unclean one once
+// the back-off has passed.
 func (b *Buffer) mediaFailed(err error) error {
 	f := b.vid
+	b.log.Error("the media store does not take data: clips stay on the camera; check free space and the disk's health", "file", f.path, "err", err)
+	b.mu.Lock()
+	b.stats.failures++
+	b.mu.Unlock()
+	if isFull(err) {
+		f.mu.Lock()
+		f.state.store = newStoreID()
+		f.mu.Unlock()
+		return fmt.Errorf("%w: %w", ErrDiskFailed, err)
+	}
 	if errors.Is(err, errPanicked) {
 		f.abandonDB()
 	}
 	_ = f.closeDB()
-	b.vidRetry = b.opts.Now().Add(maxBackoff / 4)
+	b.vidRetry = b.opts.Now().Add(mediaBackoff)
 	b.vidRetire = true
-	b.log.Error("the media store does not take data: clips stay on the camera; check free space and the disk's health", "file", f.path, "err", err)
 	return fmt.Errorf("%w: %w", ErrDiskFailed, err)
+}
+
+// mediaBackoff is how long media.db is left alone after a failure.
+const mediaBackoff = 15 * time.Second
+
+// sweepMedia deletes acknowledged chunks while no new ones come, and opens the
+// file again after a failure so that it can drain.
+func (b *Buffer) sweepMedia() {
+	f := b.vid
+	f.mu.Lock()
+	n := len(f.acked)
+	f.mu.Unlock()
+	if !f.wr.TryLock() {
+		return // a chunk is being stored: its transaction does it
+	}
+	defer f.wr.Unlock()
+	if n == 0 && !b.vidRetire || b.isClosed() || f.db == nil && !b.vidRetire {
+		return
+	}
+	if b.mediaReady() == nil && n > 0 {
+		_, _ = b.commitMedia(nil, nil) // logged; tried again with the next Commit
+	}
 }
 
 // commitMedia is one synced transaction of media.db.

@@ -148,6 +148,25 @@ func countMedia(got map[telemetry.Name]telemetry.Batch) int64 {
 	return n
 }
 
+// TestMediaAcksReachDisk: acknowledged chunks leave the disk with a Commit even
+// when no new ones come.
+func TestMediaAcksReachDisk(t *testing.T) {
+	dir := t.TempDir()
+	b := open(t, dir)
+	n, err := b.CommitChunk("k", telemetry.Chunk{Data: clipBytes(1, 0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Ack(n)
+	if _, err := b.Commit(nil); err != nil {
+		t.Fatal(err)
+	}
+	b.Crash()
+	if err := buffer.Each(t.Context(), dir, func(b buffer.Batch) error { return fmt.Errorf("still holds %v", b.Name) }); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestCommandsAreRemembered: across restarts, bounded, the expired first.
 func TestCommandsAreRemembered(t *testing.T) {
 	dir := t.TempDir()

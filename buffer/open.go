@@ -26,7 +26,10 @@ const maxAside = 3
 func (b *Buffer) start(ctx context.Context) error {
 	defer b.note()
 	old := readSession(b.opts.Dir)
-	err := b.startTelemetry(ctx, old)
+	err := b.takeIntoUse(old)
+	if err == nil {
+		err = b.startTelemetry(ctx, old)
+	}
 	if err != nil && !isDiskTrouble(err) {
 		return err
 	}

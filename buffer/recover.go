@@ -49,6 +49,7 @@ func (b *Buffer) recover() error {
 		return err
 	}
 	unreturned := b.merge(f, c)
+	b.gaps.reown(f)
 	return b.returnToDisk(unreturned)
 }
 

@@ -48,6 +48,8 @@ func (s session) stores(name string) []telemetry.StoreID {
 
 // writeSession replaces the session file; it is durable when this returns.
 func (b *Buffer) writeSession(clean bool) error {
+	b.sessionMu.Lock()
+	defer b.sessionMu.Unlock()
 	s := session{Clean: clean, Files: map[string]sessionFile{}}
 	for _, f := range [...]*file{b.tele, b.vid} {
 		info, err := os.Stat(f.path)
@@ -59,6 +61,20 @@ func (b *Buffer) writeSession(clean bool) error {
 		}
 		s.Files[f.name] = sessionFile{SizeBytes: info.Size(), Stores: f.storeIDs()}
 	}
+	return b.putSession(s)
+}
+
+// takeIntoUse marks the directory as not closed in order before a database is
+// opened in this process: should that end the process, it does so once.
+func (b *Buffer) takeIntoUse(s session) error {
+	if !s.Clean {
+		return nil
+	}
+	s.Clean = false
+	return b.putSession(s)
+}
+
+func (b *Buffer) putSession(s session) error {
 	raw, err := json.Marshal(s)
 	if err != nil {
 		return fmt.Errorf("write session: %w", err)
