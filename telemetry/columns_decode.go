@@ -206,6 +206,9 @@ func at(xs []uint64, i int) uint64 {
 
 // columns resolves signals and sources of the columns.
 func (d *decoder) columns() ([]column, error) {
+	if len(d.number)*len(d.batches) > MaxCells {
+		return nil, fmt.Errorf("%d columns of %d batches: %w", len(d.number), len(d.batches), ErrTooLarge)
+	}
 	cols := make([]column, len(d.number))
 	for i, number := range d.number {
 		c := &cols[i]

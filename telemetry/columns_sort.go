@@ -29,8 +29,8 @@ func (e *encoder) distribute() error {
 			prev = c
 		}
 	}
-	if len(e.cols) > MaxColumns {
-		return fmt.Errorf("encode %d columns: %w", len(e.cols), ErrTooLarge)
+	if len(e.cols) > MaxColumns || len(e.cols)*len(e.batches) > MaxCells {
+		return fmt.Errorf("encode %d columns of %d batches: %w", len(e.cols), len(e.batches), ErrTooLarge)
 	}
 	e.sortColumns()
 	e.place(n)

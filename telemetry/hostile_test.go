@@ -75,6 +75,16 @@ func TestHostilePayloads(t *testing.T) {
 		states = states.bytes(8, raw(nil).bytes(2, make([]byte, 1000)))
 	}
 	manySeqs := raw(nil).num(1, 1).bytes(13, protowire.AppendVarint([]byte{1}, 1<<40))
+	var clocks bitString
+	clocks.constant(3) // cuts
+	for range 4095 {
+		clocks.number(1)   // rows
+		clocks.write(0, 1) // not by cuts
+		clocks.constant(0)
+	}
+	wide := raw(nil).bytes(4, bytes.Repeat([]byte{number}, 4095)).bytes(10, clocks.bytes())
+	many := raw(nil).num(1, 1).bytes(13, protowire.AppendVarint([]byte{1}, telemetry.MaxBatches)).bytes(15, wide)
+	doubts := `{"format":1,"batches":[{"seq":1,"values":1,"fixes":[{"doubt":[""` + strings.Repeat(`,""`, 2<<20) + `]}]}]}`
 	tests := []struct {
 		name    string
 		payload []byte
@@ -97,6 +107,8 @@ func TestHostilePayloads(t *testing.T) {
 		{"states", envelope(0, states, 0), telemetry.ErrTooLarge},
 		{"4 MB and a byte", envelope(0, make([]byte, 4<<20+1), 0), telemetry.ErrTooLarge},
 		{"batch bomb", manySeqs, telemetry.ErrTooLarge},
+		{"columns times batches", many, telemetry.ErrTooLarge},
+		{"JSON of too many doubts", []byte(doubts), telemetry.ErrTooLarge},
 		{"part 3 of 3", raw(nil).num(1, 1).bytes(12, raw(nil).num(1, 3).num(2, 3)).bytes(13, []byte{1, 1}), telemetry.ErrMalformed},
 		{"seq 0", raw(nil).num(1, 1).bytes(13, []byte{0, 1}), telemetry.ErrMalformed},
 		{"seqs that overflow", raw(nil).num(1, 1).bytes(13, protowire.AppendVarint([]byte{5, 1}, 1<<64-3)), telemetry.ErrMalformed},
@@ -143,7 +155,9 @@ func (w *bitString) number(v uint64) {
 		n++
 	}
 	w.write(uint64(n), 6)
-	w.write(z&(1<<(n-1)-1), n-1)
+	if n > 1 {
+		w.write(z&(1<<(n-1)-1), n-1)
+	}
 }
 
 func (w *bitString) constant(v uint64) {

@@ -97,7 +97,22 @@ type jsonFix struct {
 	Mode     jsonMode `json:"mode"`
 	Quality  uint8    `json:"quality"`
 	Valid    bool     `json:"valid"`
-	Doubt    []string `json:"doubt,omitempty"`
+	Doubt    doubts   `json:"doubt,omitempty"`
+}
+
+// doubts are the names of a Doubt, which has 32 bits.
+type doubts []string
+
+func (d *doubts) UnmarshalJSON(p []byte) error {
+	if len(p) > 4<<10 {
+		return fmt.Errorf("read doubts of %d bytes: %w", len(p), ErrTooLarge)
+	}
+	var names []string
+	if err := json.Unmarshal(p, &names); err != nil {
+		return err
+	}
+	*d = names
+	return nil
 }
 
 // jsonMode is a Mode by name; "mode-9" is one of a newer version.

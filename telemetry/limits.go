@@ -17,6 +17,7 @@ const (
 	MaxValues   = 1 << 17  // records in one envelope or batch
 	MaxBatches  = 1 << 12  // batches in one envelope
 	MaxColumns  = 1 << 12  // sample columns, and sources, and declared signals
+	MaxCells    = 1 << 20  // columns times batches of one envelope
 	MaxPartsOf  = 1 << 16  // parts of one batch
 	maxReceiver = 256      // receivers in one body
 )
