@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -24,6 +25,9 @@ const (
 // maxCityCars is how many cars the city load is meant for.
 const maxCityCars = 20
 
+// cityClip is the length of the clip a city car records each minute.
+const cityClip = 20 * time.Second
+
 // trackPIDs are the ten signals of the track load: engine load, coolant, rpm,
 // speed, timing, intake temperature, air mass, throttle, fuel level, voltage.
 var trackPIDs = [...]byte{0x04, 0x05, 0x0C, 0x0D, 0x0E, 0x0F, 0x10, 0x11, 0x2F, 0x42}
@@ -31,28 +35,29 @@ var trackPIDs = [...]byte{0x04, 0x05, 0x0C, 0x0D, 0x0E, 0x0F, 0x10, 0x11, 0x2F, 
 // car is one make-believe car of the fleet, and the ends of its devices that
 // an agent plugs into.
 type car struct {
-	unit  string
-	seed  uint64
-	load  string
-	clk   *clock.Clock
-	zero  time.Duration // CLOCK_MONOTONIC when clk was 0
-	it    *virtual.Car
-	line  *virtual.Line // the GPS's serial line
-	clips string        // the dashcam's folder; "" without one
-	plugs chan can.Bus  // ECU ends of buses the agent opened
+	unit     string
+	seed     uint64
+	load     string
+	clk      *clock.Clock
+	zero     time.Duration // CLOCK_MONOTONIC when clk was 0
+	it       *virtual.Car
+	line     *virtual.Line // the GPS's serial line
+	clips    string        // the dashcam's folder; "" without one
+	clipTime time.Duration // length of a clip
+	plugs    chan can.Bus  // ECU ends of buses the agent opened
 }
 
 // newCar builds car number n of a fleet. It starts nothing.
-func newCar(n int, load string, seed uint64, dir string) *car {
+func newCar(n int, o *options, dir string) *car {
 	clk := clock.Virtual()
 	c := &car{
-		unit: fmt.Sprintf("sim-%04d", n), seed: seed*100003 + uint64(n), load: load, clk: clk,
-		line: virtual.NewLine(), plugs: make(chan can.Bus, 1),
+		unit: fmt.Sprintf("sim-%04d", n), seed: o.Seed*100003 + uint64(n), load: o.Load, clk: clk,
+		line: virtual.NewLine(), plugs: make(chan can.Bus, 1), clipTime: cmp.Or(o.clipTime, cityClip),
 	}
 	now := monotonic()
 	c.zero = now - time.Duration(clk.Now())
 	c.it = virtual.New(virtual.Config{Seed: c.seed, Clock: clk, Start: time.Now().UTC()})
-	if load == loadCity {
+	if o.Load == loadCity {
 		c.clips = filepath.Join(dir, c.unit, "dashcam")
 	}
 	return c
@@ -94,10 +99,10 @@ func (c *car) drive(ctx context.Context) error {
 		g.Go(func() error { return c.serve(ctx) })
 	}
 	if c.clips != "" {
-		first := time.Duration(c.seed%1000) * 10 * time.Millisecond
+		first := time.Duration(c.seed%64) * c.clipTime / 128
 		g.Go(func() error {
 			return c.it.RecordClips(ctx, c.clips, virtual.DashcamOptions{
-				First: first, Every: time.Minute, Length: 20 * time.Second, SizeBytes: 384 << 10,
+				First: first, Every: time.Minute, Length: c.clipTime, SizeBytes: 384 << 10,
 			})
 		})
 	}

@@ -39,7 +39,9 @@ type options struct {
 	Seed   uint64
 	Dir    string
 
-	faults faults
+	faults   faults
+	noCars   bool          // skip the cars-only run: CPU time of cars counts as the agents'
+	clipTime time.Duration // of the city load; 0: cityClip
 }
 
 // faults are bugs put in on purpose, to see that the check finds them.

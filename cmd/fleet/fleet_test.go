@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -27,11 +28,12 @@ func drive(t *testing.T, o options) *report {
 	if o.For == 0 {
 		o.For = 6 * time.Second
 	}
-	o.Dir = t.TempDir()
+	o.Dir, o.noCars = t.TempDir(), true
 	var progress bytes.Buffer
 	r, err := runFleet(t.Context(), o, &progress)
 	if err != nil {
-		t.Fatalf("%v\n%s", err, progress.String())
+		t.Errorf("%v\n%s", err, progress.String())
+		return &report{}
 	}
 	if left, err := os.ReadDir(o.Dir); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
@@ -39,41 +41,85 @@ func drive(t *testing.T, o options) *report {
 	return r
 }
 
+// TestFleet runs small fleets with and without faults, all at once: they
+// mostly wait.
+func TestFleet(t *testing.T) {
+	cases := []struct {
+		name  string
+		o     options
+		check func(t *testing.T, r *report)
+	}{
+		{"track is clean", options{Cars: 3, For: 8 * time.Second}, trackIsClean},
+		{"city is clean", options{Load: loadCity, For: 8 * time.Second, clipTime: 2 * time.Second}, cityIsClean},
+		{"a link that swallows loses nothing", options{faults: faults{swallow: badAfter}}, nothingIsMissing},
+		{"lost PUBACKs make copies, no loss", options{faults: faults{mute: badAfter}}, copiesAreTold},
+		{"check: dropped batch", options{faults: faults{backlog: func(b uplink.Backlog) uplink.Backlog { return &swallow{Backlog: b} }}}, droppedBatchIsFound},
+		{"check: loss before seq", options{faults: faults{bus: func(b can.Bus) can.Bus { return &deaf{Bus: b} }}}, lossBeforeSeqIsFound},
+		{"check: delete before PUBACK", options{faults: faults{swallow: badAfter,
+			backlog: func(b uplink.Backlog) uplink.Backlog { return hasty{b} }}}, earlyDeleteIsFound},
+		{"check: copies booked as data", options{faults: faults{mute: badAfter, countCopies: true}}, bookedCopiesAreFound},
+	}
+	if testing.Short() {
+		cases = cases[:1]
+	}
+	reports := make([]*report, len(cases))
+	var all sync.WaitGroup
+	for i, c := range cases {
+		c.o.Seed = uint64(i + 1)
+		all.Go(func() { reports[i] = drive(t, c.o) })
+	}
+	all.Wait()
+	for i, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			c.check(t, reports[i])
+			if t.Failed() {
+				t.Log(reports[i].text())
+			}
+		})
+	}
+}
+
+// badAfter is how long a link works before it goes bad.
+const badAfter = 2500 * time.Millisecond
+
 func (r *report) text() string {
 	var b bytes.Buffer
 	r.print(&b)
 	return b.String()
 }
 
-// Without faults nothing is missing and no Gap exists (README: "the ledger").
-func TestFleetTrackIsClean(t *testing.T) {
-	t.Parallel()
-	r := drive(t, options{Cars: 3, For: 8 * time.Second, Seed: 1})
+// Without faults nothing is missing and no Gap exists.
+func nothingIsMissing(t *testing.T, r *report) {
 	if !r.clean() || r.Missing != 0 || r.Holes != 0 || r.Gaps != 0 || r.Strange != 0 {
-		t.Errorf("not clean:%s", r.text())
-	}
-	if least := 3 * 8 * 9; r.Emitted < least {
-		t.Errorf("%d values emitted, want at least %d: the cars were hardly asked", r.Emitted, least)
-	}
-	if r.Commits == 0 || r.WirePerCarHour == nil || r.LatencyP50 == nil || r.RSSAnonMB == 0 {
-		t.Errorf("not measured:%s", r.text())
+		t.Error("not clean")
 	}
 }
 
-func TestFleetCityIsClean(t *testing.T) {
-	if testing.Short() {
-		t.Skip("a clip takes 20 s")
+func trackIsClean(t *testing.T, r *report) {
+	nothingIsMissing(t, r)
+	if least := 3 * 8 * 8; r.Emitted < least {
+		t.Errorf("%d values emitted, want at least %d: the cars were hardly asked", r.Emitted, least)
 	}
-	t.Parallel()
-	r := drive(t, options{Cars: 2, Load: loadCity, For: 32 * time.Second, Seed: 2})
-	if !r.clean() || r.Missing != 0 || r.Holes != 0 || r.Gaps != 0 {
-		t.Errorf("not clean:%s", r.text())
+	if r.Commits == 0 || r.WirePerCarHour == nil || r.LatencyP50 == nil || r.RSSAnonMB == 0 {
+		t.Error("not measured")
 	}
+}
+
+func cityIsClean(t *testing.T, r *report) {
+	nothingIsMissing(t, r)
 	if len(r.Notes) == 0 {
 		t.Error("the report does not say that city values are fed past the poller")
 	}
-	if least := 2 * 32 * 200; r.Emitted < least {
+	if least := 2 * 8 * 200; r.Emitted < least {
 		t.Errorf("%d values emitted, want at least %d", r.Emitted, least)
+	}
+}
+
+// A PUBACK lost on the way: the broker has the batch, the agent sends it again.
+func copiesAreTold(t *testing.T, r *report) {
+	nothingIsMissing(t, r)
+	if r.Copies == 0 {
+		t.Error("no copies")
 	}
 }
 
@@ -96,11 +142,9 @@ func (s *swallow) Read(store telemetry.StoreID, class telemetry.Class, from uint
 	return got, err
 }
 
-func TestCheckCatchesADroppedBatch(t *testing.T) {
-	t.Parallel()
-	r := drive(t, options{faults: faults{backlog: func(b uplink.Backlog) uplink.Backlog { return &swallow{Backlog: b} }}})
+func droppedBatchIsFound(t *testing.T, r *report) {
 	if r.clean() || r.Holes == 0 || r.Unlisted == 0 {
-		t.Errorf("a dropped batch was not noticed:%s", r.text())
+		t.Error("a dropped batch was not noticed")
 	}
 }
 
@@ -121,11 +165,9 @@ func (d *deaf) Receive() (can.Frame, error) {
 	}
 }
 
-func TestCheckCatchesALossBeforeSeq(t *testing.T) {
-	t.Parallel()
-	r := drive(t, options{faults: faults{bus: func(b can.Bus) can.Bus { return &deaf{Bus: b} }}})
+func lossBeforeSeqIsFound(t *testing.T, r *report) {
 	if r.clean() || r.Unlisted == 0 {
-		t.Errorf("a loss before seq was not noticed:%s", r.text())
+		t.Error("a loss before seq was not noticed")
 	}
 	if r.Holes != 0 {
 		t.Errorf("a loss before seq left %d holes", r.Holes)
@@ -143,39 +185,15 @@ func (h hasty) Read(store telemetry.StoreID, class telemetry.Class, from uint64,
 	return got, err
 }
 
-func TestCheckCatchesDeleteBeforePuback(t *testing.T) {
-	t.Parallel()
-	r := drive(t, options{faults: faults{
-		backlog: func(b uplink.Backlog) uplink.Backlog { return hasty{b} },
-		swallow: 3 * time.Second,
-	}})
+func earlyDeleteIsFound(t *testing.T, r *report) {
 	if r.clean() || r.Unlisted == 0 {
-		t.Errorf("delete before PUBACK was not noticed:%s", r.text())
+		t.Error("delete before PUBACK was not noticed")
 	}
 }
 
-// The same cut without the bug loses nothing: what was sent into the dead
-// link is sent again.
-func TestCutLinkLosesNothing(t *testing.T) {
-	t.Parallel()
-	r := drive(t, options{faults: faults{swallow: 3 * time.Second}})
-	if !r.clean() || r.Missing != 0 || r.Gaps != 0 {
-		t.Errorf("not clean:%s", r.text())
-	}
-}
-
-// A receiver that books copies as data is caught when a PUBACK is lost on the
-// way: the broker has the batch, the agent sends it again.
-func TestCheckCatchesCopiesBookedAsData(t *testing.T) {
-	t.Parallel()
-	f := faults{mute: 3 * time.Second}
-	r := drive(t, options{faults: f})
-	if !r.clean() || r.Copies == 0 {
-		t.Errorf("want a clean run with copies:%s", r.text())
-	}
-	f.countCopies = true
-	if r := drive(t, options{faults: f}); r.clean() || r.Strange == 0 {
-		t.Errorf("copies booked as data were not noticed:%s", r.text())
+func bookedCopiesAreFound(t *testing.T, r *report) {
+	if r.clean() || r.Strange == 0 {
+		t.Error("copies booked as data were not noticed")
 	}
 }
 

@@ -15,11 +15,13 @@ func discardSamples([]telemetry.Sample) {}
 
 // measure drives the cars and fills in what the report says of the run.
 func (r *fleetRun) measure(ctx context.Context) error {
-	if err := r.carsOnly(ctx); err != nil {
-		return err
+	if !r.noCars {
+		if err := r.carsOnly(ctx); err != nil {
+			return err
+		}
 	}
 	for n := range r.Cars {
-		u, err := newUnit(r, newCar(n, r.Load, r.Seed, r.dir))
+		u, err := newUnit(r, newCar(n, &r.options, r.dir))
 		if err != nil {
 			return err
 		}
@@ -77,7 +79,7 @@ func (r *fleetRun) carsOnly(ctx context.Context) error {
 	defer os.RemoveAll(dir)
 	var wg sync.WaitGroup
 	for n := range r.Cars {
-		c := newCar(n, r.Load, r.Seed, dir)
+		c := newCar(n, &r.options, dir)
 		if c.clips != "" {
 			if err := os.MkdirAll(c.clips, 0o755); err != nil {
 				return fmt.Errorf("make clip folder: %w", err)
