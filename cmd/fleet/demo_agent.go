@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,11 +20,11 @@ import (
 
 // obuProcess is the real binary at work.
 type obuProcess struct {
+	socket string
 	cmd    *exec.Cmd
 	log    *os.File
 	done   chan struct{} // closed when it has ended
 	err    error         // why; set before done is closed
-	client http.Client
 }
 
 // startObu starts `obu run` with its log in a file. It dies with this process.
@@ -35,15 +33,9 @@ func startObu(binary, socket, logPath string, args ...string) (*obuProcess, erro
 	if err != nil {
 		return nil, fmt.Errorf("create log of obu: %w", err)
 	}
-	p := &obuProcess{cmd: exec.Command(binary, args...), log: log, done: make(chan struct{})}
+	p := &obuProcess{socket: socket, cmd: exec.Command(binary, args...), log: log, done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
-	p.client = http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
-		},
-	}}
 	if err := p.cmd.Start(); err != nil {
 		log.Close()
 		return nil, fmt.Errorf("start %s: %w", binary, err)
@@ -76,17 +68,12 @@ func findObu(named string) (string, error) {
 
 // status asks the agent over its unix socket.
 func (p *obuProcess) status(ctx context.Context) (*agent.Status, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://obu/status", nil)
+	body, err := agent.Ask(ctx, p.socket, "status")
 	if err != nil {
 		return nil, err
 	}
-	res, err := p.client.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer res.Body.Close()
 	var s agent.Status
-	if err := json.NewDecoder(res.Body).Decode(&s); err != nil {
+	if err := json.Unmarshal(body, &s); err != nil {
 		return nil, fmt.Errorf("read status: %w", err)
 	}
 	return &s, nil

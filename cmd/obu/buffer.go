@@ -89,7 +89,7 @@ func bufferStat(ctx context.Context, p *bufferPlace, out io.Writer) error {
 	r, err := buffer.Inspect(ctx, p.dir)
 	if inUse(err) {
 		var s agent.Status
-		if askErr := ask(ctx, p.socket, "/status", &s); askErr != nil {
+		if askErr := ask(ctx, p.socket, "status", &s); askErr != nil {
 			return fmt.Errorf("%w; asking it: %w", err, askErr)
 		}
 		fmt.Fprintf(out, "a running agent uses %s; this is what it says\n\n", p.dir)
@@ -153,7 +153,7 @@ func bufferList(ctx context.Context, p *bufferPlace, out io.Writer) error {
 		return err
 	}
 	var rows []agent.Held
-	if askErr := ask(ctx, p.socket, "/buffer/ls", &rows); askErr != nil {
+	if askErr := ask(ctx, p.socket, "ls", &rows); askErr != nil {
 		return fmt.Errorf("%w; asking it: %w", err, askErr)
 	}
 	for _, r := range rows {

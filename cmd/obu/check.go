@@ -135,7 +135,7 @@ func check(ctx context.Context, path string) checkReport {
 // runs.
 func runningAgent(ctx context.Context, cfg *config.Config) *agent.Status {
 	var s agent.Status
-	if ask(ctx, cfg.Status.Socket, "/status", &s) != nil {
+	if ask(ctx, cfg.Status.Socket, "status", &s) != nil {
 		return nil
 	}
 	return &s

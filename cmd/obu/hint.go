@@ -37,7 +37,7 @@ var hints = []struct {
 	{agent.ErrNothingToDo, "add can, gps or dashcam to the configuration; `obu config example` shows all of it"},
 	{agent.ErrNoDrive, "a replay folder holds can*.log[.gz], gps.nmea, dashcam/ and, if they do not start together, drive.yaml"},
 	{config.ErrUnreadable, "`obu config example > obu.yaml` writes one to start from; name it with -c"},
-	{errNoAgent, "start it (systemctl start obu, or obu run -c obu.yaml), or name its socket with --socket"},
+	{agent.ErrNoAgent, "start it (systemctl start obu, or obu run -c obu.yaml), or name its socket with --socket"},
 }
 
 // hint returns what to do next about err, "" when the error says it all.

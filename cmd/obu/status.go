@@ -43,7 +43,7 @@ func statusCommand() *cobra.Command {
 				return err
 			}
 			if asJSON {
-				body, err := askRaw(cmd.Context(), socket, "/status")
+				body, err := agent.Ask(cmd.Context(), socket, "status")
 				if err != nil {
 					return err
 				}
@@ -51,7 +51,7 @@ func statusCommand() *cobra.Command {
 				return err
 			}
 			var s agent.Status
-			if err := ask(cmd.Context(), socket, "/status", &s); err != nil {
+			if err := ask(cmd.Context(), socket, "status", &s); err != nil {
 				return err
 			}
 			return printStatus(cmd.OutOrStdout(), &s)

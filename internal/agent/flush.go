@@ -22,7 +22,7 @@ type flushStats struct {
 // simply longer, and the loss a power cut can do is shown as slowest commit.
 func (a *Agent) flushLoop(ctx context.Context, buf *buffer.Buffer, up *uplink.Uplink) {
 	every := time.Duration(a.cfg.Buffer.FlushEvery)
-	sleeper := a.clock.Join()
+	sleeper := a.clock.Follow()
 	defer sleeper.Leave()
 	next := a.clock.Now().Add(every)
 	for sleeper.SleepUntil(ctx, next) == nil {

@@ -1,12 +1,6 @@
 package agent
 
 import (
-	"context"
-	"encoding/json"
-	"errors"
-	"net"
-	"net/http"
-	"os"
 	"time"
 
 	"obu/buffer"
@@ -14,8 +8,8 @@ import (
 	"obu/uplink"
 )
 
-// Status is what a running agent says of itself: `obu status`, GET /status on
-// the unix socket. Durations are in seconds, sizes in bytes.
+// Status is what a running agent says of itself: `obu status`, or the question
+// "status" on the unix socket. Durations are in seconds, sizes in bytes.
 type Status struct {
 	Version    string             `json:"version"`
 	Unit       string             `json:"unit"`
@@ -109,55 +103,4 @@ func (a *Agent) timeStatus() TimeStatus {
 		t.Wall, t.UncertaintyS = &wall, &unc
 	}
 	return t
-}
-
-// serveStatus answers on the unix socket until ctx ends. A unit whose socket
-// cannot be opened still does its work: it says so and goes on.
-func (a *Agent) serveStatus(ctx context.Context) {
-	path := a.cfg.Status.Socket
-	if path == "" || path == "none" {
-		return
-	}
-	// The store's lock is held by now, so a socket that lies here is a leftover.
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		a.log.Warn("status socket is in the way; `obu status` will not work. Remove it by hand", "socket", path, "error", err)
-		return
-	}
-	listener, err := net.Listen("unix", path)
-	if err != nil {
-		a.log.Warn("status socket does not open; `obu status` will not work. Check the folder and its permissions", "socket", path, "error", err)
-		return
-	}
-	if err := os.Chmod(path, 0o660); err != nil {
-		a.log.Warn("status socket keeps its permissions", "socket", path, "error", err)
-	}
-	server := &http.Server{Handler: a.routes(), ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second}
-	stop := context.AfterFunc(ctx, func() { server.Close() })
-	defer stop()
-	if err := server.Serve(listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
-		a.log.Warn("status socket ended", "socket", path, "error", err)
-	}
-}
-
-// routes is the whole interface of the socket, read-only.
-func (a *Agent) routes() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { answer(w, a.Status()) })
-	mux.HandleFunc("GET /buffer/ls", func(w http.ResponseWriter, _ *http.Request) {
-		a.mu.Lock()
-		buf := a.buffer
-		a.mu.Unlock()
-		rows, err := listing(buf)
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusInternalServerError)
-			return
-		}
-		answer(w, rows)
-	})
-	return mux
-}
-
-func answer(w http.ResponseWriter, v any) {
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(v) // the reader hung up; nothing to do
 }

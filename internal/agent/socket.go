@@ -1,0 +1,133 @@
+package agent
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// The status socket speaks one line and one answer: a question ("status" or
+// "ls") and a newline in, one JSON value and a newline out, end. `echo status |
+// nc -U obu.sock` works. It is read-only. A web server would be a megabyte of
+// a binary that travels over LTE.
+const (
+	maxQuestion   = 64
+	maxAnswer     = 64 << 20
+	maxAsking     = 8 // questions answered at once; more wait in the socket's queue
+	socketTimeout = 10 * time.Second
+)
+
+// ErrNoAgent says that nothing answers on the socket. Cure: start the agent,
+// or name the right socket.
+var ErrNoAgent = errors.New("no agent is running")
+
+// serveStatus answers on the unix socket until ctx ends. A unit whose socket
+// cannot be opened still does its work: it says so and goes on.
+func (a *Agent) serveStatus(ctx context.Context) {
+	path := a.cfg.Status.Socket
+	if path == "" {
+		return
+	}
+	// The store's lock is held by now, so a socket that lies here is a leftover.
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		a.log.Warn("status socket is in the way; `obu status` will not work. Remove it by hand", "socket", path, "error", err)
+		return
+	}
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		a.log.Warn("status socket does not open; `obu status` will not work. Check the folder and its permissions", "socket", path, "error", err)
+		return
+	}
+	if err := os.Chmod(path, 0o660); err != nil {
+		a.log.Warn("status socket keeps its permissions", "socket", path, "error", err)
+	}
+	defer context.AfterFunc(ctx, func() { listener.Close() })()
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	slots := make(chan struct{}, maxAsking)
+	for {
+		slots <- struct{}{}
+		conn, err := listener.Accept()
+		if err != nil {
+			if ctx.Err() == nil {
+				a.log.Warn("status socket ended; `obu status` will not work until the agent is started again", "socket", path, "error", err)
+			}
+			return
+		}
+		asking.Go(func() {
+			defer func() { <-slots }()
+			defer context.AfterFunc(ctx, func() { conn.Close() })()
+			a.answer(conn)
+		})
+	}
+}
+
+// answer serves one question; a reader that hangs up is its own affair.
+func (a *Agent) answer(conn net.Conn) {
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(socketTimeout))
+	question, err := bufio.NewReader(io.LimitReader(conn, maxQuestion)).ReadString('\n')
+	if err != nil {
+		return
+	}
+	var reply any
+	switch question = strings.TrimSpace(question); question {
+	case "status":
+		reply = a.Status()
+	case "ls":
+		a.mu.Lock()
+		buf := a.buffer
+		a.mu.Unlock()
+		rows, err := listing(buf)
+		if err != nil {
+			reply = refusal{err.Error()}
+		} else {
+			reply = rows
+		}
+	default:
+		reply = refusal{fmt.Sprintf("unknown question %q: ask status or ls", question)}
+	}
+	_ = json.NewEncoder(conn).Encode(reply)
+}
+
+// refusal is the answer to a question that has none.
+type refusal struct {
+	Error string `json:"error"`
+}
+
+// Ask puts one question to the agent that listens on socket and returns its
+// answer, one JSON value.
+func Ask(ctx context.Context, socket, question string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, socketTimeout)
+	defer cancel()
+	conn, err := new(net.Dialer).DialContext(ctx, "unix", socket)
+	switch {
+	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return nil, fmt.Errorf("%w: nothing answers on %s", ErrNoAgent, socket)
+	case err != nil:
+		return nil, fmt.Errorf("ask the agent: %w", err)
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	if _, err := io.WriteString(conn, question+"\n"); err != nil {
+		return nil, fmt.Errorf("ask the agent: %w", err)
+	}
+	body, err := io.ReadAll(io.LimitReader(conn, maxAnswer))
+	if err != nil {
+		return nil, fmt.Errorf("read the agent's answer: %w", err)
+	}
+	var no refusal
+	if len(body) > 0 && body[0] == '{' && json.Unmarshal(body, &no) == nil && no.Error != "" {
+		return nil, fmt.Errorf("the agent on %s: %s", socket, no.Error)
+	}
+	return body, nil
+}
