@@ -35,19 +35,19 @@ func (p *pump) choose(now time.Time) (*packet, time.Duration) {
 	}
 	limit := u.poison.limit(u.cfg.MaxPacket)
 	var wait time.Duration
-	if u.pacer.inflight < max(u.pacer.window(), limit) || u.pacer.inflight == 0 {
+	if u.pacer.roomForLive() {
 		if p.lives >= liveToHistory {
 			if pk := p.chooseHistory(now, limit, &wait); pk != nil {
 				return pk, 0
 			}
 			p.lives = 0
 		}
-		if pk := p.chooseLive(now, limit, &wait); pk != nil {
+		if pk := p.chooseLive(now, u.pacer.live(limit), &wait); pk != nil {
 			p.lives++
 			return pk, 0
 		}
 	}
-	if !u.pacer.room(u.pacer.part(limit)) {
+	if !u.pacer.room(now) {
 		return nil, wait
 	}
 	if pk := p.chooseHistory(now, limit, &wait); pk != nil {

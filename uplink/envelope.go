@@ -135,8 +135,8 @@ func (p *pump) build(l *lane, from, limit uint64, target int, history bool) *pac
 			return nil
 		}
 		if len(payload) <= target || len(batches) == 1 {
-			if len(payload) > target && len(payload) > p.u.poison.limit(p.u.cfg.MaxPacket) {
-				return p.buildPart(l, nil, &first, target, history)
+			if whole := p.u.pacer.whole(p.u.poison.limit(p.u.cfg.MaxPacket)); len(payload) > max(target, whole) {
+				return p.buildPart(l, nil, &first, max(target, whole), history)
 			}
 			return p.pack(l, batches, payload, history)
 		}

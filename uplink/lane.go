@@ -108,6 +108,7 @@ func (ls *lanes) refresh(streams []telemetry.Stream) {
 		l.acked.trim(s.Floor)
 		l.awaiting.trim(s.Floor)
 		l.parked.trim(s.Floor)
+		l.partial = slices.DeleteFunc(l.partial, func(pt *parts) bool { return pt.batch.Seq < s.Floor })
 		order = append(order, l)
 	}
 	for _, l := range ls.list { // a lane with packets in flight stays until they settle

@@ -8,12 +8,15 @@ import "time"
 const (
 	queueTime     = 250 * time.Millisecond // standing queue allowed
 	partTime      = queueTime / 2          // of link one bulk packet takes: two fit into the queue, so it never runs dry
+	wholeTime     = 8 * time.Second        // of link one batch may take before it is cut into parts
+	liveTime      = time.Second            // of link one group of live batches takes
+	maxPatience   = 2 * time.Minute        // beyond the acknowledgement timeout
 	startWindow   = 16 << 10               // before anything was measured
 	minPart       = 4 << 10                // smallest packet bulk is cut into
 	maxWindow     = 256 << 10              // 4 MB/s at 60 ms; bounds memory and what a link that collapses holds back
 	maxPackets    = 64                     // in flight; more buys nothing (window, not count, is the throttle)
 	rateHorizon   = 10 * time.Second       // how long a best rate counts
-	rttHorizon    = 30 * time.Second       // how long a best round trip counts
+	rttHorizon    = 30 * time.Second       // how long a best round trip counts; then the queue is let run dry once to measure anew
 	rateForgotten = 2                      // a new session starts with the old rate divided by this
 )
 
@@ -39,6 +42,7 @@ type mark struct {
 	delivered int64
 	ackedAt   time.Time
 	limited   bool
+	alone     bool // nothing else was in flight: its round trip has no queue in it
 }
 
 // start begins a session: nothing is in flight, old measurements are hints.
@@ -47,29 +51,46 @@ func (p *pacer) start(now time.Time) {
 }
 
 func (p *pacer) sent(size int, now time.Time) mark {
-	if p.inflight == 0 {
+	alone := p.inflight == 0
+	if alone {
 		p.ackedAt = now
 	}
 	p.inflight += size
-	return mark{sentAt: now, delivered: p.delivered, ackedAt: p.ackedAt, limited: !p.idle}
+	return mark{sentAt: now, delivered: p.delivered, ackedAt: p.ackedAt, limited: !p.idle, alone: alone}
 }
 
 func (p *pacer) acked(size int, m mark, now time.Time) {
 	p.inflight -= size
 	p.delivered += int64(size)
 	p.ackedAt = now
-	if rtt := now.Sub(m.sentAt); p.rtt == 0 || rtt <= p.rtt || now.Sub(p.rttAt) > rttHorizon {
-		p.rtt, p.rttAt = max(rtt, time.Microsecond), now
-	}
+	p.roundTrip(size, m, now)
 	elapsed := now.Sub(m.ackedAt)
 	if elapsed <= 0 {
 		return
 	}
 	rate := float64(p.delivered-m.delivered) / elapsed.Seconds()
-	if rate >= p.rate || m.limited && now.Sub(p.rateAt) > rateHorizon {
+	slow := elapsed > 2*(p.rtt+queueTime) // far longer than the queue we allow: the link got slower
+	if rate >= p.rate || m.limited && (slow || now.Sub(p.rateAt) > rateHorizon) {
 		p.rate, p.rateAt = rate, now
 	}
 }
+
+// roundTrip takes the time to a PUBACK, less the packet's own time on the
+// wire (at most half: the rate may be underestimated). An old best is replaced only by the time of a packet that was alone in
+// flight: any other has our own queue in it, and the window would feed on it.
+func (p *pacer) roundTrip(size int, m mark, now time.Time) {
+	rtt := now.Sub(m.sentAt)
+	if p.rate > 0 {
+		rtt -= time.Duration(min(float64(size)/p.rate, rtt.Seconds()/2) * float64(time.Second))
+	}
+	rtt = max(rtt, time.Microsecond)
+	if p.rtt == 0 || rtt <= p.rtt || m.alone && p.stale(now) {
+		p.rtt, p.rttAt = rtt, now
+	}
+}
+
+// stale reports whether the round trip must be measured anew.
+func (p *pacer) stale(now time.Time) bool { return now.Sub(p.rttAt) > rttHorizon }
 
 // window returns how many bytes may be in flight.
 func (p *pacer) window() int {
@@ -88,14 +109,49 @@ func (p *pacer) part(limit int) int {
 	return min(max(n, minPart), limit)
 }
 
-// room reports whether a bulk packet of size bytes may leave. One packet may
-// always leave.
-func (p *pacer) room(size int) bool {
-	ok := p.inflight == 0 || p.inflight+size <= p.window()
+// room reports whether a bulk packet may leave. One may always leave, and the
+// last one may reach beyond the window: rounding down would keep a long, fast
+// link at a low rate for ever.
+func (p *pacer) room(now time.Time) bool {
+	ok := p.inflight == 0 || p.inflight < p.window() && !p.stale(now)
 	if !ok {
 		p.idle = false
 	}
 	return ok
+}
+
+// roomForLive reports whether a live packet may leave: behind a window full of
+// bulk it may, behind one full of live it waits, so that what is newest when
+// there is room again is what leaves.
+func (p *pacer) roomForLive() bool {
+	return p.inflight == 0 || p.inflight < p.window()+p.part(maxWindow)
+}
+
+// live returns the size of one live packet when several batches wait: liveTime
+// of link, within limits.
+func (p *pacer) live(limit int) int {
+	if p.rate == 0 {
+		return min(startWindow, limit)
+	}
+	return min(limit, max(int(min(p.rate*liveTime.Seconds(), 1<<30)), 2*minPart))
+}
+
+// patience returns how much longer than the acknowledgement timeout what is in
+// flight may take on a slow link.
+func (p *pacer) patience() time.Duration {
+	if p.rate <= 0 {
+		return 0
+	}
+	return time.Duration(min(float64(p.inflight)/p.rate, maxPatience.Seconds()) * float64(time.Second))
+}
+
+// whole returns the largest batch worth sending in one piece: longer than
+// wholeTime on the wire and the keep-alive would end the session first.
+func (p *pacer) whole(limit int) int {
+	if p.rate == 0 {
+		return limit
+	}
+	return min(limit, max(int(min(p.rate*wholeTime.Seconds(), 1<<30)), 2*minPart))
 }
 
 // bucket is a token bucket in bytes; it may be overdrawn by one packet.

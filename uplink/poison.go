@@ -11,7 +11,8 @@ import (
 // lost link, a timeout or a stop says nothing about a packet.
 const (
 	strikesToAlone = 3                // sessions a batch may end before it is sent alone
-	aloneToRefuse  = 3                // sessions it may end while it is alone in flight
+	aloneToRefuse  = 3                // sessions it may end while alone in flight, if it is larger than all that passed
+	aloneAnyway    = 8                // the same if its size is no reason: spread over an hour, flaky brokers don't do that
 	strikesAhead   = 3                // packets behind the last PUBACK that are suspected
 	aloneDelay     = 5 * time.Second  // before a suspect is tried again; doubles each time
 	aloneDelayMax  = 10 * time.Minute // at most
@@ -52,11 +53,14 @@ func (q *poison) acked(pk *packet) {
 		return
 	}
 	q.classes[pk.lane.class] = true
-	if len(q.names) == 0 || pk.parts != nil && !pk.parts.done() {
+	if len(q.names) == 0 {
 		return
 	}
 	for _, n := range pk.names {
-		if s := q.names[n]; s != nil {
+		s := q.names[n]
+		if s != nil && pk.parts != nil && !pk.parts.done() {
+			s.alone = 0 // it gets on
+		} else if s != nil {
 			s.lane.parked.remove(n.Seq)
 			delete(q.names, n)
 		}
@@ -112,7 +116,11 @@ func (q *poison) failedAlone(pk *packet, maxPacket int, now time.Time) bool {
 		q.lowered, q.at = smaller, now
 		return false
 	}
-	return s.alone >= aloneToRefuse && q.classes[pk.lane.class]
+	enough := aloneAnyway
+	if len(pk.payload) > q.proven {
+		enough = aloneToRefuse
+	}
+	return s.alone >= enough && q.classes[pk.lane.class]
 }
 
 // cuttable reports whether the batch of a packet can be cut (further).

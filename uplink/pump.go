@@ -153,7 +153,7 @@ func (p *pump) fill(now time.Time) {
 		}
 	}
 	if len(p.flying) > 0 {
-		left := p.u.cfg.AckTimeout - now.Sub(p.flying[0].mark.sentAt)
+		left := p.u.cfg.AckTimeout + p.u.pacer.patience() - now.Sub(p.flying[0].mark.sentAt)
 		if left <= 0 {
 			p.sess.abort(why(ErrNoPuback, errors.New(p.flying[0].String()+" waited for "+p.u.cfg.AckTimeout.String())))
 		} else {

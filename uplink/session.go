@@ -20,7 +20,7 @@ const (
 	defaultConnectTimeout = 20 * time.Second // dial, TLS and CONNACK together
 	defaultWriteTimeout   = 20 * time.Second // one packet into the socket
 	defaultMaxInbound     = 1 << 20          // a command or receipt is far smaller; tools raise it
-	pingTimeout           = 10 * time.Second
+	pingTimeout           = 20 * time.Second
 	disconnectWait        = 250 * time.Millisecond
 	handTimeout           = time.Second // for paho to take a packet over; then it is offered again
 )

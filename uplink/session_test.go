@@ -223,7 +223,7 @@ func TestHalfOpenLinkIsNoticed(t *testing.T) {
 		b.HalfOpen()
 		began := time.Now()
 		<-s.Done()
-		if d := time.Since(began); d > 50*time.Second {
+		if d := time.Since(began); d > 60*time.Second {
 			t.Errorf("noticed after %v", d)
 		} else {
 			t.Logf("noticed after %v: %v", d, s.Err())

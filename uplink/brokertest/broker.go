@@ -143,6 +143,16 @@ func (b *Broker) HalfOpen() {
 	}
 }
 
+// Throttle changes the rate from the units to the broker, in bytes/s, on the
+// wires that exist. They need a Link.
+func (b *Broker) Throttle(up int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for w := range b.wires {
+		w.throttle(up)
+	}
+}
+
 // Publish sends a message as if a client had published it.
 func (b *Broker) Publish(topic string, retained bool, payload []byte) {
 	b.deliver(Message{Topic: topic, Payload: payload, Retained: retained, At: time.Now()})

@@ -28,6 +28,7 @@ type wire struct {
 	ends  [2]net.Conn // broker-side ends of the two pipes
 	mu    sync.Mutex
 	drops bool
+	up    int // bytes/s from the unit
 	done  chan struct{}
 	once  sync.Once
 }
@@ -44,8 +45,9 @@ func (l Link) pipe(wg *sync.WaitGroup) (client, server net.Conn, w *wire) {
 	client, near := net.Pipe()
 	far, server := net.Pipe()
 	w = &wire{ends: [2]net.Conn{near, far}, done: make(chan struct{})}
-	w.relay(wg, near, far, l.Up, l)
-	w.relay(wg, far, near, l.Down, l)
+	w.up = l.Up
+	w.relay(wg, near, far, w.rateUp, l)
+	w.relay(wg, far, near, func() int { return l.Down }, l)
 	return client, server, w
 }
 
@@ -53,6 +55,18 @@ func (w *wire) swallow() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.drops = true
+}
+
+func (w *wire) rateUp() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.up
+}
+
+func (w *wire) throttle(up int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.up = up
 }
 
 func (w *wire) dropping() bool {
@@ -77,7 +91,7 @@ type flight struct {
 
 // relay moves bytes from src to dst: a reader fills the socket buffer, a pacer
 // holds the rate, a deliverer the delay.
-func (w *wire) relay(wg *sync.WaitGroup, src, dst net.Conn, rate int, l Link) {
+func (w *wire) relay(wg *sync.WaitGroup, src, dst net.Conn, rate func() int, l Link) {
 	socket := make(chan []byte, max(1, l.Buffer/piece))
 	air := make(chan flight, 1<<14)
 	wg.Add(3)
@@ -101,7 +115,7 @@ func (w *wire) relay(wg *sync.WaitGroup, src, dst net.Conn, rate int, l Link) {
 		defer wg.Done()
 		defer close(air)
 		for data := range socket {
-			if rate > 0 && !w.pause(time.Duration(len(data))*time.Second/time.Duration(rate)) {
+			if r := rate(); r > 0 && !w.pause(time.Duration(len(data))*time.Second/time.Duration(r)) {
 				return
 			}
 			select {
