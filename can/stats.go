@@ -9,22 +9,22 @@ import (
 
 // Stats counts what a Source did since New. Counters survive a lost device.
 type Stats struct {
-	Frames       uint64            // received
-	ErrorFrames  uint64            // reported by the controller
-	Samples      uint64            // emitted, events included
-	Requests     uint64            // sent
-	FlowControls uint64            // sent
-	Responses    uint64            // positive OBD answers heard
-	Timeouts     uint64            // requests nobody answered
-	Withheld     uint64            // times asking waited for the bus: another tester, errors, load
-	Forbidden    uint64            // frames the allow-list stopped: a mistake in the agent
-	Late         uint64            // polls skipped because their turn came too late
-	Drops        uint64            // frames lost in the kernel or the controller, or unreadable lines of a log
-	DecodeErrors uint64            // answers that could not be read
-	Negatives    map[string]uint64 // negative answers by name
-	Transfers    map[string]uint64 // broken ISO-TP transfers by reason
-	BusLoad      float64           // estimate over the last second, 0 to 1
-	State        string            // "", "listening", "searching", "polling", "resting", "asleep"
+	Frames       uint64            `json:"frames"`              // received
+	ErrorFrames  uint64            `json:"error_frames"`        // reported by the controller
+	Samples      uint64            `json:"samples"`             // emitted, events included
+	Requests     uint64            `json:"requests"`            // sent
+	FlowControls uint64            `json:"flow_controls"`       // sent
+	Responses    uint64            `json:"responses"`           // positive OBD answers heard
+	Timeouts     uint64            `json:"timeouts"`            // requests nobody answered
+	Withheld     uint64            `json:"withheld"`            // times asking waited for the bus: another tester, errors, load
+	Forbidden    uint64            `json:"forbidden"`           // frames the allow-list stopped: a mistake in the agent
+	Late         uint64            `json:"late"`                // polls skipped because their turn came too late
+	Drops        uint64            `json:"drops"`               // frames lost in the kernel or the controller, or unreadable lines of a log
+	DecodeErrors uint64            `json:"decode_errors"`       // answers that could not be read
+	Negatives    map[string]uint64 `json:"negatives,omitempty"` // negative answers by name
+	Transfers    map[string]uint64 `json:"transfers,omitempty"` // broken ISO-TP transfers by reason
+	BusLoad      float64           `json:"bus_load"`            // estimate over the last second, 0 to 1
+	State        string            `json:"state,omitempty"`     // "", "listening", "searching", "polling", "resting", "asleep"
 }
 
 // counters are the live form of Stats.

@@ -94,15 +94,15 @@ var DefaultExtensions = []string{".mp4", ".mov", ".m4v", ".ts", ".m2ts", ".avi",
 
 // Stats counts since New.
 type Stats struct {
-	Clips      int64  // wholly in custody
-	Bytes      int64  // stored as chunks
-	Lost       int64  // segments that vanished or became unreadable before they were in custody
-	Waiting    int    // segments not yet in custody
-	Incomplete int64  // taken although the camera never finished them
-	Restarted  int64  // changed while being read, and begun anew
-	Unreadable int    // of those waiting: no permission, or the card fails
-	Empty      int    // files without a byte, now in the folder
-	LastName   string // of the clip finished last
+	Clips      int64  `json:"clips"`               // wholly in custody
+	Bytes      int64  `json:"bytes"`               // stored as chunks
+	Lost       int64  `json:"lost"`                // segments that vanished or became unreadable before they were in custody
+	Waiting    int    `json:"waiting"`             // segments not yet in custody
+	Incomplete int64  `json:"incomplete"`          // taken although the camera never finished them
+	Restarted  int64  `json:"restarted"`           // changed while being read, and begun anew
+	Unreadable int    `json:"unreadable"`          // of those waiting: no permission, or the card fails
+	Empty      int    `json:"empty"`               // files without a byte, now in the folder
+	LastName   string `json:"last_name,omitempty"` // of the clip finished last
 }
 
 // complete checks a configuration and fills in what was left out.

@@ -2,26 +2,26 @@ package gps
 
 // Stats counts what a Source or Decode read. Counters rise for its life.
 type Stats struct {
-	Bytes     uint64 // read
-	Lines     uint64 // that were not empty
-	Noise     uint64 // bytes outside any sentence that no text has
-	Sentences uint64 // with a correct checksum
-	Ignored   uint64 // of them: of a type that says nothing about position
-	Rejected  Rejected
-	Epochs    uint64 // fixes emitted, with and without position
-	Valid     uint64 // of them: Valid
-	Doubtful  uint64 // of them: with a Doubt
-	Late      uint64 // sentences that came after their epoch's fix had left
-	Opens     uint64 // times the device was opened
-	Garbled   uint64 // times a device delivered bytes but no sentence
+	Bytes     uint64   `json:"bytes"`     // read
+	Lines     uint64   `json:"lines"`     // that were not empty
+	Noise     uint64   `json:"noise"`     // bytes outside any sentence that no text has
+	Sentences uint64   `json:"sentences"` // with a correct checksum
+	Ignored   uint64   `json:"ignored"`   // of them: of a type that says nothing about position
+	Rejected  Rejected `json:"rejected"`
+	Epochs    uint64   `json:"epochs"`   // fixes emitted, with and without position
+	Valid     uint64   `json:"valid"`    // of them: Valid
+	Doubtful  uint64   `json:"doubtful"` // of them: with a Doubt
+	Late      uint64   `json:"late"`     // sentences that came after their epoch's fix had left
+	Opens     uint64   `json:"opens"`    // times the device was opened
+	Garbled   uint64   `json:"garbled"`  // times a device delivered bytes but no sentence
 }
 
 // Rejected counts lines that were not used, by reason.
 type Rejected struct {
-	Checksum   uint64 // checksum wrong
-	NoChecksum uint64 // no checksum
-	Malformed  uint64 // binary inside, or fields missing
-	TooLong    uint64 // longer than 1024 bytes
+	Checksum   uint64 `json:"checksum"`    // checksum wrong
+	NoChecksum uint64 `json:"no_checksum"` // no checksum
+	Malformed  uint64 `json:"malformed"`   // binary inside, or fields missing
+	TooLong    uint64 `json:"too_long"`    // longer than 1024 bytes
 }
 
 // Total returns the sum of all reasons.
