@@ -236,3 +236,33 @@ func BenchmarkBatch(b *testing.B) {
 		})
 	}
 }
+
+// TestBytesPerValue holds what the loads cost; headers are included. The
+// figures with their rivals come from go test -bench Envelope ./telemetry.
+func TestBytesPerValue(t *testing.T) {
+	for _, tt := range []struct {
+		load    string
+		batches []telemetry.Batch
+		seconds int
+		most    float64
+	}{
+		{"city", cityCar(7, 60), 1, 2.7}, {"city", cityCar(7, 60), 10, 1.1}, {"city", cityCar(7, 60), 60, 0.9},
+		{"track", trackCar(60), 1, 12}, {"track", trackCar(60), 10, 2.5}, {"track", trackCar(60), 60, 1.3},
+	} {
+		bytes, values := 0, 0
+		for from := 0; from < len(tt.batches); from += tt.seconds {
+			e := envelopeOf(tt.batches[from : from+tt.seconds])
+			p, err := telemetry.EncodeEnvelope(&e)
+			if err != nil {
+				t.Fatal(err)
+			}
+			bytes += len(p)
+			values += valuesOf(e.Batches)
+		}
+		each := float64(bytes) / float64(values)
+		t.Logf("%s, envelopes of %d s: %.2f bytes a value, %d bytes an envelope", tt.load, tt.seconds, each, bytes*tt.seconds/60)
+		if each > tt.most {
+			t.Errorf("%s, envelopes of %d s: %.2f bytes a value, want at most %.2f", tt.load, tt.seconds, each, tt.most)
+		}
+	}
+}

@@ -22,9 +22,11 @@ type decoder struct {
 	states    map[int][]uint64
 	receivers []string
 	cuts      []int64
-	rows      int // samples, fixes and records so far
+	rows      int // samples and fixes so far
+	records   int // others so far
 	runs      int // entries of states so far
 	cells     []cell
+	expect    int // records of all batches, as the header says
 }
 
 // cell is one decoded sample before the samples of a batch are put in order.

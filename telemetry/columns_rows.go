@@ -19,6 +19,7 @@ func (d *decoder) samples(cols []column) error {
 		}
 	}
 	clocks := make([]timeColumn, len(cols))
+	d.cells = make([]cell, 0, d.expect)
 	var h hint
 	for i := range cols {
 		if back := cols[i].clock; back > 0 {

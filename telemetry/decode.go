@@ -225,6 +225,9 @@ func (h *header) decodeBody(batches []Batch) error {
 		return err
 	}
 	d := decoder{batches: batches}
+	for i := range batches {
+		d.expect += h.valuesOf(i)
+	}
 	if err := d.body(raw); err != nil {
 		return fmt.Errorf("decode body: %w", err)
 	}

@@ -189,7 +189,9 @@ func encodeBody(batches []Batch) ([]byte, compression, error) {
 		e.out = protowire.AppendTag(e.out, bodyBits, protowire.BytesType)
 		e.out = protowire.AppendBytes(e.out, bits)
 	}
-	e.records()
+	if n := e.records(); n > MaxRecords {
+		return nil, 0, fmt.Errorf("encode %d records: %w", n, ErrTooLarge)
+	}
 	if len(e.out) > MaxBody {
 		return nil, 0, fmt.Errorf("encode body of %d bytes: %w", len(e.out), ErrTooLarge)
 	}

@@ -112,7 +112,7 @@ func (w *wallJSON) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// many is an array of at most MaxValues elements, so that a short payload of
+// many is an array of at most maxElements, so that a short payload of
 // many empty objects cannot claim much memory.
 type many[T any] []T
 
@@ -123,8 +123,8 @@ func (m *many[T]) UnmarshalJSON(b []byte) error {
 		return fmt.Errorf("read array: %w", ErrMalformed)
 	}
 	for dec.More() {
-		if len(*m) >= MaxValues {
-			return fmt.Errorf("read array of more than %d elements: %w", MaxValues, ErrTooLarge)
+		if len(*m) >= maxElements {
+			return fmt.Errorf("read array of more than %d elements: %w", maxElements, ErrTooLarge)
 		}
 		var v T
 		if err := dec.Decode(&v); err != nil {

@@ -14,11 +14,13 @@ const (
 	MaxBody     = 4 << 20  // bytes of an uncompressed body
 	MaxJSON     = 8 << 20  // bytes of a JSON envelope
 	MaxControl  = 64 << 10 // bytes of a JSON control message
-	MaxValues   = 1 << 17  // records in one envelope or batch
+	MaxValues   = 1 << 18  // records in one envelope or batch
 	MaxBatches  = 1 << 12  // batches in one envelope
+	MaxRecords  = 1 << 16  // of these, gaps, anchors, clips and chunks
 	MaxColumns  = 1 << 12  // sample columns, and sources, and declared signals
 	MaxCells    = 1 << 20  // columns times batches of one envelope
 	MaxPartsOf  = 1 << 16  // parts of one batch
+	maxElements = 1 << 17  // of one JSON array; MaxJSON holds no more records
 	maxReceiver = 256      // receivers in one body
 )
 
@@ -32,7 +34,9 @@ var (
 	// damaged one. Nothing of it was used; set it aside and count it.
 	ErrMalformed = errors.New("malformed")
 	// ErrTooLarge is returned when a bound of this package is exceeded. When
-	// encoding, put fewer batches into the envelope, or cut one batch into parts.
+	// encoding several batches, put fewer into the envelope: quiet batches are
+	// so small that MaxValues is reached long before a packet is full. Cut a
+	// single batch into parts.
 	ErrTooLarge = errors.New("over the size limit")
 	// ErrMixed is returned when the batches of an envelope differ in unit,
 	// vehicle, store, class, boot or simulated, or are not in rising seq: put

@@ -176,10 +176,13 @@ func appendChunk(b []byte, c *Chunk, batch int) []byte {
 	return m.b
 }
 
-// records writes everything that is neither sample nor fix.
-func (e *encoder) records() {
+// records writes everything that is neither sample nor fix, and returns how
+// many there are.
+func (e *encoder) records() int {
+	n := 0
 	for b := range e.batches {
 		c := &e.batches[b].Content
+		n += len(c.Gaps) + len(c.Anchors) + len(c.Clips) + len(c.Chunks)
 		for i := range c.Gaps {
 			e.message(bodyGaps, appendGap(e.msg[:0], &c.Gaps[i], b))
 		}
@@ -193,4 +196,5 @@ func (e *encoder) records() {
 			e.message(bodyChunks, appendChunk(e.msg[:0], &c.Chunks[i], b))
 		}
 	}
+	return n
 }

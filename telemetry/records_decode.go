@@ -11,8 +11,8 @@ func (d *decoder) record(batch uint64) (*Batch, error) {
 	if batch >= uint64(len(d.batches)) {
 		return nil, fmt.Errorf("record of batch %d: %w", batch, ErrMalformed)
 	}
-	if err := d.room(1); err != nil {
-		return nil, err
+	if d.records++; d.records > MaxRecords {
+		return nil, fmt.Errorf("more than %d records: %w", MaxRecords, ErrTooLarge)
 	}
 	return &d.batches[batch], nil
 }
