@@ -43,20 +43,19 @@ func DecodeOBD(r io.Reader, emit func(Record) error, problem func(error)) (Decod
 	log := ReadLog(r)
 	for d.err == nil {
 		var err error
-		d.entry, err = log.Next()
-		var bad *LineError
-		switch {
-		case errors.As(err, &bad):
-			d.stats.BadLines++
-			d.problem(bad)
-			continue
-		case err == io.EOF:
+		if d.entry, err = log.Next(); err == io.EOF {
 			for _, b := range d.buses {
 				b.rx.Flush()
 			}
 			return d.stats, d.err
-		case err != nil:
-			return d.stats, err
+		} else if err != nil {
+			var bad *LineError
+			if !errors.As(err, &bad) {
+				return d.stats, err
+			}
+			d.stats.BadLines++
+			d.problem(bad)
+			continue
 		}
 		d.stats.Frames++
 		e := &d.entry

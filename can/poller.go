@@ -2,12 +2,10 @@ package can
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"time"
 
 	"obu/can/obd"
-	"obu/telemetry"
 )
 
 // Bounds and times of polling.
@@ -68,15 +66,16 @@ type poller struct {
 	vinDue   time.Time
 	retry    time.Duration
 	awake    bool // values are current: asleep was not reported since
+	engine   bool // the engine speed is polled: it tells when to rest
 
-	mu     sync.Mutex // guards what follows
-	asked  request
-	got    []answer
-	wake   chan struct{}
-	want   *[256]bool
-	alive  time.Time // engine or charger last seen running
-	engine bool      // anything polled tells whether the engine runs
-	last   time.Time // an ECU was last heard
+	mu    sync.Mutex // guards what follows
+	asked request
+	got   []answer
+	wake  chan struct{}
+	want  *[256]bool
+	alive time.Time // engine or charger last seen running
+	last  time.Time // an ECU was last heard
+	heard [256]bool // PIDs answered since they were asked for, late or not
 }
 
 // poll is one PID under way.
@@ -136,131 +135,6 @@ func (p *poller) run(ctx context.Context) {
 	}
 }
 
-// search asks 01 00 once with 11-bit, then once with 29-bit identifiers.
-func (p *poller) search(ctx context.Context) bool {
-	for _, extended := range [...]bool{false, true} {
-		p.extended = extended
-		p.ecus = make(map[ecuKey]*[256]bool)
-		answers, err := p.ask(ctx, obd.ServiceCurrent, obd.PIDSupported, maxECUs)
-		if err != nil {
-			return false
-		}
-		p.learn(obd.PIDSupported, answers)
-		if len(p.ecus) > 0 {
-			p.r.gate.prove()
-			return true
-		}
-		if p.r.gate.silence() > 0 {
-			return false // the bus took it ill: no second try at once
-		}
-	}
-	return false
-}
-
-// learn keeps what ECUs said they support.
-func (p *poller) learn(base byte, answers []answer) {
-	for i := range answers {
-		a := &answers[i]
-		if a.negative != 0 {
-			continue
-		}
-		set := p.ecus[a.ecu]
-		if set == nil {
-			if len(p.ecus) >= maxECUs {
-				continue
-			}
-			set = new([256]bool)
-			p.ecus[a.ecu] = set
-		}
-		obd.SupportedPIDs(base, a.data[:4], func(pid byte) { set[pid] = true })
-	}
-}
-
-// scan asks for the rest of the supported-PID bit maps.
-func (p *poller) scan(ctx context.Context) {
-	for base := 0x20; base <= 0xE0; base += 0x20 {
-		expect := p.supporters(byte(base))
-		if expect == 0 {
-			break
-		}
-		answers, err := p.ask(ctx, obd.ServiceCurrent, byte(base), expect)
-		if err != nil {
-			return
-		}
-		p.learn(byte(base), answers)
-	}
-	names := make([]string, 0, len(p.ecus))
-	for ecu := range p.ecus {
-		names = append(names, ecu.String())
-	}
-	slices.Sort(names)
-	p.r.log.Info("ECUs found", "ecus", names)
-}
-
-func (p *poller) supporters(pid byte) int {
-	n := 0
-	for _, set := range p.ecus {
-		if set[pid] {
-			n++
-		}
-	}
-	return n
-}
-
-// schedule makes the list of polls, and reports once what no ECU supports.
-func (p *poller) schedule() {
-	wanted := p.cfg.Polls
-	if len(wanted) == 0 {
-		for pid := range 256 {
-			if pid%0x20 != 0 && p.supporters(byte(pid)) > 0 && obd.HasFormula(byte(pid)) {
-				wanted = append(wanted, Poll{byte(pid), obd.DefaultEvery(byte(pid))})
-			}
-		}
-	}
-	now := time.Now()
-	want := new([256]bool)
-	var missing []telemetry.Sample
-	p.polls = p.polls[:0]
-	for _, w := range wanted {
-		want[w.PID] = true
-		if n := p.supporters(w.PID); n > 0 {
-			p.polls = append(p.polls, poll{Poll: w, expect: n, due: now})
-			continue
-		}
-		missing = p.unsupported(missing, w.PID)
-	}
-	if len(missing) > 0 {
-		p.r.emit(missing)
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.want, p.alive, p.last = want, now, now
-	p.engine = slices.ContainsFunc(p.polls, func(q poll) bool { return q.PID == obd.PIDEngineSpeed })
-	p.awake, p.unheard = true, 0
-	if p.vinDue.IsZero() {
-		p.vinDue = now
-	}
-}
-
-// unsupported appends the report that a PID has no value, once.
-func (p *poller) unsupported(dst []telemetry.Sample, pid byte) []telemetry.Sample {
-	if p.told[pid] {
-		return dst
-	}
-	p.told[pid] = true
-	return p.without(dst, pid, telemetry.QualityUnsupported)
-}
-
-// without appends samples without a value for the signals of a PID.
-func (p *poller) without(dst []telemetry.Sample, pid byte, q telemetry.Quality) []telemetry.Sample {
-	src := telemetry.Source{Bus: p.r.cfg.Name, Method: "obd"}
-	at := p.r.cfg.Clock.Now()
-	for _, sig := range obd.Signals(pid) {
-		dst = append(dst, telemetry.Sample{At: at, Signal: sig, Source: src, Quality: q})
-	}
-	return dst
-}
-
 // poll asks for each PID when it is due, until the car falls asleep.
 func (p *poller) poll(ctx context.Context) {
 	for {
@@ -288,12 +162,23 @@ func (p *poller) poll(ctx context.Context) {
 		if pause(ctx, time.Until(q.due)) != nil {
 			return
 		}
+		if p.answeredLate(q.PID) {
+			q.misses, q.slower = 0, 0
+		}
 		answers, err := p.ask(ctx, obd.ServiceCurrent, q.PID, q.expect)
 		if err != nil {
 			return
 		}
 		p.settle(q, answers)
 	}
+}
+
+// answeredLate reports whether a PID was answered since it was last asked for,
+// be it after the window: a slow gateway is not a missing answer.
+func (p *poller) answeredLate(pid byte) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.heard[pid]
 }
 
 // earliest returns the poll that is due first.
@@ -356,12 +241,16 @@ func (p *poller) ask(ctx context.Context, service, pid byte, expect int) ([]answ
 	p.next = time.Now().Add(p.spacing)
 	p.mu.Lock()
 	p.asked = request{service: service, pid: pid, extended: p.extended}
+	if service == obd.ServiceCurrent {
+		p.heard[pid] = false
+	}
 	p.got = p.got[:0]
 	p.mu.Unlock()
 	defer p.r.gate.close()
 	if err := p.r.gate.ask(p.extended, service, pid, answerWindow); err != nil {
-		p.r.log.Debug("request was not sent", "error", err)
-		p.unheard++
+		if p.unheard++; p.r.n.sendErrors.Add(1) == 1 {
+			p.r.log.Warn("request was not sent; is anybody on the bus, and is the bit rate right? (ip -details -statistics link show)", "error", err)
+		}
 		return nil, ctx.Err()
 	}
 	answers, err := p.collect(ctx, expect)
@@ -375,203 +264,4 @@ func (p *poller) ask(ctx context.Context, service, pid byte, expect int) ([]answ
 		p.unheard = 0
 	}
 	return answers, nil
-}
-
-// collect waits for the answers to the outstanding request.
-func (p *poller) collect(ctx context.Context, expect int) ([]answer, error) {
-	deadline := time.Now().Add(answerWindow)
-	timer := time.NewTimer(answerWindow)
-	defer timer.Stop()
-	extended := 0
-	for {
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-timer.C:
-			return p.finish(), nil
-		case <-p.wake:
-		}
-		done, pending := p.progress()
-		if done >= expect {
-			return p.finish(), nil
-		}
-		if pending > extended {
-			extended = pending
-			deadline = time.Now().Add(pendingWindow)
-			timer.Reset(time.Until(deadline))
-		}
-	}
-}
-
-// progress returns how many ECUs have answered for good, and how often one
-// asked for more time.
-func (p *poller) progress() (done, pending int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for i := range p.got {
-		if p.got[i].negative != obd.NRCPending {
-			done++
-		}
-		pending += min(p.got[i].pending, maxPending)
-	}
-	return done, pending
-}
-
-// finish returns a copy of the answers and closes the request.
-func (p *poller) finish() []answer {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.asked = request{}
-	return p.got // refilled by the next ask only
-}
-
-// hear takes every payload of every ECU. It is called by the receiving
-// goroutine.
-func (p *poller) hear(ecu ecuKey, payload []byte) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	now := time.Now()
-	p.last = now
-	p.observe(payload, now)
-	var a answer
-	service, code, negative := obd.ParseNegative(payload)
-	switch {
-	case p.asked.service == 0 || (ecu&flagExtended != 0) != p.asked.extended:
-		return
-	case negative && service == p.asked.service:
-		a = answer{ecu: ecu, negative: code}
-	case len(payload) >= 2 && payload[0] == p.asked.service+obd.PositiveOffset && payload[1] == p.asked.pid:
-		a = answer{ecu: ecu}
-		copy(a.data[:], payload[2:])
-	default:
-		return
-	}
-	p.record(a)
-	select {
-	case p.wake <- struct{}{}:
-	default:
-	}
-}
-
-// record keeps one answer per ECU, the latest. p.mu is held.
-func (p *poller) record(a answer) {
-	for i := range p.got {
-		if p.got[i].ecu == a.ecu {
-			a.pending = p.got[i].pending
-			if a.negative == obd.NRCPending {
-				a.pending++
-			}
-			p.got[i] = a
-			return
-		}
-	}
-	if a.negative == obd.NRCPending {
-		a.pending = 1
-	}
-	if len(p.got) < maxECUs {
-		p.got = append(p.got, a)
-	}
-}
-
-// observe looks for signs that the engine runs. p.mu is held.
-func (p *poller) observe(payload []byte, now time.Time) {
-	if len(payload) < 3 || payload[0] != obd.ServiceCurrent+obd.PositiveOffset {
-		return
-	}
-	data := payload[2:]
-	switch payload[1] {
-	case obd.PIDEngineSpeed, obd.PIDVehicleSpeed:
-		for _, b := range data {
-			if b != 0 {
-				p.alive = now
-			}
-		}
-	case obd.PIDModuleVoltage:
-		if len(data) >= 2 && float64(int(data[0])<<8|int(data[1])) > aliveVolts*1000 {
-			p.alive = now
-		}
-	}
-}
-
-// wants reports whether a PID of service 01 is asked for.
-func (p *poller) wants(pid byte) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.want[pid]
-}
-
-// silent reports whether the ECUs have stopped answering.
-func (p *poller) silent() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.unheard >= silentRequests && time.Since(p.last) >= silentAfter
-}
-
-// resting reports whether the engine has been off for so long that the car
-// should be left alone.
-func (p *poller) resting() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.engine && time.Since(p.alive) >= restAfter
-}
-
-// rest asks for the engine speed now and then, until the engine runs again
-// (true) or the ECUs fall silent (false).
-func (p *poller) rest(ctx context.Context) bool {
-	p.r.log.Info("engine is off: requests rest so that the car can sleep", "every", restEvery)
-	p.r.n.setState("resting")
-	p.reportAsleep()
-	for p.resting() {
-		if pause(ctx, restEvery) != nil {
-			return false
-		}
-		answers, err := p.ask(ctx, obd.ServiceCurrent, obd.PIDEngineSpeed, p.supporters(obd.PIDEngineSpeed))
-		if err != nil || len(answers) == 0 {
-			return false
-		}
-	}
-	now := time.Now()
-	for i := range p.polls {
-		p.polls[i].due = now
-	}
-	p.awake = true
-	p.r.n.setState("polling")
-	return true
-}
-
-// reportAsleep marks every polled signal as asleep, once.
-func (p *poller) reportAsleep() {
-	if !p.awake {
-		return
-	}
-	p.awake = false
-	var out []telemetry.Sample
-	for i := range p.polls {
-		out = p.without(out, p.polls[i].PID, telemetry.QualityAsleep)
-	}
-	if len(out) > 0 {
-		p.r.emit(out)
-	}
-}
-
-// sleep waits before the next search: longer each time, so that a parked car
-// can sleep, but no longer than until its bus wakes up by itself.
-func (p *poller) sleep(ctx context.Context) {
-	p.r.n.setState("asleep")
-	p.reportAsleep()
-	p.retry = min(max(2*p.retry, retryMin), retryMax)
-	until := time.Now().Add(p.retry)
-	quiet := true
-	for time.Now().Before(until) {
-		before := p.r.heard.Load()
-		if pause(ctx, min(retryMin, time.Until(until))) != nil {
-			return
-		}
-		spoke := p.r.heard.Load() != before
-		if spoke && quiet && p.retry > retryMin {
-			p.retry = 0 // the bus woke up
-			return
-		}
-		quiet = quiet && !spoke
-	}
 }

@@ -378,6 +378,25 @@ func TestNegativeAnswers(t *testing.T) {
 	})
 }
 
+// TestSlowGateway: answers that come after the window are values all the same,
+// and do not make the agent ask less often or think the car asleep.
+func TestSlowGateway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := engine()
+		e.answer = func(service, pid byte) [][]byte {
+			if pid == 0 {
+				return [][]byte{{0x41, 0, 0, 0x08, 0, 0}}
+			}
+			time.Sleep(400 * time.Millisecond)
+			return [][]byte{{0x41, 0x0D, 0x4A}}
+		}
+		out, st := drive(t, e, speedOnly(), time.Minute, nil)
+		if n := out.count(speed, telemetry.QualityLive); n < 57 || out.count(speed, telemetry.QualityAsleep) != 0 {
+			t.Errorf("%d speeds in a minute; %+v", n, st)
+		}
+	})
+}
+
 // TestRequestRateIsBounded asks for 60 PIDs each 20 ms: the bus sees no more
 // than MaxRequestRate requests in any second, and the rest is counted.
 func TestRequestRateIsBounded(t *testing.T) {

@@ -9,15 +9,16 @@ import (
 
 // Stats counts what a Source did since New. Counters survive a lost device.
 type Stats struct {
-	Frames       uint64            `json:"frames"`              // received
-	ErrorFrames  uint64            `json:"error_frames"`        // reported by the controller
-	Samples      uint64            `json:"samples"`             // emitted, events included
-	Requests     uint64            `json:"requests"`            // sent
-	FlowControls uint64            `json:"flow_controls"`       // sent
-	Responses    uint64            `json:"responses"`           // positive OBD answers heard
-	Timeouts     uint64            `json:"timeouts"`            // requests nobody answered
-	Withheld     uint64            `json:"withheld"`            // times asking waited for the bus: another tester, errors, load
-	Forbidden    uint64            `json:"forbidden"`           // frames the allow-list stopped: a mistake in the agent
+	Frames       uint64            `json:"frames"`        // received
+	ErrorFrames  uint64            `json:"error_frames"`  // reported by the controller
+	Samples      uint64            `json:"samples"`       // emitted, events included
+	Requests     uint64            `json:"requests"`      // sent
+	FlowControls uint64            `json:"flow_controls"` // sent
+	Responses    uint64            `json:"responses"`     // positive OBD answers heard
+	Timeouts     uint64            `json:"timeouts"`      // requests nobody answered
+	Withheld     uint64            `json:"withheld"`      // times asking waited for the bus: another tester, errors, load
+	Forbidden    uint64            `json:"forbidden"`     // frames the allow-list stopped: a mistake in the agent
+	SendErrors   uint64            // requests the bus did not take
 	Late         uint64            `json:"late"`                // polls skipped because their turn came too late
 	Drops        uint64            `json:"drops"`               // frames lost in the kernel or the controller, or unreadable lines of a log
 	DecodeErrors uint64            `json:"decode_errors"`       // answers that could not be read
@@ -29,13 +30,13 @@ type Stats struct {
 
 // counters are the live form of Stats.
 type counters struct {
-	frames, errorFrames, samples, requests, flowControls atomic.Uint64
-	responses, timeouts, withheld, forbidden, late       atomic.Uint64
-	drops, decodeErrors                                  atomic.Uint64
-	negatives                                            [256]atomic.Uint32
-	transfers                                            [isotp.Reasons]atomic.Uint64
-	loadPermille                                         atomic.Uint64
-	state                                                atomic.Pointer[string]
+	frames, errorFrames, samples, requests, flowControls       atomic.Uint64
+	responses, timeouts, withheld, forbidden, late, sendErrors atomic.Uint64
+	drops, decodeErrors                                        atomic.Uint64
+	negatives                                                  [256]atomic.Uint32
+	transfers                                                  [isotp.Reasons]atomic.Uint64
+	loadPermille                                               atomic.Uint64
+	state                                                      atomic.Pointer[string]
 }
 
 func (c *counters) negative(code obd.NRC) { c.negatives[code].Add(1) }
@@ -49,7 +50,7 @@ func (s *Source) Stats() Stats {
 		Frames: c.frames.Load(), ErrorFrames: c.errorFrames.Load(), Samples: c.samples.Load(),
 		Requests: c.requests.Load(), FlowControls: c.flowControls.Load(), Responses: c.responses.Load(),
 		Timeouts: c.timeouts.Load(), Withheld: c.withheld.Load(), Forbidden: c.forbidden.Load(),
-		Late: c.late.Load(), Drops: c.drops.Load(), DecodeErrors: c.decodeErrors.Load(),
+		SendErrors: c.sendErrors.Load(), Late: c.late.Load(), Drops: c.drops.Load(), DecodeErrors: c.decodeErrors.Load(),
 		BusLoad: float64(c.loadPermille.Load()) / 1000,
 	}
 	for code := range c.negatives {

@@ -36,10 +36,13 @@ const VINLength = 17
 // returns "" when the rest is not printable; sure says that it is a VIN as
 // ISO 3779 has it: 17 characters, digits and capitals without I, O and Q.
 func ParseVIN(data []byte) (vin string, sure bool) {
-	s := strings.Trim(string(data), "\x00\x20\x55\xAA\xCC\xFF")
-	if len(data) == VINLength {
-		s = strings.Trim(string(data), "\x00\x20\xFF") // 0x55 is the letter U
+	for len(data) > 0 && vinPadding(data[0]) {
+		data = data[1:]
 	}
+	for len(data) > 0 && vinPadding(data[len(data)-1]) {
+		data = data[:len(data)-1]
+	}
+	s := string(data)
 	for i := range len(s) {
 		if s[i] < ' ' || s[i] > '~' {
 			return "", false
@@ -50,6 +53,10 @@ func ParseVIN(data []byte) (vin string, sure bool) {
 	}
 	return s, ValidVIN(s)
 }
+
+// vinPadding reports whether c fills a VIN up. 55, a usual filler of frames,
+// is the letter U.
+func vinPadding(c byte) bool { return c == 0 || c == ' ' || c == 0xAA || c == 0xCC || c == 0xFF }
 
 // maxVINText bounds what an ECU may tell as its VIN. Chassis numbers of some
 // markets are shorter than 17; nothing real is longer than this.

@@ -1,0 +1,131 @@
+package can
+
+import (
+	"context"
+	"time"
+
+	"obu/can/obd"
+)
+
+// collect waits for the answers to the outstanding request.
+func (p *poller) collect(ctx context.Context, expect int) ([]answer, error) {
+	timer := time.NewTimer(answerWindow)
+	defer timer.Stop()
+	putOff := 0
+	for {
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-timer.C:
+			return p.finish(), nil
+		case <-p.wake:
+		}
+		done, pending := p.progress()
+		if done >= expect {
+			return p.finish(), nil
+		}
+		if pending > putOff {
+			putOff = pending
+			timer.Reset(pendingWindow)
+		}
+	}
+}
+
+// progress returns how many ECUs have answered for good, and how often one
+// asked for more time.
+func (p *poller) progress() (done, pending int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range p.got {
+		if p.got[i].negative != obd.NRCPending {
+			done++
+		}
+		pending += min(p.got[i].pending, maxPending)
+	}
+	return done, pending
+}
+
+// finish returns a copy of the answers and closes the request.
+func (p *poller) finish() []answer {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.asked = request{}
+	return p.got // refilled by the next ask only
+}
+
+// hear takes every payload of every ECU. It is called by the receiving
+// goroutine.
+func (p *poller) hear(ecu ecuKey, payload []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	p.last = now
+	p.observe(payload, now)
+	var a answer
+	service, code, negative := obd.ParseNegative(payload)
+	switch {
+	case p.asked.service == 0 || (ecu&flagExtended != 0) != p.asked.extended:
+		return
+	case negative && service == p.asked.service:
+		a = answer{ecu: ecu, negative: code}
+	case len(payload) >= 2 && payload[0] == p.asked.service+obd.PositiveOffset && payload[1] == p.asked.pid:
+		a = answer{ecu: ecu}
+		copy(a.data[:], payload[2:])
+	default:
+		return
+	}
+	p.record(a)
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// record keeps one answer per ECU, the latest. p.mu is held.
+func (p *poller) record(a answer) {
+	for i := range p.got {
+		if p.got[i].ecu == a.ecu {
+			a.pending = p.got[i].pending
+			if a.negative == obd.NRCPending {
+				a.pending++
+			}
+			p.got[i] = a
+			return
+		}
+	}
+	if a.negative == obd.NRCPending {
+		a.pending = 1
+	}
+	if len(p.got) < maxECUs {
+		p.got = append(p.got, a)
+	}
+}
+
+// observe notes what was answered, and signs that the engine runs. p.mu is
+// held.
+func (p *poller) observe(payload []byte, now time.Time) {
+	if len(payload) < 3 || payload[0] != obd.ServiceCurrent+obd.PositiveOffset {
+		return
+	}
+	p.heard[payload[1]] = true
+	data := payload[2:]
+	switch payload[1] {
+	case obd.PIDEngineSpeed, obd.PIDVehicleSpeed:
+		for _, b := range data {
+			if b != 0 {
+				p.alive = now
+			}
+		}
+	case obd.PIDModuleVoltage:
+		if len(data) >= 2 && float64(int(data[0])<<8|int(data[1])) > aliveVolts*1000 {
+			p.alive = now
+		}
+	}
+}
+
+// wants reports whether a PID of service 01 is asked for.
+func (p *poller) wants(pid byte) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.want[pid]
+}

@@ -1,0 +1,203 @@
+package can
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"obu/can/isotp"
+	"obu/can/obd"
+	"obu/telemetry"
+)
+
+// session is one life of the device, from open to lost.
+type session struct {
+	*Source
+	bus    Bus
+	replay bool
+	losses losses
+	gate   *gate
+
+	heard  atomic.Int64  // time.Now in ns of the last frame, for the poller
+	bits   atomic.Uint64 // on the bus since the last look
+	poller atomic.Pointer[poller]
+
+	mu      sync.Mutex // guards what follows
+	dec     *decoder
+	names   addresses
+	samples []telemetry.Sample
+	drops   uint64 // of the bus, already listed
+	flushed telemetry.At
+}
+
+func newSession(s *Source, bus Bus) *session {
+	r := &session{Source: s, bus: bus, names: make(addresses)}
+	if b, ok := bus.(interface{ ReceiveOnly() bool }); ok {
+		r.replay = b.ReceiveOnly()
+	}
+	r.losses = losses{boot: s.cfg.Clock.Boot(), lost: s.cfg.Lost}
+	r.gate = newGate(r)
+	var permit func(uint32, []byte) bool
+	var reply func(uint32, isotp.FlowControl)
+	if !r.replay && s.cfg.OBD != nil && !s.cfg.OBD.Passive {
+		permit, reply = r.gate.permit, r.gate.flowControl
+	}
+	r.dec = newDecoder(&decoder{answer: r.answer, read: r.read, failed: r.failed}, r.damaged, permit, reply)
+	return r
+}
+
+// receive is the loop of Run's own goroutine.
+func (r *session) receive() error {
+	var f Frame // one for all: it escapes
+	for {
+		var err error
+		if f, err = r.bus.Receive(); err != nil {
+			return err
+		}
+		r.n.frames.Add(1)
+		r.bits.Add(frameBits(&f))
+		if f.Error {
+			r.errorFrame(&f)
+			continue
+		}
+		if !r.replay {
+			r.heard.Store(time.Now().UnixNano())
+			if isRequest(&f) {
+				r.gate.otherTester()
+			}
+		}
+		r.mu.Lock()
+		if r.cfg.OBD != nil {
+			r.dec.frame(&f)
+		}
+		if r.replay && f.At.Sub(r.flushed) >= bookEvery {
+			r.flushed = f.At
+			r.books(f.At)
+		}
+		r.mu.Unlock()
+	}
+}
+
+// answer hears every payload an ECU sent. r.mu is held.
+func (r *session) answer(ecu ecuKey, payload []byte) {
+	if _, code, ok := obd.ParseNegative(payload); ok {
+		r.n.negative(code)
+	} else if obd.Known(payload[0]) {
+		r.n.responses.Add(1)
+	}
+	if p := r.poller.Load(); p != nil {
+		p.hear(ecu, payload)
+	}
+}
+
+// read turns readings into samples. r.mu is held.
+func (r *session) read(at telemetry.At, ecu ecuKey, payload []byte, readings []obd.Reading) {
+	if !r.wanted(payload) {
+		return
+	}
+	src := telemetry.Source{Bus: r.cfg.Name, Address: r.names.name(ecu), Method: "obd"}
+	r.samples = r.samples[:0]
+	for _, rd := range readings {
+		r.samples = append(r.samples, telemetry.Sample{At: at, Signal: rd.Signal, Source: src, Value: rd.Value, Quality: rd.Quality})
+	}
+	if payload[0] == obd.ServiceCurrent+obd.PositiveOffset {
+		r.emit(r.samples)
+		return
+	}
+	r.event(r.samples)
+}
+
+// wanted reports whether an answer is to be passed on: on a recording all
+// are, on a live bus those asked for, whoever asked.
+func (r *session) wanted(payload []byte) bool {
+	p := r.poller.Load()
+	return p == nil || payload[0] != obd.ServiceCurrent+obd.PositiveOffset || p.wants(payload[1])
+}
+
+func (r *session) emit(samples []telemetry.Sample) {
+	r.emitMu.Lock()
+	defer r.emitMu.Unlock()
+	r.n.samples.Add(uint64(len(samples)))
+	r.cfg.Emit(samples)
+}
+
+func (r *session) event(samples []telemetry.Sample) {
+	r.emitMu.Lock()
+	defer r.emitMu.Unlock()
+	r.n.samples.Add(uint64(len(samples)))
+	r.cfg.Event(samples)
+}
+
+func (r *session) failed(at telemetry.At, ecu ecuKey, err error) {
+	r.n.decodeErrors.Add(1)
+	r.losses.add(lossKey{telemetry.ReasonDecode, r.source(ecu)}, at, 1)
+	r.log.Debug("answer cannot be read", "ecu", r.names.name(ecu), "error", err)
+}
+
+func (r *session) damaged(f isotp.Fault) {
+	r.n.transfers[f.Reason].Add(1)
+	r.losses.add(lossKey{telemetry.ReasonDecode, r.source(ecuKey(f.ID))}, f.At, 1)
+	r.log.Debug("transfer broke", "ecu", r.names.name(ecuKey(f.ID)), "reason", f.Reason, "got", f.Got, "want", f.Want)
+}
+
+func (r *session) source(ecu ecuKey) telemetry.Source {
+	return telemetry.Source{Bus: r.cfg.Name, Address: r.names.name(ecu), Method: "obd"}
+}
+
+// errorFrame takes a report of the controller.
+func (r *session) errorFrame(f *Frame) {
+	r.n.errorFrames.Add(1)
+	why := telemetry.ReasonBusError
+	if overran(f) {
+		why = telemetry.ReasonRXOverflow
+	}
+	r.losses.add(lossKey{why, telemetry.Source{Bus: r.cfg.Name}}, f.At, 1)
+	r.gate.errorSeen()
+}
+
+// bookEvery is how long losses are summed up before they are listed.
+const bookEvery = time.Second
+
+// keepBooks lists losses each second and measures the bus.
+func (r *session) keepBooks(ctx context.Context) {
+	tick := time.NewTicker(bookEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		now := r.cfg.Clock.Now()
+		r.mu.Lock()
+		r.dec.rx.Expire(now)
+		r.books(now)
+		r.mu.Unlock()
+		load := r.bits.Swap(0) * 1000 / uint64(r.cfg.Bitrate)
+		r.n.loadPermille.Store(load)
+	}
+}
+
+// books lists what was lost since it was called last. r.mu is held.
+func (r *session) books(now telemetry.At) {
+	if d := r.bus.Drops(); d != r.drops {
+		why := telemetry.ReasonRXOverflow
+		if r.replay {
+			why = telemetry.ReasonDecode // lines that could not be read
+		}
+		r.n.drops.Add(d - r.drops)
+		r.losses.add(lossKey{why, telemetry.Source{Bus: r.cfg.Name}}, now, int64(d-r.drops))
+		r.drops = d
+	}
+	r.losses.flush()
+}
+
+// finish closes the books.
+func (r *session) finish() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.n.setState("")
+	r.dec.rx.Flush()
+	r.books(r.cfg.Clock.Now())
+}
