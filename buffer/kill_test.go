@@ -26,12 +26,13 @@ const (
 	seedEnv      = "OBU_BUFFER_SEED"
 	bugEnv       = "OBU_BUFFER_BUG"
 	clipChunk    = 32 << 10
+	earlyKill    = 5 // every so many kills come at a time from the start of the process, not from its first commit
 )
 
 // writerChild fills the buffer in its last argument as fast as it can and
 // writes down what it was promised: C = a name came back, A = an
 // acknowledgement is about to be given, M = a chunk is in custody, F = a clip
-// is finished. What follows is the name and the content's number.
+// is finished, G = a loss is listed. What follows is the name and the content's number.
 func writerChild() {
 	seed, _ := strconv.ParseUint(os.Getenv(seedEnv), 10, 64)
 	rnd := rand.New(rand.NewPCG(seed, 2))
@@ -81,9 +82,28 @@ func writerChild() {
 				os.Exit(1)
 			}
 			for _, st := range got[:rnd.IntN(len(got)+1)] {
+				sayGaps(st)
 				fmt.Println("A", st.Store, uint8(st.Class), st.Seq, 0)
 				b.Ack(st.Name)
 			}
+		}
+	}
+}
+
+// sayGaps writes down the losses an event lists before it is acknowledged:
+// G, store, class, first and last seq.
+func sayGaps(st telemetry.Stored) {
+	if st.Class != telemetry.ClassEvent {
+		return
+	}
+	b, err := telemetry.DecodeBatch(st.Name, st.Blob)
+	if err != nil {
+		fmt.Println("E", err)
+		os.Exit(1)
+	}
+	for _, g := range b.Gaps {
+		if g.FromSeq != 0 {
+			fmt.Println("G", g.Store, uint8(g.Class), g.FromSeq, g.ToSeq)
 		}
 	}
 }
@@ -148,6 +168,7 @@ type books struct {
 	content  map[telemetry.Name][32]byte // of every batch ever seen in the files
 	next     map[streamID]uint64
 	finished map[int]bool
+	gaps     []telemetry.Gap // delivered
 }
 
 // run starts a writer, kills it at a random moment, and takes down its
@@ -162,8 +183,10 @@ func (k *books) run(t *testing.T, dir, bug string, seed uint64, alive time.Durat
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	timer := time.AfterFunc(alive, func() { _ = cmd.Process.Kill() })
-	defer timer.Stop()
+	kill := func() { _ = cmd.Process.Kill() }
+	if seed%earlyKill == 0 { // while it opens, perhaps
+		defer time.AfterFunc(alive, kill).Stop()
+	}
 	lines := bufio.NewScanner(out)
 	var failed error
 	for lines.Scan() {
@@ -172,6 +195,7 @@ func (k *books) run(t *testing.T, dir, bug string, seed uint64, alive time.Durat
 		var seq uint64
 		var id int
 		if lines.Text() == "O" {
+			defer time.AfterFunc(alive, kill).Stop()
 			continue
 		}
 		if _, err := fmt.Sscan(lines.Text(), &kind, &store, &class, &seq, &id); err != nil {
@@ -195,6 +219,8 @@ func (k *books) run(t *testing.T, dir, bug string, seed uint64, alive time.Durat
 			k.acked[n] = true
 		case "F":
 			k.finished[id] = true
+		case "G":
+			k.gaps = append(k.gaps, telemetry.Gap{Store: sid, Class: n.Class, FromSeq: seq, ToSeq: uint64(id)})
 		}
 	}
 	_, _ = io.Copy(io.Discard, out)
@@ -231,7 +257,7 @@ func (k *books) audit(dir string) error {
 	if err != nil {
 		return err
 	}
-	gaps := report.Gaps
+	gaps := append(report.Gaps, k.gaps...)
 	for n := range k.promised {
 		if !held[n] && !k.acked[n] && !coveredBy(gaps, n) {
 			return fmt.Errorf("%v was promised and is gone", n)
@@ -283,7 +309,7 @@ func TestKill9(t *testing.T) {
 	k := newBooks()
 	rnd := rand.New(rand.NewPCG(9, 9))
 	for i := range kills {
-		alive := 20*time.Millisecond + time.Duration(rnd.IntN(70))*time.Millisecond
+		alive := time.Duration(rnd.IntN(80)) * time.Millisecond
 		if err := k.run(t, dir, "", uint64(i+1), alive); err != nil {
 			t.Fatalf("kill %d: %v", i, err)
 		}
