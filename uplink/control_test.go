@@ -133,7 +133,7 @@ func TestReplySurvivesTheSession(t *testing.T) {
 }
 
 func (g *rig) receipt(n telemetry.Name) {
-	p, err := json.Marshal(telemetry.Receipt{Store: n.Store, Class: n.Class, Seq: n.Seq})
+	p, err := json.Marshal(telemetry.Receipt(n))
 	if err != nil {
 		g.Fatal(err)
 	}
@@ -226,6 +226,32 @@ func TestLostPubackDoesNotBlock(t *testing.T) {
 			t.Errorf("failures %v, %d copies", s.Failures, copies)
 		}
 		g.stop()
+	})
+}
+
+// TestStopIsQuick: not even a broker that stopped reading holds a stop up.
+func TestStopIsQuick(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, link := range []brokertest.Link{{}, {Delay: time.Millisecond, Buffer: 2048}} {
+			g := newRig(t, nil)
+			g.b.Set(func(f *brokertest.Faults) { f.Link = link })
+			g.start()
+			g.drive(5)
+			g.b.Set(func(f *brokertest.Faults) { f.Stall = true })
+			for range 10 {
+				g.m.commit(telemetry.ClassTelemetry, fat(g, 500))
+				g.u.Notify()
+				time.Sleep(time.Second)
+			}
+			began := time.Now()
+			g.cancel()
+			<-g.ended
+			if d := time.Since(began); d > 5*time.Second {
+				t.Errorf("link %+v: stop took %v", link, d)
+			}
+			g.b.Set(func(f *brokertest.Faults) { f.Stall = false })
+			g.b.Close()
+		}
 	})
 }
 

@@ -22,6 +22,52 @@ type TLS struct {
 	ServerName string // name in the broker's certificate when it is not the URL's host
 }
 
+// SessionConfig says how to reach a broker and as whom.
+type SessionConfig struct {
+	Broker   string // mqtt://[user:password@]host[:port] or mqtts://…
+	TLS      TLS    // used with mqtts
+	ClientID string // tools use a suffixed one and never take over the agent's session
+	Username string // instead of the URL's
+	Password string
+
+	WillTopic   string // "" for no will
+	WillPayload []byte // published retained with QoS 1 when the session ends without DISCONNECT
+
+	KeepAlive      time.Duration // 0: 30 s
+	ConnectTimeout time.Duration // 0: 20 s
+	WriteTimeout   time.Duration // 0: 20 s
+	MaxInbound     int           // largest packet accepted from the broker in bytes; 0: 1 MiB
+
+	// Dial replaces the TCP connection, below TLS. nil: the broker's host and port.
+	Dial func(ctx context.Context) (net.Conn, error)
+	// Now is the time certificates are verified at: the latest of system time,
+	// build date and last good time. nil: system time.
+	Now func() time.Time
+	// Wire counts bytes; sessions may share it. nil: not shared.
+	Wire *Wire
+}
+
+func (c *SessionConfig) defaults() {
+	if c.KeepAlive == 0 {
+		c.KeepAlive = defaultKeepAlive
+	}
+	if c.ConnectTimeout == 0 {
+		c.ConnectTimeout = defaultConnectTimeout
+	}
+	if c.WriteTimeout == 0 {
+		c.WriteTimeout = defaultWriteTimeout
+	}
+	if c.MaxInbound == 0 {
+		c.MaxInbound = defaultMaxInbound
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Wire == nil {
+		c.Wire = new(Wire)
+	}
+}
+
 // endpoint is a parsed broker URL.
 type endpoint struct {
 	address  string // host:port

@@ -25,52 +25,6 @@ const (
 	handTimeout           = time.Second // for paho to take a packet over; then it is offered again
 )
 
-// SessionConfig says how to reach a broker and as whom.
-type SessionConfig struct {
-	Broker   string // mqtt://[user:password@]host[:port] or mqtts://…
-	TLS      TLS    // used with mqtts
-	ClientID string // tools use a suffixed one and never take over the agent's session
-	Username string // instead of the URL's
-	Password string
-
-	WillTopic   string // "" for no will
-	WillPayload []byte // published retained with QoS 1 when the session ends without DISCONNECT
-
-	KeepAlive      time.Duration // 0: 30 s
-	ConnectTimeout time.Duration // 0: 20 s
-	WriteTimeout   time.Duration // 0: 20 s
-	MaxInbound     int           // largest packet accepted from the broker in bytes; 0: 1 MiB
-
-	// Dial replaces the TCP connection, below TLS. nil: the broker's host and port.
-	Dial func(ctx context.Context) (net.Conn, error)
-	// Now is the time certificates are verified at: the latest of system time,
-	// build date and last good time. nil: system time.
-	Now func() time.Time
-	// Wire counts bytes; sessions may share it. nil: not shared.
-	Wire *Wire
-}
-
-func (c *SessionConfig) defaults() {
-	if c.KeepAlive == 0 {
-		c.KeepAlive = defaultKeepAlive
-	}
-	if c.ConnectTimeout == 0 {
-		c.ConnectTimeout = defaultConnectTimeout
-	}
-	if c.WriteTimeout == 0 {
-		c.WriteTimeout = defaultWriteTimeout
-	}
-	if c.MaxInbound == 0 {
-		c.MaxInbound = defaultMaxInbound
-	}
-	if c.Now == nil {
-		c.Now = time.Now
-	}
-	if c.Wire == nil {
-		c.Wire = new(Wire)
-	}
-}
-
 // Session is one MQTT 3.1.1 connection, from CONNACK to its end. It never
 // reconnects: what was not acknowledged when it ends was not delivered. It is
 // safe for concurrent use.
@@ -195,7 +149,7 @@ func (s *Session) Publish(ctx context.Context, topic string, retained bool, payl
 // publish calls handed, if given, once paho took the packet: what is
 // published after that leaves after it.
 func (s *Session) publish(ctx context.Context, topic string, retained bool, payload []byte, handed func()) error {
-	tok := s.hand(func() mqtt.Token { return s.client.Publish(topic, 1, retained, payload) })
+	tok := s.hand(ctx, func() mqtt.Token { return s.client.Publish(topic, 1, retained, payload) })
 	if handed != nil {
 		handed()
 	}
@@ -205,11 +159,11 @@ func (s *Session) publish(ctx context.Context, topic string, retained bool, payl
 // hand offers a packet until paho takes it. While the socket is full nobody
 // takes it, and paho does not notice that the session ends meanwhile: hence
 // the short time-out and the new offer.
-func (s *Session) hand(offer func() mqtt.Token) mqtt.Token {
+func (s *Session) hand(ctx context.Context, offer func() mqtt.Token) mqtt.Token {
 	deadline := time.Now().Add(s.write)
 	for {
 		tok := offer()
-		if !untaken(tok) || s.Err() != nil || time.Now().After(deadline) {
+		if !untaken(tok) || s.Err() != nil || ctx.Err() != nil || time.Now().After(deadline) {
 			return tok
 		}
 	}
@@ -263,7 +217,7 @@ func (s *Session) subscribe(ctx context.Context, h Handler, filters ...string) e
 	for _, f := range filters {
 		want[f] = 1
 	}
-	tok := s.hand(func() mqtt.Token {
+	tok := s.hand(ctx, func() mqtt.Token {
 		return s.client.SubscribeMultiple(want, func(_ mqtt.Client, m mqtt.Message) {
 			h(m.Topic(), m.Payload(), m.Retained())
 		})
