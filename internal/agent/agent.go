@@ -79,8 +79,10 @@ type Deps struct {
 	Backlog func(uplink.Backlog) uplink.Backlog // nil; tests of the fleet's checker put a fault between
 	// Finite: the sources end by themselves (a replay). When all have ended,
 	// Run drains what is stored, for at most DrainFor, and returns.
+	// A source that fails then ends the run with its error.
 	Finite   bool
 	DrainFor time.Duration
+	Started  func() // nil; called once when the store is open and every source starts
 }
 
 // Agent is one car's agent.
@@ -90,15 +92,15 @@ type Agent struct {
 	log     *slog.Logger
 	clock   *clock.Clock
 	batch   *batcher
-	start   time.Time
 	sources []*source
 
-	mu           sync.Mutex // guards the parts below, which exist only while Run runs
+	mu           sync.Mutex // guards what follows; the parts exist only while Run runs
+	start        time.Time
 	buffer       *buffer.Buffer
 	uplink       *uplink.Uplink
 	flush        flushStats
 	flushFailing bool
-	warnings     []string // configuration fallback and the like, shown in status
+	warnings     []string // what a person should know, shown in status
 }
 
 // ErrNothingToDo is returned by New when no source is configured. Cure: add
@@ -130,7 +132,6 @@ func New(cfg config.Config, deps Deps) (*Agent, error) {
 // Run blocks until ctx ends, or, when Finite, until everything read was
 // delivered. It stores what is in memory before it returns.
 func (a *Agent) Run(ctx context.Context) error {
-	a.start = time.Now()
 	if err := os.MkdirAll(a.cfg.Buffer.Dir, 0o750); err != nil {
 		return fmt.Errorf("create buffer directory: %w", err)
 	}
@@ -143,7 +144,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		return errors.Join(err, buf.Close())
 	}
 	a.mu.Lock()
-	a.buffer, a.uplink = buf, up
+	a.buffer, a.uplink, a.start = buf, up, time.Now()
 	a.mu.Unlock()
 	return a.live(ctx, buf, up)
 }
@@ -157,7 +158,7 @@ func (a *Agent) live(ctx context.Context, buf *buffer.Buffer, up *uplink.Uplink)
 	defer stopInner()
 
 	var outerParts, innerParts sync.WaitGroup
-	errs := make(chan error, 1)
+	errs := make(chan error, 1+len(a.sources))
 	outerParts.Go(func() {
 		if err := up.Run(outer); err != nil {
 			errs <- fmt.Errorf("uplink: %w", err)
@@ -174,7 +175,11 @@ func (a *Agent) live(ctx context.Context, buf *buffer.Buffer, up *uplink.Uplink)
 		if s.joins {
 			joined++
 		}
-		innerParts.Go(func() { _ = s.supervisor.Run(inner) })
+		innerParts.Go(func() {
+			if err := s.supervisor.Run(inner); err != nil {
+				errs <- fmt.Errorf("%s %s: %w", s.kind, s.supervisor.name, err)
+			}
+		})
 	}
 	a.clock.Start(joined) // a replay's time runs from here
 	sourcesDone := make(chan struct{})
@@ -182,6 +187,9 @@ func (a *Agent) live(ctx context.Context, buf *buffer.Buffer, up *uplink.Uplink)
 	var health sync.WaitGroup
 	healthCtx, stopHealth := context.WithCancel(inner)
 	health.Go(func() { a.healthLoop(healthCtx) })
+	if a.deps.Started != nil {
+		a.deps.Started()
+	}
 
 	var failed error
 	select {
@@ -192,6 +200,11 @@ func (a *Agent) live(ctx context.Context, buf *buffer.Buffer, up *uplink.Uplink)
 	}
 	stopInner()
 	<-sourcesDone
+	select { // a recording that failed as the last one ended
+	case err := <-errs:
+		failed = errors.Join(failed, err)
+	default:
+	}
 	stopHealth()
 	health.Wait()
 	stopFlush()

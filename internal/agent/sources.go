@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"obu/buffer"
@@ -30,8 +31,13 @@ func (s *source) report() SourceReport {
 	return r
 }
 
-func (a *Agent) add(kind, name string, run func(context.Context) error, stats func() any, joins bool) {
-	a.sources = append(a.sources, &source{kind: kind, supervisor: newSupervisor(name, a.log, run), stats: stats, joins: joins})
+// add makes a source and returns it, so that a device that is opened can say
+// when it was.
+func (a *Agent) add(kind, name string, run func(context.Context) error, stats func() any, joins bool) *source {
+	s := &source{kind: kind, supervisor: newSupervisor(name, a.log, run), stats: stats, joins: joins}
+	s.supervisor.finite = a.deps.Finite
+	a.sources = append(a.sources, s)
+	return s
 }
 
 // buildSources makes every source of Devices, with the settings the
@@ -60,7 +66,17 @@ func (a *Agent) buildSources() error {
 }
 
 func (a *Agent) addCAN(d CANDevice) error {
-	cfg := can.Config{Name: d.Name, Dial: d.Dial, Clock: a.clock, Log: a.log,
+	out := &outage{name: d.Name, boot: a.clock.Boot(), now: a.clock.Now, lost: a.batch.gap}
+	var s *source
+	dial := func(ctx context.Context) (can.Bus, error) {
+		bus, err := d.Dial(ctx)
+		if err == nil {
+			out.back()
+			s.supervisor.opened()
+		}
+		return bus, err
+	}
+	cfg := can.Config{Name: d.Name, Dial: dial, Clock: a.clock, Log: a.log,
 		Emit: a.batch.samples, Event: a.batch.events, Lost: a.batch.gap}
 	for _, c := range a.cfg.CAN {
 		if c.Device == d.Name {
@@ -74,8 +90,54 @@ func (a *Agent) addCAN(d CANDevice) error {
 	if err != nil {
 		return fmt.Errorf("can %s: %w", d.Name, err)
 	}
-	a.add("can", d.Name, src.Run, func() any { return src.Stats() }, true)
+	run := func(ctx context.Context) error {
+		err := src.Run(ctx)
+		if err != nil {
+			out.gone()
+		}
+		return err
+	}
+	s = a.add("can", d.Name, run, func() any { return src.Stats() }, true)
+	s.supervisor.opens = true
 	return nil
+}
+
+// outage lists the time a bus was away: at once when it is lost, and again,
+// up to its return, when it is back. What passed on it cannot be counted. It
+// belongs to the goroutine of its source. (A receiver does this by itself: it
+// is back with its first sentence.)
+type outage struct {
+	name string
+	boot telemetry.BootID
+	now  func() telemetry.At
+	lost func(telemetry.Gap)
+
+	open  bool // the bus is open, or was when it was lost
+	away  bool
+	since telemetry.At
+}
+
+func (o *outage) list() {
+	o.lost(telemetry.Gap{Class: telemetry.ClassTelemetry, Boot: o.boot, From: o.since, To: o.now(),
+		Count: telemetry.CountUnknown, Reason: telemetry.ReasonBusError, Source: o.name})
+}
+
+// gone notes that the source ended. A bus that never was open lost nothing.
+func (o *outage) gone() {
+	if !o.open || o.away {
+		return
+	}
+	o.away, o.since = true, o.now()
+	o.list()
+}
+
+// back notes that the bus is open.
+func (o *outage) back() {
+	o.open = true
+	if o.away {
+		o.away = false
+		o.list()
+	}
 }
 
 // obdConfig translates what the technician wrote for a bus.
@@ -92,7 +154,15 @@ func obdConfig(c config.OBD) *can.OBDConfig {
 }
 
 func (a *Agent) addGPS(d *GPSDevice) error {
-	src, err := gps.New(gps.Config{Name: d.Name, Open: d.Open, Clock: a.clock, Log: a.log, Lost: a.batch.gap,
+	var s *source
+	open := func(ctx context.Context) (io.ReadCloser, error) {
+		r, err := d.Open(ctx)
+		if err == nil {
+			s.supervisor.opened()
+		}
+		return r, err
+	}
+	src, err := gps.New(gps.Config{Name: d.Name, Open: open, Clock: a.clock, Log: a.log, Lost: a.batch.gap,
 		Emit: func(f telemetry.Fix) {
 			a.batch.fix(f)
 			a.clock.Observe(f) // the flush asks the clock for new anchors
@@ -100,7 +170,8 @@ func (a *Agent) addGPS(d *GPSDevice) error {
 	if err != nil {
 		return fmt.Errorf("gps %s: %w", d.Name, err)
 	}
-	a.add("gps", d.Name, src.Run, func() any { return src.Stats() }, true)
+	s = a.add("gps", d.Name, src.Run, func() any { return src.Stats() }, true)
+	s.supervisor.opens = true
 	return nil
 }
 

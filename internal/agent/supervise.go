@@ -20,20 +20,23 @@ const (
 // SourceStatus is what the supervisor knows of one source.
 type SourceStatus struct {
 	Name     string    `json:"name"`
-	State    string    `json:"state"` // "starting", "running", "waiting", "finished"
+	State    string    `json:"state"` // "starting", "opening", "running", "waiting", "finished", "failed"
 	Since    time.Time `json:"since"` // system wall clock, for people only
 	Restarts int       `json:"restarts"`
 	Error    string    `json:"error,omitempty"` // why it last stopped
 }
 
 // supervisor runs one source for ever: when it ends with an error it alone is
-// started again, later and later.
+// started again, later and later. A finite one, of a replay, is not: half a
+// recording must not pass for a whole one.
 type supervisor struct {
-	name string
-	run  func(context.Context) error
-	log  *slog.Logger
+	name   string
+	run    func(context.Context) error
+	log    *slog.Logger
+	finite bool
+	opens  bool // run calls opened once the device is open; until then it is not running
 
-	mu     sync.Mutex
+	mu     sync.Mutex // guards what follows
 	status SourceStatus
 }
 
@@ -58,17 +61,28 @@ func (s *supervisor) Status() SourceStatus {
 	return s.status
 }
 
+// opened says that the device is open.
+func (s *supervisor) opened() { s.set("running", nil) }
+
 // Run blocks until ctx ends or the source finishes by itself with nil, as a
-// recording does at its end.
+// recording does at its end. Only a finite source returns an error.
 func (s *supervisor) Run(ctx context.Context) error {
 	delay := restartMin
 	for {
-		s.set("running", nil)
+		if s.opens {
+			s.set("opening", nil)
+		} else {
+			s.set("running", nil)
+		}
 		began := time.Now()
 		err := s.run(ctx)
 		if ctx.Err() != nil || err == nil {
 			s.set("finished", nil)
 			return nil
+		}
+		if s.finite {
+			s.set("failed", err)
+			return err
 		}
 		if time.Since(began) > restartSettled {
 			delay = restartMin
