@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"slices"
 	"sync"
 
 	"obu/telemetry"
@@ -11,10 +12,15 @@ import (
 // does not answer; at 100 bytes a value it is about 2 MB.
 const maxHeld = 20000
 
+// maxLost bounds the Gaps waiting for the next commit. Past it a loss widens
+// the row of its class and reason, or the last one of all: nothing goes
+// unlisted.
+const maxLost = 256
+
 // batcher is the first owner of every datum: it collects what the sources
 // emit until the flush takes it. It belongs to all sources and the flush, so
 // its fields are under one mutex. When it is full the newest value is dropped,
-// counted and listed as one Gap per flush.
+// counted and listed as one Gap per class and flush.
 type batcher struct {
 	now  func() telemetry.At
 	boot telemetry.BootID
@@ -24,20 +30,26 @@ type batcher struct {
 	event     telemetry.Content
 	health    telemetry.Content
 	held      int
-	lost      []telemetry.Gap // reported by sources, handed on as they are
-	over      telemetry.Gap   // what did not fit since the last take
+	lost      []telemetry.Gap                   // reported by sources, handed on as they are
+	over      map[telemetry.Class]telemetry.Gap // what did not fit since the last take
 	drops     uint64
 	values    uint64
 }
 
-func (b *batcher) room(n int) bool {
+// room reports whether n more values fit; if not they are lost. b.mu is held.
+func (b *batcher) room(class telemetry.Class, n int) bool {
 	if b.held+n > maxHeld {
 		b.drops += uint64(n)
-		if b.over.Count == 0 {
-			b.over = telemetry.Gap{Class: telemetry.ClassTelemetry, Boot: b.boot, From: b.now(), Reason: telemetry.ReasonBatcherFull}
+		g, ok := b.over[class]
+		if !ok {
+			g = telemetry.Gap{Class: class, Boot: b.boot, From: b.now(), Reason: telemetry.ReasonBatcherFull}
 		}
-		b.over.Count += int64(n)
-		b.over.To = b.now()
+		g.Count += int64(n)
+		g.To = b.now()
+		if b.over == nil {
+			b.over = make(map[telemetry.Class]telemetry.Gap)
+		}
+		b.over[class] = g
 		return false
 	}
 	b.held += n
@@ -49,7 +61,7 @@ func (b *batcher) room(n int) bool {
 func (b *batcher) samples(s []telemetry.Sample) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.room(len(s)) {
+	if b.room(telemetry.ClassTelemetry, len(s)) {
 		b.telemetry.Samples = append(b.telemetry.Samples, s...)
 	}
 }
@@ -58,7 +70,7 @@ func (b *batcher) samples(s []telemetry.Sample) {
 func (b *batcher) fix(f telemetry.Fix) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.room(1) {
+	if b.room(telemetry.ClassTelemetry, 1) {
 		b.telemetry.Fixes = append(b.telemetry.Fixes, f)
 	}
 }
@@ -67,7 +79,7 @@ func (b *batcher) fix(f telemetry.Fix) {
 func (b *batcher) events(s []telemetry.Sample) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.room(len(s)) {
+	if b.room(telemetry.ClassEvent, len(s)) {
 		b.event.Samples = append(b.event.Samples, s...)
 	}
 }
@@ -76,7 +88,7 @@ func (b *batcher) events(s []telemetry.Sample) {
 func (b *batcher) statistics(s []telemetry.Sample) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.room(len(s)) {
+	if b.room(telemetry.ClassHealth, len(s)) {
 		b.health.Samples = append(b.health.Samples, s...)
 	}
 }
@@ -88,7 +100,30 @@ func (b *batcher) gap(g telemetry.Gap) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.lost = append(b.lost, g)
+	if len(b.lost) < maxLost {
+		b.lost = append(b.lost, g)
+		return
+	}
+	i := slices.IndexFunc(b.lost, func(l telemetry.Gap) bool { return l.Class == g.Class && l.Reason == g.Reason && l.Boot == g.Boot })
+	if i < 0 {
+		i = len(b.lost) - 1
+		b.lost[i].Count = telemetry.CountUnknown
+	}
+	b.lost[i] = widened(b.lost[i], g)
+}
+
+// widened returns a grown over b, which is of the same boot.
+func widened(a, b telemetry.Gap) telemetry.Gap {
+	if a.Source != b.Source {
+		a.Source = ""
+	}
+	a.From, a.To = min(a.From, b.From), max(a.To, b.To)
+	if a.Count == telemetry.CountUnknown || b.Count == telemetry.CountUnknown {
+		a.Count = telemetry.CountUnknown
+	} else {
+		a.Count += b.Count
+	}
+	return a
 }
 
 // taken is what one flush hands to the store.
@@ -101,11 +136,13 @@ func (b *batcher) take() taken {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	t := taken{telemetry: b.telemetry, event: b.event, health: b.health, lost: b.lost}
-	if b.over.Count > 0 {
-		t.lost = append(t.lost, b.over)
+	for _, class := range telemetry.Classes {
+		if g, ok := b.over[class]; ok {
+			t.lost = append(t.lost, g)
+		}
 	}
 	b.telemetry, b.event, b.health = telemetry.Content{}, telemetry.Content{}, telemetry.Content{}
-	b.lost, b.over, b.held = nil, telemetry.Gap{}, 0
+	b.lost, b.over, b.held = nil, nil, 0
 	return t
 }
 

@@ -36,6 +36,45 @@ func TestFullBatcherListsWhatItDrops(t *testing.T) {
 	}
 }
 
+// TestBatcherBoundsItsGaps: sources that report losses while the disk hangs
+// cannot fill the memory, and no loss goes unlisted.
+func TestBatcherBoundsItsGaps(t *testing.T) {
+	b := &batcher{now: func() telemetry.At { return 5 }, boot: telemetry.BootID{1}}
+	const n = 10 * maxLost
+	for i := range n {
+		b.gap(telemetry.Gap{Class: telemetry.ClassTelemetry, From: telemetry.At(i), To: telemetry.At(i + 1), Count: 2, Reason: telemetry.ReasonDecode, Source: "can0"})
+	}
+	got := b.take().lost
+	if len(got) != maxLost {
+		t.Errorf("%d gaps wait, bound is %d", len(got), maxLost)
+	}
+	var count int64
+	var to telemetry.At
+	for _, g := range got {
+		count += g.Count
+		to = max(to, g.To)
+	}
+	if count != 2*n || to != n {
+		t.Errorf("%d values up to %d listed, %d up to %d lost", count, to, 2*n, n)
+	}
+}
+
+// TestFullBatcherNamesTheClass: a rare fact that did not fit is listed as one.
+func TestFullBatcherNamesTheClass(t *testing.T) {
+	b := &batcher{now: func() telemetry.At { return 5 }, boot: telemetry.BootID{1}}
+	b.samples(make([]telemetry.Sample, maxHeld))
+	b.fix(telemetry.NoFix())
+	b.events(make([]telemetry.Sample, 2))
+	b.statistics(make([]telemetry.Sample, 3))
+	got := map[telemetry.Class]int64{}
+	for _, g := range b.take().lost {
+		got[g.Class] = g.Count
+	}
+	if got[telemetry.ClassTelemetry] != 1 || got[telemetry.ClassEvent] != 2 || got[telemetry.ClassHealth] != 3 {
+		t.Errorf("listed %v", got)
+	}
+}
+
 // TestBatcherKeepsClassesApart: each kind of content ends in its class.
 func TestBatcherKeepsClassesApart(t *testing.T) {
 	b := &batcher{now: func() telemetry.At { return 5 }, boot: telemetry.BootID{1}}

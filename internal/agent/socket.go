@@ -34,12 +34,11 @@ var ErrNoAgent = errors.New("no agent is running")
 // cannot be opened still does its work: it says so and goes on.
 func (a *Agent) serveStatus(ctx context.Context) {
 	path := a.cfg.Status.Socket
-	if path == "" {
+	if path == "" || path == "none" {
 		return
 	}
-	// The store's lock is held by now, so a socket that lies here is a leftover.
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		a.log.Warn("status socket is in the way; `obu status` will not work. Remove it by hand", "socket", path, "error", err)
+	if err := clearSocket(path); err != nil {
+		a.log.Warn("status socket does not open; `obu status` will not work. Give status.socket a path of its own", "socket", path, "error", err)
 		return
 	}
 	listener, err := net.Listen("unix", path)
@@ -69,6 +68,25 @@ func (a *Agent) serveStatus(ctx context.Context) {
 			a.answer(conn)
 		})
 	}
+}
+
+// clearSocket removes what a dead agent left at path, and nothing else: another
+// agent's socket that answers stays, and so does any other file.
+func clearSocket(path string) error {
+	st, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case st.Mode()&os.ModeSocket == 0:
+		return errors.New("a file that is no socket is in the way")
+	}
+	if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
+		c.Close()
+		return errors.New("another agent answers there")
+	}
+	return os.Remove(path)
 }
 
 // answer serves one question; a reader that hangs up is its own affair.
