@@ -119,7 +119,7 @@ func bufferStat(ctx context.Context, p *bufferPlace, out io.Writer) error {
 		fmt.Fprintf(out, "set aside: %s\n", a)
 	}
 	fmt.Fprintln(out)
-	if err := printStreams(out, r.Streams); err != nil {
+	if err := printStreams(out, agent.StreamsStatus(r.Streams)); err != nil {
 		return err
 	}
 	for _, g := range r.Gaps {
@@ -135,7 +135,7 @@ func countText(n int64) string {
 	return fmt.Sprint(n)
 }
 
-func printStreams(out io.Writer, streams []telemetry.Stream) error {
+func printStreams(out io.Writer, streams []agent.StreamStatus) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "store\tclass\tfloor\tnext\tbatches\tvalues\tbytes\t")
 	for _, s := range streams {

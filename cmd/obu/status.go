@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -102,7 +101,7 @@ func printStatus(out io.Writer, s *agent.Status) error {
 	}
 	if u := s.Uplink; u != nil {
 		if u.Connected {
-			row("uplink", "connected for %s, round trip %s, %s/s", seconds(u.SessionFor.Seconds()), u.RTT.Round(time.Millisecond), bytesText(u.AckRate))
+			row("uplink", "connected for %s, round trip %s, %s/s", seconds(u.SessionS), seconds(u.RTTS), bytesText(u.AckRate))
 		} else {
 			row("uplink", "not connected: %s", orDash(u.LastError))
 			if u.LastHint != "" {
@@ -124,10 +123,14 @@ func statsLine(stats any) string {
 		return ""
 	}
 	line := ""
-	for _, key := range [...]string{"State", "Frames", "Samples", "Epochs", "Valid", "Clips", "Waiting"} {
-		if v, ok := m[key]; ok && v != "" {
-			text, _ := json.Marshal(v) // came out of JSON
-			line += fmt.Sprintf(", %s %s", key, text)
+	for _, key := range [...]string{"state", "frames", "samples", "epochs", "valid", "clips", "waiting"} {
+		switch v := m[key].(type) {
+		case string:
+			if v != "" {
+				line += ", " + v
+			}
+		case float64: // a counter
+			line += fmt.Sprintf(", %s %.0f", key, v)
 		}
 	}
 	return line

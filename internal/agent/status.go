@@ -11,22 +11,22 @@ import (
 // Status is what a running agent says of itself: `obu status`, or the question
 // "status" on the unix socket. Durations are in seconds, sizes in bytes.
 type Status struct {
-	Version    string             `json:"version"`
-	Unit       string             `json:"unit"`
-	Vehicle    string             `json:"vehicle,omitempty"`
-	Simulated  bool               `json:"simulated"`
-	Boot       string             `json:"boot"`
-	UptimeS    float64            `json:"uptime_s"`
-	Time       TimeStatus         `json:"time"`
-	Sources    []SourceReport     `json:"sources"`
-	Batcher    BatcherStatus      `json:"batcher"`
-	Flush      FlushStatus        `json:"flush"`
-	Buffer     *buffer.Stats      `json:"buffer,omitempty"`
-	Streams    []telemetry.Stream `json:"streams"`
-	Uplink     *uplink.Stats      `json:"uplink,omitempty"`
-	Process    ProcessStatus      `json:"process"`
-	Warnings   []string           `json:"warnings,omitempty"`
-	ConfigHash string             `json:"config_hash"`
+	Version    string         `json:"version"`
+	Unit       string         `json:"unit"`
+	Vehicle    string         `json:"vehicle,omitempty"`
+	Simulated  bool           `json:"simulated"`
+	Boot       string         `json:"boot"`
+	UptimeS    float64        `json:"uptime_s"`
+	Time       TimeStatus     `json:"time"`
+	Sources    []SourceReport `json:"sources"`
+	Batcher    BatcherStatus  `json:"batcher"`
+	Flush      FlushStatus    `json:"flush"`
+	Buffer     *buffer.Stats  `json:"buffer,omitempty"`
+	Streams    []StreamStatus `json:"streams"`
+	Uplink     *UplinkStatus  `json:"uplink,omitempty"`
+	Process    ProcessStatus  `json:"process"`
+	Warnings   []string       `json:"warnings,omitempty"`
+	ConfigHash string         `json:"config_hash"`
 }
 
 // TimeStatus is how sure the unit is of the wall time.
@@ -61,6 +61,69 @@ type FlushStatus struct {
 	SlowestS float64 `json:"slowest_s"`
 }
 
+// StreamStatus is one (store, class) of the backlog.
+type StreamStatus struct {
+	Store    telemetry.StoreID `json:"store"`
+	Class    telemetry.Class   `json:"class"`
+	Floor    uint64            `json:"floor"` // lowest seq still held or owed
+	Next     uint64            `json:"next"`  // seq the next batch gets
+	Batches  int               `json:"batches"`
+	Values   int64             `json:"values"`
+	Bytes    int64             `json:"bytes"`
+	Current  bool              `json:"current"`            // false: it only drains
+	Volatile bool              `json:"volatile,omitempty"` // in memory only, because the disk fails
+}
+
+// StreamsStatus puts streams into the shape of the status.
+func StreamsStatus(streams []telemetry.Stream) []StreamStatus {
+	out := make([]StreamStatus, 0, len(streams))
+	for _, s := range streams {
+		out = append(out, StreamStatus{Store: s.Store, Class: s.Class, Floor: s.Floor, Next: s.Next,
+			Batches: s.Batches, Values: s.Values, Bytes: s.Bytes, Current: s.Current, Volatile: s.Volatile})
+	}
+	return out
+}
+
+// UplinkStatus is uplink.Stats with its times in seconds.
+type UplinkStatus struct {
+	Connected     bool             `json:"connected"`
+	Session       string           `json:"session,omitempty"`
+	SessionS      float64          `json:"session_s"` // how long it runs
+	Connects      int64            `json:"connects"`
+	Failures      map[string]int64 `json:"failures,omitempty"` // by reason
+	LastError     string           `json:"last_error,omitempty"`
+	LastHint      string           `json:"last_hint,omitempty"`
+	LastErrorS    float64          `json:"last_error_s"` // since when the reason is the same; 0: connected
+	Published     int64            `json:"published"`    // packets
+	Acked         int64            `json:"acked"`        // PUBACKs
+	AckedBatches  int64            `json:"acked_batches"`
+	AckedBytes    int64            `json:"acked_bytes"`
+	WireIn        int64            `json:"wire_in_bytes"` // TLS included
+	WireOut       int64            `json:"wire_out_bytes"`
+	AckRate       float64          `json:"ack_rate"` // bytes/s the link carries, as measured
+	RTTS          float64          `json:"rtt_s"`    // smallest time to PUBACK lately
+	InFlight      int              `json:"in_flight"`
+	InFlightBytes int              `json:"in_flight_bytes"`
+	LiveLagS      float64          `json:"live_lag_s"` // age of the newest live value when it was acknowledged
+	LiveSkips     int64            `json:"live_skips"`
+	Refused       int64            `json:"refused"` // batches set aside as Gap refused
+	Commands      int64            `json:"commands"`
+	BadCommands   int64            `json:"bad_commands"`
+	Awaiting      int64            `json:"awaiting"` // PUBACK seen, receipt not yet
+	History       int64            `json:"history"`  // batches waiting behind live
+}
+
+func uplinkStatus(s uplink.Stats) *UplinkStatus {
+	return &UplinkStatus{
+		Connected: s.Connected, Session: s.Session, SessionS: s.SessionFor.Seconds(), Connects: s.Connects, Failures: s.Failures,
+		LastError: s.LastError, LastHint: s.LastHint, LastErrorS: s.LastErrorFor.Seconds(),
+		Published: s.Published, Acked: s.Acked, AckedBatches: s.AckedBatches, AckedBytes: s.AckedBytes,
+		WireIn: s.WireIn, WireOut: s.WireOut, AckRate: s.AckRate, RTTS: s.RTT.Seconds(), InFlight: s.InFlight, InFlightBytes: s.InFlightB,
+		LiveLagS: s.LiveLag.Seconds(), LiveSkips: s.LiveSkips, Refused: s.Refused, Commands: s.Commands, BadCommands: s.BadCommands,
+		Awaiting: s.Awaiting, History: s.History,
+	}
+}
+
 // Status returns the present state; it may be called at any time.
 func (a *Agent) Status() Status {
 	a.mu.Lock()
@@ -86,11 +149,10 @@ func (a *Agent) Status() Status {
 	}
 	if buf != nil {
 		st := buf.Stats()
-		s.Buffer, s.Streams = &st, buf.Streams()
+		s.Buffer, s.Streams = &st, StreamsStatus(buf.Streams())
 	}
 	if up != nil {
-		st := up.Stats()
-		s.Uplink = &st
+		s.Uplink = uplinkStatus(up.Stats())
 	}
 	return s
 }
