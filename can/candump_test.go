@@ -172,6 +172,19 @@ func TestLogBus(t *testing.T) {
 	}
 }
 
+// TestLogsShareOneOrigin: two logs of one drive keep their distance in time.
+func TestLogsShareOneOrigin(t *testing.T) {
+	clk := clock.Replay(0, clock.Virtual().Wall().Time)
+	bus := can.NewLogBus(io.NopCloser(strings.NewReader("(130.5) can0 001#\n")), clk, can.LogOptions{
+		Origin: can.Stamp{Nanos: 100e9}, Offset: telemetry.At(5e9),
+	})
+	defer bus.Close()
+	clk.Start(1)
+	if f, err := bus.Receive(); err != nil || f.At != 35.5e9 {
+		t.Errorf("frame at %v, %v", f.At, err)
+	}
+}
+
 // TestCloseEndsAReplayThatSleeps closes a bus that waits an hour of real time
 // for its next frame.
 func TestCloseEndsAReplayThatSleeps(t *testing.T) {

@@ -511,6 +511,20 @@ func TestConfigIsChecked(t *testing.T) {
 	}
 }
 
+// TestReadTimeIsSaid: a value whose frame could not be stamped by the kernel
+// carries that in its quality.
+func TestReadTimeIsSaid(t *testing.T) {
+	var out sink
+	bus := &countedBus{frame: can.Frame{ID: 0x7E8, Len: 8, ReadTime: true, Data: [64]byte{3, 0x41, 0x0D, 0x4A}}, left: 1}
+	src, err := can.New(out.config(clock.Virtual(), bus, &can.OBDConfig{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := src.Run(context.Background()); err != nil || out.count(speed, telemetry.QualityReadTime) != 1 {
+		t.Errorf("%+v, %v", out.samples, err)
+	}
+}
+
 // BenchmarkSource is a frame's way through a Source, from the bus to Emit.
 func BenchmarkSource(b *testing.B) {
 	clk := clock.Virtual()

@@ -9,16 +9,16 @@ import (
 
 // Stats counts what a Source did since New. Counters survive a lost device.
 type Stats struct {
-	Frames       uint64            `json:"frames"`        // received
-	ErrorFrames  uint64            `json:"error_frames"`  // reported by the controller
-	Samples      uint64            `json:"samples"`       // emitted, events included
-	Requests     uint64            `json:"requests"`      // sent
-	FlowControls uint64            `json:"flow_controls"` // sent
-	Responses    uint64            `json:"responses"`     // positive OBD answers heard
-	Timeouts     uint64            `json:"timeouts"`      // requests nobody answered
-	Withheld     uint64            `json:"withheld"`      // times asking waited for the bus: another tester, errors, load
-	Forbidden    uint64            `json:"forbidden"`     // frames the allow-list stopped: a mistake in the agent
-	SendErrors   uint64            // requests the bus did not take
+	Frames       uint64            `json:"frames"`              // received
+	ErrorFrames  uint64            `json:"error_frames"`        // reported by the controller
+	Samples      uint64            `json:"samples"`             // emitted, events included
+	Requests     uint64            `json:"requests"`            // sent
+	FlowControls uint64            `json:"flow_controls"`       // sent
+	Responses    uint64            `json:"responses"`           // positive OBD answers heard
+	Timeouts     uint64            `json:"timeouts"`            // requests nobody answered
+	Withheld     uint64            `json:"withheld"`            // times asking waited for the bus: another tester, errors, load
+	Forbidden    uint64            `json:"forbidden"`           // frames the allow-list stopped: a mistake in the agent
+	SendErrors   uint64            `json:"send_errors"`         // requests the bus did not take
 	Late         uint64            `json:"late"`                // polls skipped because their turn came too late
 	Drops        uint64            `json:"drops"`               // frames lost in the kernel or the controller, or unreadable lines of a log
 	DecodeErrors uint64            `json:"decode_errors"`       // answers that could not be read
