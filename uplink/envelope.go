@@ -52,12 +52,15 @@ func (p *pump) build(l *lane, from, limit uint64, target int, history bool) *pac
 	if l.class == telemetry.ClassMedia {
 		return p.buildPart(l, nil, &first, target, history)
 	}
-	for {
+	for tries := 0; ; tries++ {
 		payload, err := p.encode(l, batches, nil, history)
 		if err != nil {
 			p.u.cfg.Log.Error("uplink: batch cannot be encoded, set aside", "seq", first.Seq, "class", l.class.String(), "error", err)
 			p.refuse(l, first.Name, telemetry.ReasonDecode)
 			return nil
+		}
+		if tries == 0 && len(batches) > 1 {
+			p.u.learnRatio(l.class, float64(len(payload))/float64(p.blobs))
 		}
 		if len(payload) <= target || len(batches) == 1 {
 			if whole := p.u.pacer.whole(p.u.poison.limit(p.u.cfg.MaxPacket)); len(payload) > max(target, whole) {
@@ -71,7 +74,7 @@ func (p *pump) build(l *lane, from, limit uint64, target int, history bool) *pac
 
 // collect reads and decodes batches of one vehicle and boot.
 func (p *pump) collect(l *lane, from, limit uint64, target int) []telemetry.Batch {
-	budget := int(min(float64(target)/p.u.ratio(), maxRead))
+	budget := int(min(float64(target)/p.u.ratio(l.class), maxRead))
 	var out []telemetry.Batch
 	for len(out) == 0 {
 		from = l.next(from)
@@ -98,6 +101,7 @@ func (p *pump) collect(l *lane, from, limit uint64, target int) []telemetry.Batc
 
 func (p *pump) decode(l *lane, stored []telemetry.Stored, limit uint64) []telemetry.Batch {
 	var out []telemetry.Batch
+	p.blobs = 0
 	for _, s := range stored[:min(len(stored), maxGroup)] {
 		if s.Seq >= limit || l.taken(s.Seq) {
 			break
@@ -118,6 +122,7 @@ func (p *pump) decode(l *lane, stored []telemetry.Stored, limit uint64) []teleme
 			}
 		}
 		out = append(out, b)
+		p.blobs += len(s.Blob)
 	}
 	return out
 }
@@ -163,12 +168,20 @@ func newest(c *telemetry.Content) telemetry.At {
 	return at
 }
 
-// ratio estimates encoded envelope bytes per stored byte.
-func (u *Uplink) ratio() float64 {
-	if u.cfg.Encoding == JSON {
+// ratio estimates encoded envelope bytes per stored byte of a class.
+func (u *Uplink) ratio(c telemetry.Class) float64 {
+	switch {
+	case u.ratios[c] > 0:
+		return u.ratios[c]
+	case u.cfg.Encoding == JSON:
 		return ratioJSON
 	}
 	return ratioProtobuf
+}
+
+// learnRatio moves the estimate towards what a group of batches came to.
+func (u *Uplink) learnRatio(c telemetry.Class, seen float64) {
+	u.ratios[c] = 0.7*u.ratio(c) + 0.3*min(max(seen, 0.05), 50)
 }
 
 // wall returns the unit's best wall time as a hint, zero when it has none.

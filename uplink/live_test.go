@@ -67,7 +67,6 @@ func TestNewestFirstThenHistoryWithLiveBesideIt(t *testing.T) {
 		}
 		last, bytes, packets := uint64(0), 0, 0
 		var drained time.Duration
-		size := 0
 		for _, a := range arr {
 			if !a.history {
 				continue
@@ -77,8 +76,11 @@ func TestNewestFirstThenHistoryWithLiveBesideIt(t *testing.T) {
 			}
 			last = a.Seq
 			drained = a.at.Sub(began)
-			if a.size != size {
-				size = a.size
+		}
+		var packet time.Time
+		for _, a := range arr {
+			if a.at.Sub(began) <= drained && a.at != packet {
+				packet = a.at
 				bytes += a.size
 				packets++
 			}
@@ -87,7 +89,7 @@ func TestNewestFirstThenHistoryWithLiveBesideIt(t *testing.T) {
 			t.Errorf("not delivered: %s", span(lost))
 		}
 		used := float64(bytes) / (125_000 * drained.Seconds())
-		t.Logf("%d bytes of history in %v, %d packets: %.0f %% of the link", bytes, drained, packets, 100*used)
+		t.Logf("%d bytes in %v until history was drained, %d packets: %.0f %% of the link", bytes, drained, packets, 100*used)
 		if used < 0.90 {
 			t.Errorf("link used %.2f, want 0.90", used)
 		}

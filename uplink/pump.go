@@ -40,6 +40,7 @@ type pump struct {
 	wake     *time.Timer
 	refresh  time.Time // when the backlog was last looked at
 	gauges   time.Time
+	blobs    int   // stored bytes of what was decoded last
 	broken   error // a publish failed: nothing more is sent
 	brokenAt time.Time
 }

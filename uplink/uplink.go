@@ -178,6 +178,7 @@ type Uplink struct {
 	lanes   lanes
 	pacer   pacer
 	history bucket
+	ratios  [telemetry.ClassMedia + 1]float64 // envelope per stored byte, as learnt; 0: not yet
 	poison  poison
 	replies []*packet // not acknowledged yet
 	inbox   chan message
