@@ -334,7 +334,7 @@ func TestEngineOff(t *testing.T) {
 			rpm = 0x1A
 			e.mu.Unlock()
 		})
-		if n := e.transmittedBetween(off.Add(6*time.Minute), off.Add(10*time.Minute)); n > 8 {
+		if n := e.transmittedBetween(off.Add(6*time.Minute), off.Add(10*time.Minute)); n > 16 { // two PIDs each 30 s
 			t.Errorf("%d requests in four minutes of rest", n)
 		}
 		if n := out.count(speed, telemetry.QualityAsleep); n != 1 {
@@ -342,6 +342,22 @@ func TestEngineOff(t *testing.T) {
 		}
 		if n := e.transmittedBetween(off.Add(11*time.Minute), off.Add(19*time.Minute)); n < 900 {
 			t.Errorf("%d requests in eight minutes with the engine running", n)
+		}
+	})
+}
+
+// TestHybridDoesNotRest: the engine is off, the car drives on its battery, and
+// the speed is not even polled.
+func TestHybridDoesNotRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := engine()
+		e.answers[[2]byte{1, 0x0C}] = []byte{0, 0}
+		e.answers[[2]byte{1, 0x42}] = []byte{0x2E, 0xE0}
+		o := &can.OBDConfig{SkipVIN: true, Polls: []can.Poll{{PID: 0x0C, Every: time.Second}}}
+		out, st := drive(t, e, o, 20*time.Minute, nil)
+		const rpm = "Vehicle.Powertrain.CombustionEngine.Speed"
+		if n := out.count(rpm, telemetry.QualityLive); n < 1190 || out.count(rpm, telemetry.QualityAsleep) != 0 || len(out.samples) != n {
+			t.Errorf("%d engine speeds of %d samples; %+v", n, len(out.samples), st)
 		}
 	})
 }

@@ -23,18 +23,38 @@ func (p *poller) resting() bool {
 	return p.engine && time.Since(p.alive) >= restAfter
 }
 
-// rest asks for the engine speed now and then, until the engine runs again
-// (true) or the ECUs fall silent (false).
+// look asks for the signs that the car is in use, polled or not: engine speed,
+// vehicle speed and the charging voltage. It reports whether an ECU answered.
+func (p *poller) look(ctx context.Context) (answered bool) {
+	for _, pid := range [...]byte{obd.PIDEngineSpeed, obd.PIDVehicleSpeed, obd.PIDModuleVoltage} {
+		expect := p.supporters(pid)
+		if expect == 0 {
+			continue
+		}
+		answers, err := p.ask(ctx, obd.ServiceCurrent, pid, expect)
+		if err != nil {
+			return false
+		}
+		answered = answered || len(answers) > 0
+	}
+	return answered
+}
+
+// rest looks now and then whether the car is in use again (true), until the
+// ECUs fall silent (false). A hybrid that drives with its engine off does not
+// rest.
 func (p *poller) rest(ctx context.Context) bool {
+	if !p.look(ctx) {
+		return false
+	}
+	if !p.resting() {
+		return true
+	}
 	p.r.log.Info("engine is off: requests rest so that the car can sleep", "every", restEvery)
 	p.r.n.setState("resting")
 	p.reportAsleep()
 	for p.resting() {
-		if pause(ctx, restEvery) != nil {
-			return false
-		}
-		answers, err := p.ask(ctx, obd.ServiceCurrent, obd.PIDEngineSpeed, p.supporters(obd.PIDEngineSpeed))
-		if err != nil || len(answers) == 0 {
+		if pause(ctx, restEvery) != nil || !p.look(ctx) {
 			return false
 		}
 	}
