@@ -459,7 +459,7 @@ func TestLawsNoticeBugs(t *testing.T) {
 			if bug.DeleteBeforeAck {
 				r.cutInPacket()
 			}
-			for range 200 { // an outage
+			for range 120 { // an outage
 				r.produce()
 			}
 			r.live(300, func(i int) {

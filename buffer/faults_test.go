@@ -299,7 +299,7 @@ func TestUnwritableDir(t *testing.T) {
 	}
 	cmd := exec.Command(exe, "-test.run=^TestUnwritableDir$")
 	cmd.Dir = "/"
-	cmd.Env = append(os.Environ(), "OBU_BUFFER_UNWRITABLE="+dir)
+	cmd.Env = append(os.Environ(), "OBU_BUFFER_UNWRITABLE="+dir, "GORACE=atexit_sleep_ms=0")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)

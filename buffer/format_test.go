@@ -95,7 +95,7 @@ func TestRottenCleanStore(t *testing.T) {
 		f.Close()
 		for try := 0; ; try++ {
 			cmd := exec.Command(os.Args[0], "-test.run=^TestRottenCleanStore$")
-			cmd.Env = append(os.Environ(), "OBU_BUFFER_ROTTEN="+dir)
+			cmd.Env = append(os.Environ(), "OBU_BUFFER_ROTTEN="+dir, "GORACE=atexit_sleep_ms=0")
 			out, err := cmd.CombinedOutput()
 			if err == nil {
 				break

@@ -309,7 +309,7 @@ func TestKill9(t *testing.T) {
 	k := newBooks()
 	rnd := rand.New(rand.NewPCG(9, 9))
 	for i := range kills {
-		alive := time.Duration(rnd.IntN(80)) * time.Millisecond
+		alive := time.Duration(rnd.IntN(50)) * time.Millisecond
 		if err := k.run(t, dir, "", uint64(i+1), alive); err != nil {
 			t.Fatalf("kill %d: %v", i, err)
 		}

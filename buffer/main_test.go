@@ -31,5 +31,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// verifier is the command for Options.Verify.
-func verifier() []string { return []string{"/usr/bin/env", childMode + "=" + childVerify, os.Args[0]} }
+// verifier is the command for Options.Verify. A race-built child would sleep a
+// second at its exit.
+func verifier() []string {
+	return []string{"/usr/bin/env", "GORACE=atexit_sleep_ms=0", childMode + "=" + childVerify, os.Args[0]}
+}
