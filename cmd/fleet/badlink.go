@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -33,7 +34,7 @@ func (f faults) dial(broker string) func(context.Context) (net.Conn, error) {
 				after, flag = f.mute, &bad.mute
 			}
 			time.AfterFunc(after, func() { flag.Store(true) })
-			time.AfterFunc(after+swallowFor, func() { bad.Conn.Close() })
+			time.AfterFunc(after+swallowFor, bad.reset)
 		})
 		return c, nil
 	}
@@ -43,11 +44,20 @@ func (f faults) dial(broker string) func(context.Context) (net.Conn, error) {
 // nothing, as a cellular link does that is dead and not yet known to be.
 type badLink struct {
 	net.Conn
-	swallow, mute atomic.Bool
+	swallow, mute, dead atomic.Bool
+}
+
+// reset ends the connection as a peer's RST does.
+func (b *badLink) reset() {
+	b.dead.Store(true)
+	_ = b.Conn.SetDeadline(time.Unix(1, 0)) // closed already: so much the better
 }
 
 func (b *badLink) Write(p []byte) (int, error) {
-	if b.swallow.Load() {
+	switch {
+	case b.dead.Load():
+		return 0, syscall.ECONNRESET
+	case b.swallow.Load():
 		return len(p), nil
 	}
 	return b.Conn.Write(p)
@@ -56,6 +66,9 @@ func (b *badLink) Write(p []byte) (int, error) {
 func (b *badLink) Read(p []byte) (int, error) {
 	for {
 		n, err := b.Conn.Read(p)
+		if err != nil && b.dead.Load() {
+			return 0, syscall.ECONNRESET
+		}
 		if err != nil || !b.mute.Load() {
 			return n, err
 		}

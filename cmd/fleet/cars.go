@@ -91,13 +91,11 @@ func (c *car) devices() agent.Devices {
 	return d
 }
 
-// drive runs the car's parts until ctx ends.
+// drive runs the car's parts until ctx ends; then the ignition is off.
 func (c *car) drive(ctx context.Context) error {
+	defer c.it.SwitchOff()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return c.it.WriteGPS(ctx, c.line, virtual.GPSOptions{Latency: 40 * time.Millisecond}) })
-	if c.load == loadTrack {
-		g.Go(func() error { return c.serve(ctx) })
-	}
 	if c.clips != "" {
 		first := time.Duration(c.seed%64) * c.clipTime / 128
 		g.Go(func() error {
@@ -109,12 +107,14 @@ func (c *car) drive(ctx context.Context) error {
 	return g.Wait()
 }
 
-// serve answers on each bus the agent opens, one after the other.
-func (c *car) serve(ctx context.Context) error {
+// serve keeps the ECUs on each bus the agent opens, one after the other,
+// until ctx ends. A car that is switched off stays plugged in: hanging up
+// would be a fault, and the agent lists those.
+func (c *car) serve(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case bus := <-c.plugs:
 			// A bus the agent closed is not the car's failure.
 			_ = c.it.ServeECU(ctx, bus, virtual.ECUOptions{})

@@ -186,17 +186,17 @@ func (d *demo) startAgent(c demoConfig, more ...string) error {
 func (d *demo) live(ctx context.Context) error {
 	d.car = virtual.New(virtual.Config{Seed: d.Seed, Clock: d.clk, Start: time.Now().UTC()})
 	d.expect.Journal, d.expect.Live = d.car.Journal(), true
+	d.cloud.startsAt(d.clk.Now())
 	d.text(bold, "One car, the real agent, a broker and a cloud, all on this machine.")
 	d.text(dim, "car    %s, VIN %s: OBD-II on a unix bus, GPS on a pseudo terminal, dashcam in a folder", d.unit, d.car.VIN)
 	d.text(dim, "agent  %s run -c obu.yaml", d.Obu)
 	d.text(dim, "cloud  every line below is what it received over MQTT\n")
 
-	driving, stop := context.WithCancel(ctx)
-	defer stop()
+	driving, park := context.WithCancel(ctx)
+	plugged, unplug := context.WithCancel(context.WithoutCancel(ctx))
 	var parts sync.WaitGroup
-	defer parts.Wait()
-	defer stop()
-	start, err := d.devices(driving, &parts)
+	defer func() { park(); unplug(); parts.Wait() }()
+	start, err := d.devices(plugged, driving, &parts)
 	if err != nil {
 		return err
 	}
@@ -208,21 +208,21 @@ func (d *demo) live(ctx context.Context) error {
 	if err := d.story(ctx, total*2/5, total*3/10, total*3/10); err != nil {
 		return err
 	}
-	stop()
-	parts.Wait()
+	park()
+	d.car.SwitchOff()
 	d.line(plain, "the car is parked; what is left drains")
 	return d.drain(ctx)
 }
 
 // devices plugs the car in and starts the agent. The function it returns
 // starts GPS and dashcam: once the agent has its devices open, so that nothing
-// is said to nobody.
-func (d *demo) devices(ctx context.Context, parts *sync.WaitGroup) (start func(), err error) {
+// is said to nobody. They end with driving, the devices with plugged.
+func (d *demo) devices(plugged, driving context.Context, parts *sync.WaitGroup) (start func(), err error) {
 	bus, err := can.ListenUnix(filepath.Join(d.short, "can0"), d.clk)
 	if err != nil {
 		return nil, err
 	}
-	context.AfterFunc(ctx, func() { bus.Close() })
+	context.AfterFunc(plugged, func() { bus.Close() })
 	parts.Go(func() {
 		for {
 			b, err := bus.Accept()
@@ -230,7 +230,7 @@ func (d *demo) devices(ctx context.Context, parts *sync.WaitGroup) (start func()
 				return
 			}
 			parts.Go(func() {
-				_ = d.car.ServeECU(ctx, b, virtual.ECUOptions{Gearbox: true, Latency: 8 * time.Millisecond, Chatter: 100 * time.Millisecond})
+				_ = d.car.ServeECU(plugged, b, virtual.ECUOptions{Gearbox: true, Latency: 8 * time.Millisecond, Chatter: 100 * time.Millisecond})
 			})
 		}
 	})
@@ -238,16 +238,16 @@ func (d *demo) devices(ctx context.Context, parts *sync.WaitGroup) (start func()
 	if err != nil {
 		return nil, err
 	}
-	line.closeWhen(ctx)
+	line.closeWhen(plugged)
 	clips := filepath.Join(d.dir, "camera")
 	if err := os.MkdirAll(clips, 0o755); err != nil {
 		return nil, fmt.Errorf("make camera folder: %w", err)
 	}
 	err = d.startAgent(demoConfig{can: "unix:" + filepath.Join(d.short, "can0"), gps: line.Path, clips: clips})
 	return func() {
-		parts.Go(func() { _ = d.car.WriteGPS(ctx, line, virtual.GPSOptions{Latency: 80 * time.Millisecond}) })
+		parts.Go(func() { _ = d.car.WriteGPS(driving, line, virtual.GPSOptions{Latency: 80 * time.Millisecond}) })
 		parts.Go(func() {
-			if err := d.car.RecordClips(ctx, clips, virtual.DashcamOptions{First: time.Second, Every: 14 * time.Second, Length: 6 * time.Second}); err != nil {
+			if err := d.car.RecordClips(driving, clips, virtual.DashcamOptions{First: time.Second, Every: 14 * time.Second, Length: 6 * time.Second}); err != nil {
 				d.line(red, "dashcam: %v", err)
 			}
 		})
@@ -272,11 +272,9 @@ func (d *demo) story(ctx context.Context, before, cut, after time.Duration) erro
 
 // reconnect restores the link and shows what comes first.
 func (d *demo) reconnect(ctx context.Context, after time.Duration) error {
-	h := d.held(ctx)
-	_, before, _ := d.cloud.came()
 	resumed := d.cloud.await()
 	d.link.Restore()
-	d.line(green, "+ link restored: %s values wait; the agent tries again when its back-off ends", thousands(h.values))
+	d.line(green, "+ link restored; the agent tries again when its back-off ends")
 	waiting, stop := context.WithTimeout(ctx, resumeLimit)
 	defer stop()
 	tick := time.NewTicker(showEvery)
@@ -296,15 +294,7 @@ func (d *demo) reconnect(ctx context.Context, after time.Duration) error {
 			return d.obu.failure("did not come back " + resumeLimit.String() + " after the link did")
 		}
 	}
-	_, history, behind := d.cloud.came()
-	d.line(green, "+ newest state first: %.1f s behind the car, with %s values of history still to come", behind.Seconds(), thousands(max(0, h.values-int64(history-before))))
-	return d.watch(ctx, after, func() {
-		d.online()
-		if h := d.held(ctx); h.values > 0 || h.media > 0 {
-			_, now, _ := d.cloud.came()
-			d.line(dim, "  history: %s values delivered behind it, %s bytes still stored", thousands(int64(now-before)), thousands(h.bytes))
-		}
-	})
+	return d.watch(ctx, after, d.online)
 }
 
 // resumeLimit is how long the agent's back-off may last.

@@ -75,10 +75,10 @@ type cloud struct {
 	fix     telemetry.Fix
 	values  map[string]newest
 	count   int
-	history int       // values that came flagged as history
-	last    time.Time // a live envelope of telemetry came
-	behind  time.Duration
+	history span          // that came and was not printed yet
+	printed time.Time     // when history was printed last
 	zero    time.Duration // CLOCK_MONOTONIC when the car's clock was 0
+	car     telemetry.At  // when the showing began; 0 on a replay, whose clock is its own
 	resumed chan struct{} // closed by the first live envelope after await
 }
 
@@ -95,6 +95,13 @@ func newCloud(s *screen, clipDir string, zero time.Duration) (*cloud, error) {
 	return &cloud{screen: s, in: in, values: make(map[string]newest), fix: telemetry.NoFix(), zero: zero}, nil
 }
 
+// startsAt says which moment of the car's clock is 00:00 on the screen.
+func (c *cloud) startsAt(at telemetry.At) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.car = at
+}
+
 // take is the receiver's handler.
 func (c *cloud) take(topic string, payload []byte, retained bool) {
 	now := monotonic()
@@ -103,34 +110,71 @@ func (c *cloud) take(topic string, payload []byte, retained bool) {
 	env, fresh, finished := c.in.take(message{now, topic, retained, payload})
 	for i := range fresh {
 		c.look(&fresh[i])
-		if env.History {
-			c.history += fresh[i].Values()
-		}
 	}
-	if len(fresh) > 0 && !env.History && env.Class == telemetry.ClassTelemetry {
-		c.last = time.Now()
-		c.behind = now - c.zero - time.Duration(latest(fresh))
-		if c.resumed != nil {
-			close(c.resumed)
-			c.resumed = nil
+	switch {
+	case len(fresh) == 0 || env.Class != telemetry.ClassTelemetry:
+	case env.History:
+		c.history.add(fresh)
+		if time.Since(c.printed) > time.Second {
+			c.printHistory()
 		}
+	case c.resumed != nil:
+		if s := spanOf(fresh); c.car > 0 {
+			behind := now - c.zero - time.Duration(s.to)
+			c.screen.line(green, "+ newest   %d values first, the latest %.1f s old", s.values, behind.Seconds())
+		} else {
+			c.screen.line(green, "+ newest   %d values first", s.values)
+		}
+		close(c.resumed)
+		c.resumed = nil
 	}
 	for _, f := range finished {
 		c.clip(f)
 	}
 }
 
-// latest returns the time of the newest value.
-func latest(batches []telemetry.Batch) (at telemetry.At) {
+// span is how many values came and from when to when they are.
+type span struct {
+	values   int
+	from, to telemetry.At
+}
+
+func spanOf(batches []telemetry.Batch) (s span) {
+	s.add(batches)
+	return s
+}
+
+func (s *span) add(batches []telemetry.Batch) {
+	see := func(at telemetry.At) {
+		if s.values == 0 || at < s.from {
+			s.from = at
+		}
+		s.to = max(s.to, at)
+		s.values++
+	}
 	for i := range batches {
-		for _, s := range batches[i].Samples {
-			at = max(at, s.At)
+		for _, v := range batches[i].Samples {
+			see(v.At)
 		}
 		for _, f := range batches[i].Fixes {
-			at = max(at, f.At)
+			see(f.At)
 		}
 	}
-	return at
+}
+
+// printHistory says what came behind the live data. mu must be held.
+func (c *cloud) printHistory() {
+	h := c.history
+	if h.values == 0 {
+		return
+	}
+	first, last := h.from.Sub(c.car), h.to.Sub(c.car)
+	c.screen.line(dim, "  history  %s values behind it, from %s to %s of the drive", thousands(int64(h.values)), minute(first), minute(last))
+	c.history, c.printed = span{}, time.Now()
+}
+
+func minute(d time.Duration) string {
+	return fmt.Sprintf("%02d:%02d", int(d.Minutes()), int(d.Seconds())%60)
 }
 
 // look keeps the newest of what the line of the car shows.
@@ -172,6 +216,7 @@ func (c *cloud) await() <-chan struct{} {
 func (c *cloud) state() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.printHistory()
 	var b strings.Builder
 	if math.IsNaN(c.fix.LatDeg) {
 		b.WriteString("no position yet          ")
@@ -190,14 +235,6 @@ func (c *cloud) state() string {
 	show("Vehicle.Powertrain.CombustionEngine.EngineCoolant.Temperature", "  %3.0f °C")
 	fmt.Fprintf(&b, "  %7s values", thousands(int64(c.count)))
 	return b.String()
-}
-
-// came returns how many values came in all and as history, and how far behind
-// the car the newest state is.
-func (c *cloud) came() (values, history int, behind time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.count, c.history, c.behind
 }
 
 // account compares with what the car emitted.

@@ -29,15 +29,17 @@ func (r *fleetRun) measure(ctx context.Context) error {
 	}
 	agents, stopAgents := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopAgents()
+	plugged, unplug := context.WithCancel(context.WithoutCancel(ctx))
 	cars, stopCars := context.WithCancel(ctx)
-	defer stopCars()
-	var driving sync.WaitGroup
+	var driving, serving sync.WaitGroup
+	defer func() { stopCars(); unplug(); driving.Wait(); serving.Wait() }()
 	memory := watchMemory()
 
 	r.say("starting %d agents", r.Cars)
 	before := ownCPU()
 	for _, u := range r.units {
 		go u.run(agents)
+		serving.Go(func() { u.car.serve(plugged) })
 		driving.Go(func() {
 			if err := u.car.drive(cars); err != nil {
 				fmt.Fprintf(r.progress, "fleet: car %s: %v\n", u.car.unit, err)
@@ -86,6 +88,7 @@ func (r *fleetRun) carsOnly(ctx context.Context) error {
 			}
 		}
 		wg.Go(func() { _ = c.drive(run) })
+		wg.Go(func() { c.serve(run) })
 		wg.Go(func() { _ = c.tester(run) })
 	}
 	before, start := ownCPU(), time.Now()

@@ -75,6 +75,9 @@ func (c *Car) ServeECU(ctx context.Context, bus can.Bus, o ECUOptions) error {
 			return fmt.Errorf("receive request: %w", err)
 		}
 		for i := range ecus {
+			if c.off.Load() {
+				break
+			}
 			if err := c.answer(ctx, bus, &ecus[i], &f, o); err != nil {
 				if ctx.Err() != nil {
 					return nil
@@ -218,7 +221,7 @@ func (e *ecu) bitmap(base byte) (bits uint32, ok bool) {
 
 // chatter puts ordinary traffic on the bus, as every running car does.
 func (c *Car) chatter(ctx context.Context, bus can.Bus, every time.Duration) {
-	for n := byte(0); pause(ctx, every); n++ {
+	for n := byte(0); pause(ctx, every) && !c.off.Load(); n++ {
 		s := c.State()
 		f := can.Frame{ID: 0x1A0, Len: 8}
 		wheel := uint16(s.SpeedMPS * 100)

@@ -194,3 +194,16 @@ func TestECUAnswersSeveralPIDsAtOnce(t *testing.T) {
 		t.Errorf("%d values journalled", n)
 	}
 }
+
+// A car switched off is silent but still there: the agent's bus is not lost.
+func TestECUIsSilentAfterSwitchOff(t *testing.T) {
+	b := newBench(t, virtual.ECUOptions{})
+	b.send(0x7E0, 2, 1, 0x0C)
+	b.payload(0x7E8)
+	b.sync()
+	b.car.SwitchOff()
+	b.send(0x7E0, 2, 1, 0x0C)
+	if n, _, _ := b.car.Journal().Counts(); n != 1 {
+		t.Errorf("%d values journalled", n)
+	}
+}

@@ -19,6 +19,7 @@ package virtual
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"obu/internal/clock"
@@ -43,6 +44,7 @@ type Car struct {
 	start   time.Time    // UTC of the start of the drive
 	seed    uint64
 	journal *Journal
+	off     atomic.Bool // the ignition
 
 	mu    sync.Mutex
 	drive *Drive // under mu
@@ -63,6 +65,10 @@ func New(cfg Config) *Car {
 
 // Journal returns what the car has emitted so far.
 func (c *Car) Journal() *Journal { return c.journal }
+
+// SwitchOff turns the ignition off for good: the ECUs stay on the bus and
+// fall silent. GPS and dashcam end with their contexts.
+func (c *Car) SwitchOff() { c.off.Store(true) }
 
 // State returns the state of the car now.
 func (c *Car) State() State { return c.stateAt(c.clk.Now()) }
