@@ -35,16 +35,19 @@ var trackPIDs = [...]byte{0x04, 0x05, 0x0C, 0x0D, 0x0E, 0x0F, 0x10, 0x11, 0x2F, 
 // car is one make-believe car of the fleet, and the ends of its devices that
 // an agent plugs into.
 type car struct {
-	unit     string
-	seed     uint64
-	load     string
-	clk      *clock.Clock
-	zero     time.Duration // CLOCK_MONOTONIC when clk was 0
-	it       *virtual.Car
-	line     *virtual.Line // the GPS's serial line
-	clips    string        // the dashcam's folder; "" without one
-	clipTime time.Duration // length of a clip
-	plugs    chan can.Bus  // ECU ends of buses the agent opened
+	unit  string
+	seed  uint64
+	load  string
+	clk   *clock.Clock
+	zero  time.Duration // CLOCK_MONOTONIC when clk was 0
+	it    *virtual.Car
+	line  *virtual.Line // the GPS's serial line
+	clips string        // the dashcam's folder; "" without one
+
+	recorded *agent.Devices   // of a replay; the car itself does nothing then
+	journal  *virtual.Journal // what the recording says
+	clipTime time.Duration    // length of a clip
+	plugs    chan can.Bus     // ECU ends of buses the agent opened
 }
 
 // newCar builds car number n of a fleet. It starts nothing.
@@ -63,6 +66,22 @@ func newCar(n int, o *options, dir string) *car {
 	return c
 }
 
+// newReplay builds car number n as a replay of a folder that lasts as long as
+// the cars drive. Its journal is what the recording says.
+func newReplay(n int, o *options, rec *recording, dir string) (*car, error) {
+	d, err := agent.ReadDrive(o.Replay)
+	if err != nil {
+		return nil, err
+	}
+	c := &car{unit: fmt.Sprintf("sim-%04d", n), journal: rec.journal}
+	clk, devices, err := d.Open(max(1, rec.lasts.Seconds()/o.For.Seconds()), filepath.Join(dir, c.unit, "scratch"), nil)
+	if err != nil {
+		return nil, err
+	}
+	c.clk, c.recorded = clk, &devices
+	return c, nil
+}
+
 // dial opens the car's bus for the agent and hands the other end to the ECUs.
 func (c *car) dial(ctx context.Context) (can.Bus, error) {
 	ours, theirs := can.Pair(c.clk)
@@ -77,6 +96,9 @@ func (c *car) dial(ctx context.Context) (can.Bus, error) {
 
 // devices returns what the agent finds in this car.
 func (c *car) devices() agent.Devices {
+	if c.recorded != nil {
+		return *c.recorded
+	}
 	d := agent.Devices{
 		GPS:       &agent.GPSDevice{Name: "gps", Open: c.line.Open},
 		Simulated: true,
@@ -93,6 +115,9 @@ func (c *car) devices() agent.Devices {
 
 // drive runs the car's parts until ctx ends; then the ignition is off.
 func (c *car) drive(ctx context.Context) error {
+	if c.recorded != nil {
+		return nil
+	}
 	defer c.it.SwitchOff()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return c.it.WriteGPS(ctx, c.line, virtual.GPSOptions{Latency: 40 * time.Millisecond}) })
@@ -124,6 +149,9 @@ func (c *car) serve(ctx context.Context) {
 
 // emission returns what the check needs to know of the car.
 func (c *car) emission() emission {
+	if c.recorded != nil {
+		return emission{Unit: c.unit, Boot: c.clk.Boot(), Journal: c.journal}
+	}
 	return emission{Unit: c.unit, Boot: c.clk.Boot(), Journal: c.it.Journal(), Zero: c.zero, Live: true}
 }
 

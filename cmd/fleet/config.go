@@ -14,6 +14,9 @@ func agentConfig(c *car, fleet, broker, dir string) (config.Config, error) {
 	cfg.Buffer.Dir = dir
 	cfg.Uplink.Broker = broker
 	cfg.Status.Socket = "none"
+	if c.recorded != nil {
+		return cfg, nil // the recording says what there is
+	}
 	cfg.GPS = &config.GPS{Device: "gps", Baud: 9600, Name: "gps"}
 	switch c.load {
 	case loadTrack:

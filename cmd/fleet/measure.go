@@ -15,17 +15,8 @@ func discardSamples([]telemetry.Sample) {}
 
 // measure drives the cars and fills in what the report says of the run.
 func (r *fleetRun) measure(ctx context.Context) error {
-	if !r.noCars {
-		if err := r.carsOnly(ctx); err != nil {
-			return err
-		}
-	}
-	for n := range r.Cars {
-		u, err := newUnit(r, newCar(n, &r.options, r.dir))
-		if err != nil {
-			return err
-		}
-		r.units = append(r.units, u)
+	if err := r.build(ctx); err != nil {
+		return err
 	}
 	agents, stopAgents := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopAgents()
@@ -65,6 +56,37 @@ func (r *fleetRun) measure(ctx context.Context) error {
 		err = ctx.Err()
 	}
 	return err
+}
+
+// build makes cars and agents. It starts nothing.
+func (r *fleetRun) build(ctx context.Context) error {
+	var rec recording
+	var err error
+	switch {
+	case r.Replay != "":
+		if rec.journal, rec.lasts, err = readRecording(r.Replay); err != nil {
+			return err
+		}
+		r.note("CPU time of reading the recordings counts as the agents'")
+	case !r.noCars:
+		if err := r.carsOnly(ctx); err != nil {
+			return err
+		}
+	}
+	for n := range r.Cars {
+		var c *car
+		if r.Replay == "" {
+			c = newCar(n, &r.options, r.dir)
+		} else if c, err = newReplay(n, &r.options, &rec, r.dir); err != nil {
+			return err
+		}
+		u, err := newUnit(r, c)
+		if err != nil {
+			return err
+		}
+		r.units = append(r.units, u)
+	}
+	return nil
 }
 
 // carsOnly measures what the cars cost without agents, with a stand-in that
@@ -140,6 +162,9 @@ func (r *fleetRun) window(ctx context.Context) {
 	r.report.Seconds = lasted.Seconds()
 	r.report.CPUAgents = max(0, used.Seconds()-r.report.CPUCars)
 	r.report.Cores = r.report.CPUAgents / lasted.Seconds()
+	if r.Replay != "" {
+		return // played faster than it was recorded: an hour of it is no hour
+	}
 	perCarHour := 1 / lasted.Hours() / float64(r.Cars)
 	now := r.traffic()
 	r.report.WirePerCarHour = number(float64(now.wire-sent.wire) * perCarHour)
@@ -159,7 +184,7 @@ func (r *fleetRun) drain(ctx context.Context) {
 			select {
 			case <-u.done: // it failed; stopUnits says why
 			default:
-				if u.owed() > 0 {
+				if u.car.recorded != nil || u.owed() > 0 { // a replay ends by itself
 					still = append(still, u)
 				}
 			}

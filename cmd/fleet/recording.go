@@ -19,6 +19,12 @@ import (
 	"obu/telemetry"
 )
 
+// recording is what a replay folder says.
+type recording struct {
+	journal *virtual.Journal
+	lasts   time.Duration
+}
+
 // readRecording returns what a replay folder says, decoded without the agent:
 // every OBD answer, every epoch, every clip; and how long it lasts.
 func readRecording(dir string) (*virtual.Journal, time.Duration, error) {

@@ -36,7 +36,8 @@ func newUnit(r *fleetRun, c *car) (*unit, error) {
 	if err != nil {
 		return nil, err
 	}
-	deps := agent.Deps{Devices: c.devices(), Clock: c.clk, Verify: verifyArgs(), Version: "fleet"}
+	deps := agent.Deps{Devices: c.devices(), Clock: c.clk, Verify: verifyArgs(), Version: "fleet",
+		Finite: c.recorded != nil, DrainFor: drainLimit}
 	if f := r.faults.bus; f != nil {
 		for i := range deps.Devices.CAN {
 			dial := deps.Devices.CAN[i].Dial
