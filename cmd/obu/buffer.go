@@ -10,42 +10,32 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/spf13/cobra"
-
 	"obu/buffer"
 	"obu/internal/agent"
 	"obu/internal/config"
 	"obu/telemetry"
 )
 
-func bufferCommand() *cobra.Command {
+func bufferCommand() *command {
 	var where bufferPlace
-	cmd := &cobra.Command{
-		Use:   "buffer",
-		Short: "the backlog, read-only",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usageError{fmt.Errorf("obu buffer knows stat, ls, verify and export, not %q", args[0])}
-			}
-			return cmd.Help()
-		},
-	}
-	cmd.PersistentFlags().StringVarP(&where.config, "config", "c", "", "configuration that names the folder and the socket")
-	cmd.PersistentFlags().StringVar(&where.socket, "socket", "", "unix socket of the running agent (default: as configured)")
-	sub := func(use, short string, run func(context.Context, *bufferPlace, io.Writer) error) *cobra.Command {
-		return &cobra.Command{Use: use + " [DIR]", Short: short, Args: atMost(1), RunE: func(cmd *cobra.Command, args []string) error {
+	cmd := &command{Use: "buffer", Short: "the backlog, read-only"}
+	sub := func(use, short string, run func(context.Context, *bufferPlace, io.Writer) error) *command {
+		c := &command{Use: use + " [DIR]", Short: short, Args: atMost(1), RunE: func(cmd *command, args []string) error {
 			if err := where.resolve(args); err != nil {
 				return err
 			}
 			return run(cmd.Context(), &where, cmd.OutOrStdout())
 		}}
+		configFlag(c, &where.config)
+		c.Flags().StringVar(&where.socket, "socket", "", "unix `SOCKET` of the running agent (default: as configured)")
+		return c
 	}
 	cmd.AddCommand(
 		sub("stat", "what is held, what is lost, per stream", bufferStat),
 		sub("ls", "every batch that is held, as JSON lines", bufferList),
 		sub("verify", "check every stored value; exit 1 when one is damaged", bufferVerify),
-		&cobra.Command{Use: "export [DIR]", Short: "write the backlog into files (a later release)",
-			RunE: func(*cobra.Command, []string) error { return later("buffer export") }},
+		&command{Use: "export [DIR]", Short: "write the backlog into files (a later release)",
+			RunE: func(*command, []string) error { return later("buffer export") }},
 	)
 	return cmd
 }
@@ -199,7 +189,7 @@ func bufferVerify(ctx context.Context, p *bufferPlace, out io.Writer) error {
 // process of its own, because a damaged one can kill the process.
 const verifyFileName = "verify-store-file"
 
-func verifyFileCommand() *cobra.Command {
-	return &cobra.Command{Use: verifyFileName + " FILE", Hidden: true, Args: exactly("FILE"),
-		RunE: func(_ *cobra.Command, args []string) error { return buffer.VerifyFile(args[0]) }}
+func verifyFileCommand() *command {
+	return &command{Use: verifyFileName + " FILE", Hidden: true, Args: exactly("FILE"),
+		RunE: func(_ *command, args []string) error { return buffer.VerifyFile(args[0]) }}
 }

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
 	"obu/can"
@@ -37,17 +36,17 @@ type checkReport struct {
 	Findings []finding `json:"findings"`
 }
 
-func checkCommand() *cobra.Command {
+func checkCommand() *command {
 	var path string
 	var asJSON bool
-	cmd := &cobra.Command{
+	cmd := &command{
 		Use:   "check -c obu.yaml",
 		Short: "is everything there? pass or fail, and what to do next",
 		Long: `Looks at the configuration, each device, the folder of the store and the broker.
 Devices in use by a running agent are asked of that agent. It sends nothing to
 the vehicle. Exit code 0: all passed, 1: something to do.`,
 		Args: atMost(0),
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(cmd *command, _ []string) error {
 			r := check(cmd.Context(), path)
 			out := cmd.OutOrStdout()
 			if asJSON {

@@ -3,46 +3,38 @@ package main
 import (
 	"fmt"
 
-	"github.com/spf13/cobra"
-
 	"obu/internal/config"
 )
 
-func configCommand() *cobra.Command {
-	cmd := &cobra.Command{
+func configCommand() *command {
+	cmd := &command{
 		Use:   "config",
 		Short: "a commented example, or the resolved settings",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usageError{fmt.Errorf("obu config knows example, show and schema, not %q", args[0])}
-			}
-			return cmd.Help()
-		},
 	}
-	cmd.AddCommand(&cobra.Command{
+	cmd.AddCommand(&command{
 		Use:     "example",
 		Short:   "a commented configuration to start from",
 		Example: "  obu config example > obu.yaml",
 		Args:    atMost(0),
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(cmd *command, _ []string) error {
 			_, err := fmt.Fprint(cmd.OutOrStdout(), config.Example())
 			return err
 		},
-	}, &cobra.Command{
+	}, &command{
 		Use:   "schema",
 		Short: "JSON Schema (a later release)",
-		RunE:  func(*cobra.Command, []string) error { return later("config schema") },
+		RunE:  func(*command, []string) error { return later("config schema") },
 	}, configShowCommand())
 	return cmd
 }
 
-func configShowCommand() *cobra.Command {
+func configShowCommand() *command {
 	var path string
-	cmd := &cobra.Command{
+	cmd := &command{
 		Use:   "show",
 		Short: "every setting as it is in force, and where it comes from; secrets are masked",
 		Args:  atMost(0),
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(cmd *command, _ []string) error {
 			path, err := findConfig(path)
 			if err != nil {
 				return err

@@ -10,37 +10,29 @@ import (
 	"os"
 	"strconv"
 
-	"github.com/spf13/cobra"
-
 	"obu/can"
 	"obu/gps"
 	"obu/telemetry"
 )
 
-func decodeCommand() *cobra.Command {
-	cmd := &cobra.Command{
+func decodeCommand() *command {
+	cmd := &command{
 		Use:   "decode",
 		Short: "print what a recording says, as JSON lines; nothing is repaired",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usageError{fmt.Errorf("obu decode knows can and nmea, not %q", args[0])}
-			}
-			return cmd.Help()
-		},
 	}
 	cmd.AddCommand(decodeCANCommand(), decodeNMEACommand())
 	return cmd
 }
 
-func decodeCANCommand() *cobra.Command {
+func decodeCANCommand() *command {
 	var obd, j1939 bool
 	var dbc []string
-	cmd := &cobra.Command{
+	cmd := &command{
 		Use:     "can --obd FILE|-",
 		Short:   "values in a candump log (plain or .gz)",
 		Example: "  obu decode can --obd candump-2026-11-22.log.gz\n  candump -L can0 | obu decode can --obd -",
 		Args:    exactly("FILE"),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: func(cmd *command, args []string) error {
 			switch {
 			case len(dbc) > 0:
 				return later("decode can --dbc")
@@ -56,7 +48,7 @@ func decodeCANCommand() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&obd, "obd", false, "answers to OBD-II requests (SAE J1979)")
 	cmd.Flags().BoolVar(&j1939, "j1939", false, "J1939 (a later release)")
-	cmd.Flags().StringArrayVar(&dbc, "dbc", nil, "signals of a DBC file (a later release)")
+	cmd.Flags().Func("dbc", "signals of a DBC `FILE` (a later release)", func(f string) error { dbc = append(dbc, f); return nil })
 	return cmd
 }
 
@@ -147,13 +139,13 @@ func appendNumber(b []byte, f float64) []byte {
 	return strconv.AppendFloat(b, f, 'f', -1, 64)
 }
 
-func decodeNMEACommand() *cobra.Command {
-	return &cobra.Command{
+func decodeNMEACommand() *command {
+	return &command{
 		Use:     "nmea FILE|-",
 		Short:   "positions in an NMEA log, one line per epoch",
 		Example: "  obu decode nmea drive.nmea\n  cat /dev/ttyUSB0 | obu decode nmea -",
 		Args:    exactly("FILE"),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: func(cmd *command, args []string) error {
 			return withFile(cmd, args[0], func(r io.Reader, w *bufio.Writer) error {
 				return decodeNMEA(r, w, cmd.ErrOrStderr())
 			})
@@ -217,7 +209,7 @@ func appendFix(b []byte, f *telemetry.Fix) []byte {
 }
 
 // withFile opens FILE or standard input and buffers the output.
-func withFile(cmd *cobra.Command, name string, fn func(io.Reader, *bufio.Writer) error) error {
+func withFile(cmd *command, name string, fn func(io.Reader, *bufio.Writer) error) error {
 	in := cmd.InOrStdin()
 	if name != "-" {
 		f, err := os.Open(name)

@@ -13,8 +13,6 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
-
-	"github.com/spf13/cobra"
 )
 
 // Set by the linker.
@@ -54,12 +52,7 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, in io.Reader, out, errw io.Writer) int {
-	root := newRoot()
-	root.SetArgs(args)
-	root.SetIn(in)
-	root.SetOut(out)
-	root.SetErr(errw)
-	err := root.ExecuteContext(ctx)
+	err := newRoot().run(ctx, args, in, out, errw)
 	if err == nil {
 		return 0
 	}
@@ -75,8 +68,8 @@ func run(ctx context.Context, args []string, in io.Reader, out, errw io.Writer) 
 	return 1
 }
 
-func newRoot() *cobra.Command {
-	root := &cobra.Command{
+func newRoot() *command {
+	root := &command{
 		Use:   "obu",
 		Short: "the on-board unit: OBD-II/CAN, GPS and dashcam to the cloud, nothing stored is lost",
 		Long: `obu reads OBD-II/CAN, NMEA and dashcam segments, buffers them on disk and
@@ -86,28 +79,15 @@ publishes them over MQTT.
   obu check -c obu.yaml              is everything there? what to do next
   obu run -c obu.yaml                the agent
   obu status                         what the running agent says of itself`,
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usageError{fmt.Errorf("unknown command %q; `obu --help` lists them", args[0])}
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.CompletionOptions.DisableDefaultCmd = true
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usageError{fmt.Errorf("%w; `%s --help` shows the flags", err, cmd.CommandPath())}
-	})
 	root.AddCommand(runCommand(), checkCommand(), statusCommand(), decodeCommand(), tailCommand(),
 		bufferCommand(), configCommand(), versionCommand(), verifyFileCommand())
 	return root
 }
 
 // exactly asks for n arguments and says which.
-func exactly(names ...string) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
+func exactly(names ...string) func(*command, []string) error {
+	return func(cmd *command, args []string) error {
 		if len(args) != len(names) {
 			return usageError{fmt.Errorf("%s wants %d argument(s) %v, got %d; `%s --help` shows an example",
 				cmd.CommandPath(), len(names), names, len(args), cmd.CommandPath())}
@@ -116,8 +96,8 @@ func exactly(names ...string) cobra.PositionalArgs {
 	}
 }
 
-func atMost(n int) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
+func atMost(n int) func(*command, []string) error {
+	return func(cmd *command, args []string) error {
 		if len(args) > n {
 			return usageError{fmt.Errorf("%s takes at most %d argument(s), got %d", cmd.CommandPath(), n, len(args))}
 		}

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
-	"github.com/spf13/cobra"
 
 	"obu/can"
 	"obu/gps"
@@ -32,9 +31,9 @@ type runOptions struct {
 	service bool
 }
 
-func runCommand() *cobra.Command {
+func runCommand() *command {
 	var o runOptions
-	cmd := &cobra.Command{
+	cmd := &command{
 		Use:   "run -c obu.yaml",
 		Short: "the agent: read, keep, send",
 		Long: `Runs until SIGTERM or SIGINT, which store what is in memory first.
@@ -45,11 +44,11 @@ read was delivered. A replay is marked simulated and its unit gets "sim-" in
 front unless --as-real is given.`,
 		Example: "  obu run -c /etc/obu/obu.yaml\n  obu run -c obu.yaml --replay drive/ --speed 10",
 		Args:    atMost(0),
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(cmd *command, _ []string) error {
 			if o.speed < 0 {
 				return usageError{fmt.Errorf("--speed %v: want 0 (as fast as possible), 1 (as recorded) or another factor", o.speed)}
 			}
-			if o.replay == "" && cmd.Flags().Changed("speed") {
+			if o.replay == "" && cmd.Changed("speed") {
 				return usageError{errors.New("--speed goes with --replay")}
 			}
 			return runAgent(cmd.Context(), o, cmd.ErrOrStderr())
@@ -67,8 +66,10 @@ front unless --as-real is given.`,
 // configPaths are tried in this order when -c is not given.
 var configPaths = [...]string{"obu.yaml", "/etc/obu/obu.yaml"}
 
-func configFlag(cmd *cobra.Command, path *string) {
-	cmd.Flags().StringVarP(path, "config", "c", "", "configuration file (default obu.yaml here, else /etc/obu/obu.yaml)")
+func configFlag(cmd *command, path *string) {
+	const usage = "configuration `FILE` (default obu.yaml here, else /etc/obu/obu.yaml)"
+	cmd.Flags().StringVar(path, "c", "", usage)
+	cmd.Flags().StringVar(path, "config", "", "the same")
 }
 
 // findConfig returns path, or the first of configPaths that exists.

@@ -6,8 +6,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/spf13/cobra"
-
 	"obu/internal/agent"
 	"obu/internal/config"
 )
@@ -28,15 +26,15 @@ func socketOf(flag, configPath string) (string, error) {
 	return cfg.Status.Socket, nil
 }
 
-func statusCommand() *cobra.Command {
+func statusCommand() *command {
 	var socket, configPath string
 	var asJSON bool
-	cmd := &cobra.Command{
+	cmd := &command{
 		Use:     "status",
 		Short:   "what the running agent says of itself",
 		Example: "  obu status\n  obu status --json | jq .uplink",
 		Args:    atMost(0),
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(cmd *command, _ []string) error {
 			socket, err := socketOf(socket, configPath)
 			if err != nil {
 				return err

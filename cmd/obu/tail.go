@@ -11,8 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spf13/cobra"
-
 	"obu/telemetry"
 	"obu/telemetry/ledger"
 	"obu/uplink"
@@ -27,9 +25,9 @@ type tailOptions struct {
 	copies  bool
 }
 
-func tailCommand() *cobra.Command {
+func tailCommand() *command {
 	var o tailOptions
-	cmd := &cobra.Command{
+	cmd := &command{
 		Use:   "tail --broker URL",
 		Short: "what the cloud receives, as JSON lines",
 		Long: `Subscribes like a consumer and prints each record once: copies are dropped by
@@ -37,7 +35,7 @@ name, parts are joined, the time comes from the unit's anchors. Its client id
 has a suffix of its own and never takes over the agent's session.`,
 		Example: "  obu tail --broker mqtt://localhost\n  obu tail --broker mqtts://broker.example.com --ca ca.pem --unit unit-0001 --media clips/",
 		Args:    atMost(0),
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(cmd *command, _ []string) error {
 			if o.session.Broker == "" {
 				return usageError{errors.New("obu tail wants --broker, for example --broker mqtt://localhost")}
 			}
@@ -54,7 +52,7 @@ has a suffix of its own and never takes over the agent's session.`,
 }
 
 // brokerFlags are the credentials every tool that speaks to a broker takes.
-func brokerFlags(cmd *cobra.Command, s *uplink.SessionConfig) {
+func brokerFlags(cmd *command, s *uplink.SessionConfig) {
 	f := cmd.Flags()
 	f.StringVar(&s.TLS.CAFile, "ca", "", "who signed the broker's certificate (PEM)")
 	f.StringVar(&s.TLS.CertFile, "cert", "", "own certificate (PEM)")

@@ -4,17 +4,15 @@ import (
 	"fmt"
 	"runtime"
 
-	"github.com/spf13/cobra"
-
 	"obu/telemetry"
 )
 
-func versionCommand() *cobra.Command {
-	return &cobra.Command{
+func versionCommand() *command {
+	return &command{
 		Use:   "version",
 		Short: "version, wire format and platform",
 		Args:  atMost(0),
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(cmd *command, _ []string) error {
 			built := buildDate
 			if built == "" {
 				built = "not stamped"

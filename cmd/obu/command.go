@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+)
+
+// command is one word of the command line: the standard library's flags, with
+// words below words and help that shows an example. A library for this is half
+// a megabyte of a binary that travels over LTE.
+type command struct {
+	Use     string // "run -c obu.yaml": the first word is its name
+	Short   string // one line, for the list above it
+	Long    string
+	Example string
+	Hidden  bool
+	Args    func(*command, []string) error // checks what is no flag
+	RunE    func(*command, []string) error // nil: print help
+
+	above *command
+	subs  []*command
+	flags *flag.FlagSet
+	ctx   context.Context
+	in    io.Reader
+	out   io.Writer
+	errw  io.Writer
+}
+
+// name is the first word of Use.
+func (c *command) name() string {
+	name, _, _ := strings.Cut(c.Use, " ")
+	return name
+}
+
+// CommandPath returns the words that lead here: "obu decode can".
+func (c *command) CommandPath() string {
+	if c.above == nil {
+		return c.name()
+	}
+	return c.above.CommandPath() + " " + c.name()
+}
+
+// AddCommand puts commands below this one.
+func (c *command) AddCommand(subs ...*command) {
+	for _, s := range subs {
+		s.above = c
+		c.subs = append(c.subs, s)
+	}
+}
+
+// Flags returns the command's own flags.
+func (c *command) Flags() *flag.FlagSet {
+	if c.flags == nil {
+		c.flags = flag.NewFlagSet(c.name(), flag.ContinueOnError)
+		c.flags.SetOutput(io.Discard) // errors and help are printed here
+		c.flags.Usage = func() {}
+	}
+	return c.flags
+}
+
+// Changed reports whether the flag was given.
+func (c *command) Changed(name string) bool {
+	given := false
+	c.Flags().Visit(func(f *flag.Flag) { given = given || f.Name == name })
+	return given
+}
+
+func (c *command) Context() context.Context { return c.ctx }
+func (c *command) InOrStdin() io.Reader     { return c.in }
+func (c *command) OutOrStdout() io.Writer   { return c.out }
+func (c *command) ErrOrStderr() io.Writer   { return c.errw }
+
+// run finds the command that args name, parses its flags, wherever they stand
+// among the arguments, and runs it.
+func (c *command) run(ctx context.Context, args []string, in io.Reader, out, errw io.Writer) error {
+	c.ctx, c.in, c.out, c.errw = ctx, in, out, errw
+	if len(args) > 0 {
+		for _, s := range c.subs {
+			if s.name() == args[0] {
+				return s.run(ctx, args[1:], in, out, errw)
+			}
+		}
+	}
+	if len(c.subs) > 0 && len(args) > 0 && args[0] == "help" {
+		return c.run(ctx, append(args[1:], "--help"), in, out, errw)
+	}
+	rest, err := c.parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		return c.Help()
+	}
+	if err != nil {
+		return usageError{fmt.Errorf("%w; `%s --help` shows the flags", err, c.CommandPath())}
+	}
+	if c.RunE == nil {
+		if len(rest) > 0 {
+			return usageError{fmt.Errorf("unknown command %q; `%s --help` lists them", rest[0], c.CommandPath())}
+		}
+		return c.Help()
+	}
+	if c.Args != nil {
+		if err := c.Args(c, rest); err != nil {
+			return err
+		}
+	}
+	return c.RunE(c, rest)
+}
+
+// parse lets flags stand behind arguments too; what follows "--" is arguments.
+func (c *command) parse(args []string) (rest []string, err error) {
+	fs := c.Flags()
+	for {
+		if err := fs.Parse(args); err != nil {
+			return nil, err
+		}
+		left := fs.Args()
+		if len(left) == 0 {
+			return rest, nil
+		}
+		if used := len(args) - len(left); used > 0 && args[used-1] == "--" {
+			return append(rest, left...), nil
+		}
+		rest, args = append(rest, left[0]), left[1:]
+	}
+}
+
+// Help prints what the command is for and how it is used.
+func (c *command) Help() error {
+	text := c.Long
+	if text == "" {
+		text = c.Short
+	}
+	use := c.CommandPath() + strings.TrimPrefix(c.Use, c.name())
+	if len(c.subs) > 0 {
+		use = c.CommandPath() + " COMMAND"
+	}
+	fmt.Fprintf(c.out, "%s\n\nUsage:\n  %s\n", text, use)
+	if c.Example != "" {
+		fmt.Fprintf(c.out, "\nExamples:\n%s\n", c.Example)
+	}
+	w := tabwriter.NewWriter(c.out, 0, 0, 3, ' ', 0)
+	if len(c.subs) > 0 {
+		fmt.Fprintf(w, "\nCommands:\n")
+		for _, s := range c.subs {
+			if !s.Hidden {
+				fmt.Fprintf(w, "  %s\t%s\n", s.name(), s.Short)
+			}
+		}
+	}
+	first := true
+	c.Flags().VisitAll(func(f *flag.Flag) {
+		if first {
+			fmt.Fprintf(w, "\nFlags:\n")
+			first = false
+		}
+		kind, usage := flag.UnquoteUsage(f)
+		dashes := "--"
+		if len(f.Name) == 1 {
+			dashes = "-"
+		}
+		fmt.Fprintf(w, "  %s%s %s\t%s\n", dashes, f.Name, kind, usage)
+	})
+	return w.Flush()
+}
