@@ -170,8 +170,12 @@ func start(t *testing.T, cfg config.Config, deps agent.Deps) *running {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	run := &running{Agent: a, t: t, cancel: cancel, done: make(chan error, 1)}
-	go func() { run.done <- a.Run(ctx) }()
-	t.Cleanup(cancel)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		run.done <- a.Run(ctx)
+	}()
+	t.Cleanup(func() { cancel(); <-ended })
 	return run
 }
 

@@ -1,3 +1,0 @@
-package agent_test
-
-func unwritableChild(string) int { return 0 }
