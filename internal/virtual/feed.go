@@ -50,7 +50,7 @@ func citySignals() []feedSignal {
 	return out
 }
 
-// Feed emits the city load until ctx ends: 40 signals at 1-10 Hz, 235 samples
+// Feed emits the city load until ctx ends or the car is switched off: 40 signals at 1-10 Hz, 235 samples
 // a second, journalled, decoded already. It stands in for a bus that sends by
 // itself; polling one parameter at a time cannot reach that rate.
 func (c *Car) Feed(ctx context.Context, emit func([]telemetry.Sample)) error {
@@ -58,6 +58,10 @@ func (c *Car) Feed(ctx context.Context, emit func([]telemetry.Sample)) error {
 	source := telemetry.Source{Bus: "can0", Address: FeedAddress, Method: "obd"}
 	next := c.clk.Now()
 	for tick := int64(0); pause(ctx, next.Sub(c.clk.Now())); tick++ {
+		if c.off.Load() {
+			<-ctx.Done() // still plugged in, silent
+			return nil
+		}
 		at := c.clk.Now()
 		state := c.stateAt(at)
 		batch := make([]telemetry.Sample, 0, len(signals))
