@@ -207,6 +207,7 @@ func (b *fdBus) Send(f Frame) error {
 	if errors.Is(err, unix.EAGAIN) {
 		b.dev.SetWriteDeadline(time.Now().Add(sendWait))
 		err = b.write(p, true)
+		b.dev.SetWriteDeadline(time.Time{}) // one that has passed fails every later write
 	}
 	switch {
 	case err == nil:

@@ -307,6 +307,31 @@ func TestFullTransmitQueue(t *testing.T) {
 	t.Error("100,000 frames fit into a socket nobody reads")
 }
 
+// TestSendRecoversFromAFullQueue: once the queue has room again, so has Send.
+func TestSendRecoversFromAFullQueue(t *testing.T) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fds[1])
+	bus, err := can.NewFDBus(os.NewFile(uintptr(fds[0]), "a"), system(t), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer bus.Close()
+	for err == nil {
+		err = bus.Send(can.Frame{ID: 1})
+	}
+	for buf := make([]byte, 128); ; {
+		if _, err := unix.Read(fds[1], buf); err != nil {
+			break
+		}
+	}
+	if err := bus.Send(can.Frame{ID: 2}); err != nil {
+		t.Errorf("the queue is empty again: %v", err)
+	}
+}
+
 func BenchmarkReceive(b *testing.B) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
