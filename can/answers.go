@@ -68,6 +68,9 @@ func (p *poller) hear(ecu ecuKey, payload []byte) {
 		return
 	case negative && service == p.asked.service:
 		a = answer{ecu: ecu, negative: code}
+		if code == obd.NRCPending {
+			p.r.gate.extend(pendingWindow)
+		}
 	case len(payload) >= 2 && payload[0] == p.asked.service+obd.PositiveOffset && payload[1] == p.asked.pid:
 		a = answer{ecu: ecu}
 		copy(a.data[:], payload[2:])

@@ -43,7 +43,8 @@ type Config struct {
 	// Lost takes what was lost, summed up over a second. It may be nil.
 	Lost func(telemetry.Gap)
 
-	// Bitrate of the bus in bit/s, for the estimate of its load; 0 means 500k.
+	// Bitrate of the bus in bit/s, for the estimate of its load alone: the
+	// interface runs at the rate the system gave it. 0 means DefaultBitrate.
 	Bitrate int
 	Log     *slog.Logger // nil discards
 }
@@ -61,11 +62,23 @@ type OBDConfig struct {
 	// Listen is how long to listen before the first request; 0 means
 	// DefaultListen, below 0 not at all.
 	Listen time.Duration
+	// Addressing is the width of the identifiers ECUs are asked with.
+	Addressing Addressing
 	// MaxRate narrows the requests per second below MaxRequestRate; 0 does not.
 	MaxRate int
 	// SkipVIN never asks for the VIN.
 	SkipVIN bool
 }
+
+// Addressing is which identifiers of ISO 15765-4 a search for ECUs uses.
+type Addressing uint8
+
+// The ways to address ECUs.
+const (
+	AddressAuto Addressing = iota // 11 bits first, then 29
+	Address11                     // 11 bits alone: 7DF
+	Address29                     // 29 bits alone: 18DB33F1
+)
 
 // Poll is one PID of service 01 and how often to ask for it.
 type Poll struct {

@@ -2,6 +2,9 @@ package can_test
 
 import (
 	"context"
+	"io"
+	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -48,12 +51,20 @@ func (s *sink) count(signal string, q telemetry.Quality) (n int) {
 // drive runs a Source against an ecu for a while of virtual time.
 func drive(t *testing.T, e *ecu, o *can.OBDConfig, d time.Duration, during func(*can.Source)) (*sink, can.Stats) {
 	t.Helper()
+	return driveLogged(t, e, o, d, io.Discard, during)
+}
+
+// driveLogged is drive with what is said to the technician.
+func driveLogged(t *testing.T, e *ecu, o *can.OBDConfig, d time.Duration, log io.Writer, during func(*can.Source)) (*sink, can.Stats) {
+	t.Helper()
 	clk := clock.Virtual()
 	agent, car := can.Pair(clk)
 	e.bus = car
 	e.run()
 	out := &sink{}
-	src, err := can.New(out.config(clk, agent, o))
+	cfg := out.config(clk, agent, o)
+	cfg.Log = slog.New(slog.NewTextHandler(log, nil))
+	src, err := can.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,6 +79,9 @@ func drive(t *testing.T, e *ecu, o *can.OBDConfig, d time.Duration, during func(
 	e.wg.Wait()
 	return out, src.Stats()
 }
+
+// logText keeps log lines. A handler calls it under its own lock.
+type logText struct{ strings.Builder }
 
 func engine() *ecu {
 	return &ecu{response: 0x7E8, answers: map[[2]byte][]byte{

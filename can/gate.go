@@ -122,6 +122,16 @@ func (g *gate) permit(id uint32, first []byte) bool {
 		(id&flagExtended != 0) == o.extended && time.Now().Before(o.until)
 }
 
+// extend gives the answer to the outstanding request more time: its ECU put it
+// off. How often it may is bounded by collect, which ends with close.
+func (g *gate) extend(window time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.open.service != 0 {
+		g.open.until = time.Now().Add(window)
+	}
+}
+
 // flowControl answers a first frame that permit let through.
 func (g *gate) flowControl(id uint32, fc isotp.FlowControl) {
 	f := Frame{Len: 8}

@@ -66,7 +66,8 @@ type poller struct {
 	vinDue   time.Time
 	retry    time.Duration
 	awake    bool // values are current: asleep was not reported since
-	engine   bool // the engine speed is polled: it tells when to rest
+	engine   bool // an ECU knows the engine speed: it tells when to rest
+	saidMute bool // that no ECU answers; one that has answered may sleep
 
 	mu    sync.Mutex // guards what follows
 	asked request
@@ -123,11 +124,13 @@ func (p *poller) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		p.r.n.setState("searching")
 		if p.search(ctx) {
-			p.retry = 0
+			p.retry, p.saidMute = 0, true
 			p.scan(ctx)
 			p.schedule()
 			p.r.n.setState("polling")
 			p.poll(ctx)
+		} else if ctx.Err() == nil {
+			p.sayUnanswered()
 		}
 		if ctx.Err() == nil {
 			p.sleep(ctx)

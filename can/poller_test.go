@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"obu/can"
+	"obu/can/isotp"
 	"obu/can/obd"
 	"obu/internal/clock"
 	"obu/telemetry"
@@ -391,6 +392,115 @@ func TestNegativeAnswers(t *testing.T) {
 		if n := out.count("Vehicle.Powertrain.CombustionEngine.EngineCoolant.Temperature", telemetry.QualityUnsupported); n != 1 {
 			t.Errorf("unsupported was reported %d times", n)
 		}
+	})
+}
+
+// TestVINAfterResponsePending: an ECU that puts the VIN off still gets the flow
+// control that the rest of it needs.
+func TestVINAfterResponsePending(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := engine()
+		vin := e.answers[[2]byte{9, 2}]
+		e.answer = func(service, pid byte) [][]byte {
+			if service == 1 {
+				return [][]byte{{0x41, pid, 0, 0x08, 0, 0}}
+			}
+			e.wg.Go(func() {
+				time.Sleep(time.Second)
+				(&isotp.Sender{Conn: e}).Send(append([]byte{0x49, 2}, vin...))
+			})
+			return [][]byte{obd.EncodeNegative(service, obd.NRCPending)}
+		}
+		out, st := drive(t, e, nil0(), 30*time.Second, nil)
+		if len(out.events) != 1 || out.events[0].Value != telemetry.Text("WVWZZZ1JZXW000001") || st.FlowControls != 1 {
+			t.Errorf("events %v, %+v", out.events, st)
+		}
+	})
+}
+
+// TestOrdinaryErrorFramesAreNoTrouble: a lost arbitration is everyday life on a
+// busy bus, and a controller that is well again is good news. Neither makes
+// the agent fall silent, nor is anything lost with it.
+func TestOrdinaryErrorFramesAreNoTrouble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := engine()
+		out, st := drive(t, e, speedOnly(), time.Minute, func(*can.Source) {
+			for range 50 {
+				e.bus.Send(can.Frame{ID: 0x02, Error: true, Len: 8})                           // lost arbitration
+				e.bus.Send(can.Frame{ID: 0x200, Error: true, Len: 8})                          // counters only
+				e.bus.Send(can.Frame{ID: 0x100, Error: true, Len: 8})                          // restarted
+				e.bus.Send(can.Frame{ID: 0x04, Error: true, Len: 8, Data: [64]byte{1: 0x40}})  // error-active again
+				e.bus.Send(can.Frame{ID: 0x206, Error: true, Len: 8, Data: [64]byte{1: 0x40}}) // all of it
+				time.Sleep(time.Second)
+			}
+		})
+		if len(out.gaps) != 0 || st.ErrorFrames != 250 || out.count(speed, telemetry.QualityLive) < 57 {
+			t.Errorf("gaps %v, %+v", out.gaps, st)
+		}
+	})
+}
+
+// TestBusOffNamesItsCure: a controller that has taken itself off the bus comes
+// back only when it is told to.
+func TestBusOffNamesItsCure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, log := engine(), &logText{}
+		driveLogged(t, e, speedOnly(), 10*time.Second, log, func(*can.Source) {
+			time.Sleep(5 * time.Second)
+			e.bus.Send(can.Frame{ID: 0x40, Error: true, Len: 8})
+		})
+		if got := log.String(); strings.Count(got, "bus-off") != 1 || !strings.Contains(got, "restart-ms") {
+			t.Errorf("said\n%s", got)
+		}
+	})
+}
+
+// TestUnansweredSearchIsSaid: a car that never answers is said once, with what
+// to look at, not hidden in a counter.
+func TestUnansweredSearchIsSaid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, log := engine(), &logText{}
+		e.answer = func(byte, byte) [][]byte { return nil }
+		driveLogged(t, e, speedOnly(), time.Hour, log, nil)
+		if got := log.String(); strings.Count(got, "no ECU answers") != 1 || !strings.Contains(got, "ignition") {
+			t.Errorf("said\n%s", got)
+		}
+	})
+}
+
+// TestAddressing: a technician who names the width of the identifiers gets no
+// request of the other one.
+func TestAddressing(t *testing.T) {
+	for _, want := range []can.Addressing{can.Address11, can.Address29} {
+		synctest.Test(t, func(t *testing.T) {
+			e := &ecu{response: 0x7E8}
+			drive(t, e, &can.OBDConfig{Addressing: want}, time.Minute, nil)
+			for _, f := range e.transmitted() {
+				if f.Extended != (want == can.Address29) {
+					t.Errorf("addressing %d: transmitted %v", want, f)
+				}
+			}
+			if len(e.transmitted()) == 0 {
+				t.Error("nothing was asked")
+			}
+		})
+	}
+}
+
+// TestRestsWithoutPollingTheEngine: the engine is off, and the technician's
+// list has no engine speed that would tell.
+func TestRestsWithoutPollingTheEngine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := engine()
+		e.answers[[2]byte{1, 0x0C}] = []byte{0, 0}
+		e.answers[[2]byte{1, 0x0D}] = []byte{0}
+		e.answers[[2]byte{1, 0x42}] = []byte{0x2E, 0xE0}
+		drive(t, e, speedOnly(), 10*time.Minute, func(s *can.Source) {
+			time.Sleep(9 * time.Minute)
+			if got := s.Stats().State; got != "resting" {
+				t.Errorf("state %q", got)
+			}
+		})
 	})
 }
 

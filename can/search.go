@@ -9,9 +9,13 @@ import (
 	"obu/telemetry"
 )
 
-// search asks 01 00 once with 11-bit, then once with 29-bit identifiers.
+// search asks 01 00 once with 11-bit, then once with 29-bit identifiers, or
+// with the configured ones alone.
 func (p *poller) search(ctx context.Context) bool {
 	for _, extended := range [...]bool{false, true} {
+		if extended && p.cfg.Addressing == Address11 || !extended && p.cfg.Addressing == Address29 {
+			continue
+		}
 		p.extended = extended
 		p.ecus = make(map[ecuKey]*[256]bool)
 		answers, err := p.ask(ctx, obd.ServiceCurrent, obd.PIDSupported, maxECUs)
@@ -80,6 +84,17 @@ func (p *poller) supporters(pid byte) int {
 	return n
 }
 
+// sayUnanswered tells once that nobody has ever answered, unless the bus has given a
+// reason that was told already.
+func (p *poller) sayUnanswered() {
+	if p.saidMute || p.r.gate.silence() > 0 {
+		return
+	}
+	p.saidMute = true
+	p.r.log.Warn("no ECU answers OBD requests: is the ignition on, is this the diagnostic bus, is its bit rate right (ip -details link show), does can.obd.addressing fit? It is tried again, less and less often",
+		"up_to_every", retryMax)
+}
+
 // schedule makes the list of polls, and reports once what no ECU supports.
 func (p *poller) schedule() {
 	wanted := p.cfg.Polls
@@ -108,7 +123,7 @@ func (p *poller) schedule() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.want, p.alive, p.last = want, now, now
-	p.engine = slices.ContainsFunc(p.polls, func(q poll) bool { return q.PID == obd.PIDEngineSpeed })
+	p.engine = p.supporters(obd.PIDEngineSpeed) > 0
 	p.awake, p.unheard = true, 0
 	if p.vinDue.IsZero() {
 		p.vinDue = now

@@ -21,6 +21,7 @@ type session struct {
 
 	heard  atomic.Int64  // time.Now in ns of the last frame, for the poller
 	bits   atomic.Uint64 // on the bus since the last look
+	busOff bool          // said so; of the receiving goroutine
 	poller atomic.Pointer[poller]
 
 	mu      sync.Mutex // guards what follows
@@ -148,6 +149,13 @@ func (r *session) source(ecu ecuKey) telemetry.Source {
 // errorFrame takes a report of the controller.
 func (r *session) errorFrame(f *Frame) {
 	r.n.errorFrames.Add(1)
+	if ordinary(f) {
+		return
+	}
+	if f.ID&errBusOff != 0 && !r.busOff {
+		r.busOff = true
+		r.log.Error("controller went bus-off and hears nothing until it is restarted; check bit rate and wiring, and have it restart by itself: ip link set DEVICE type can restart-ms 1000")
+	}
 	why := telemetry.ReasonBusError
 	if overran(f) {
 		why = telemetry.ReasonRXOverflow

@@ -10,7 +10,7 @@ import (
 // Stats counts what a Source did since New. Counters survive a lost device.
 type Stats struct {
 	Frames       uint64            `json:"frames"`              // received
-	ErrorFrames  uint64            `json:"error_frames"`        // reported by the controller
+	ErrorFrames  uint64            `json:"error_frames"`        // reported by the controller, lost arbitrations included
 	Samples      uint64            `json:"samples"`             // emitted, events included
 	Requests     uint64            `json:"requests"`            // sent
 	FlowControls uint64            `json:"flow_controls"`       // sent
@@ -24,7 +24,7 @@ type Stats struct {
 	DecodeErrors uint64            `json:"decode_errors"`       // answers that could not be read
 	Negatives    map[string]uint64 `json:"negatives,omitempty"` // negative answers by name
 	Transfers    map[string]uint64 `json:"transfers,omitempty"` // broken ISO-TP transfers by reason
-	BusLoad      float64           `json:"bus_load"`            // estimate over the last second, 0 to 1
+	BusLoad      float64           `json:"bus_load"`            // estimate over the last second, 0 to 1, of the frames that pass the receive filter
 	State        string            `json:"state,omitempty"`     // "", "listening", "searching", "polling", "resting", "asleep"
 }
 
@@ -91,11 +91,28 @@ func frameBits(f *Frame) uint64 {
 
 // Classes of error frames (linux/can/error.h).
 const (
-	errController = 0x04 // data[1] says what
-	errBusOff     = 0x40
+	errLostArbitration = 0x02
+	errController      = 0x04 // data[1] says what
+	errBusOff          = 0x40
+	errRestarted       = 0x100
+	errCounters        = 0x200 // data[6:8] hold the counters
 
 	controllerRXOverflow = 0x01 // of data[1]
+	controllerActive     = 0x40
 )
+
+// ordinary reports whether an error frame tells of no error: a lost
+// arbitration, which a busy bus has all the time and some drivers report, or a
+// controller that is well again.
+func ordinary(f *Frame) bool {
+	switch f.ID &^ (errLostArbitration | errRestarted | errCounters) {
+	case 0:
+		return true
+	case errController:
+		return f.Data[1] == controllerActive
+	}
+	return false
+}
 
 // overran reports whether the controller says that it lost frames.
 func overran(f *Frame) bool {
