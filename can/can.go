@@ -57,6 +57,8 @@ type OBDConfig struct {
 	// Polls are the PIDs to ask for. Empty: every PID the ECUs support and
 	// package obd has a formula for, each every obd.DefaultEvery.
 	Polls []Poll
+	// Every, when longer than obd.DefaultEvery, replaces it.
+	Every time.Duration
 	// Passive never asks: the answers to other testers are read.
 	Passive bool
 	// Listen is how long to listen before the first request; 0 means

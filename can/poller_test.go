@@ -115,6 +115,18 @@ func TestDefaultPollsAreWhatTheCarSupports(t *testing.T) {
 	})
 }
 
+// TestEverySlowsTheDefaultPolls: it is no promise to ask more often.
+func TestEverySlowsTheDefaultPolls(t *testing.T) {
+	for every, want := range map[time.Duration]int{100 * time.Millisecond: 60, 5 * time.Second: 12} {
+		synctest.Test(t, func(t *testing.T) {
+			out, _ := drive(t, engine(), &can.OBDConfig{Every: every}, 61*time.Second, nil)
+			if n := out.count(speed, telemetry.QualityLive); n != want {
+				t.Errorf("every %v: %d speeds in a minute, want %d", every, n, want)
+			}
+		})
+	}
+}
+
 func TestExtendedAddressing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := engine()

@@ -101,7 +101,7 @@ func (p *poller) schedule() {
 	if len(wanted) == 0 {
 		for pid := range 256 {
 			if pid%0x20 != 0 && p.supporters(byte(pid)) > 0 && obd.HasFormula(byte(pid)) {
-				wanted = append(wanted, Poll{byte(pid), obd.DefaultEvery(byte(pid))})
+				wanted = append(wanted, Poll{byte(pid), max(p.cfg.Every, obd.DefaultEvery(byte(pid)))})
 			}
 		}
 	}

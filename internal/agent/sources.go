@@ -142,7 +142,13 @@ func (o *outage) back() {
 
 // obdConfig translates what the technician wrote for a bus.
 func obdConfig(c config.OBD) *can.OBDConfig {
-	o := &can.OBDConfig{Passive: !c.Enabled, MaxRate: c.MaxRequestsPerSecond}
+	o := &can.OBDConfig{Passive: !c.Enabled, MaxRate: c.MaxRequestsPerSecond, Every: time.Duration(c.Period)}
+	switch c.Addressing {
+	case "11bit":
+		o.Addressing = can.Address11
+	case "29bit":
+		o.Addressing = can.Address29
+	}
 	for _, p := range c.PIDs {
 		every := time.Duration(p.Period)
 		if every == 0 {

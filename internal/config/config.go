@@ -49,8 +49,9 @@ type Config struct {
 type CAN struct {
 	// Network interface, or unix:PATH for the bus of a virtual car.
 	Device string `key:"device" example:"can0" check:"bus" required:"it names the network interface, for example can0"`
-	// Bits per second. A rate given here counts as proved; without one the
-	// interface is used as it is set up and the agent listens before it asks.
+	// Bits per second the interface was brought up with (ip link set can0 up
+	// type can bitrate 500000). It serves the estimate of the bus load; the
+	// agent does not set it.
 	Bitrate int `key:"bitrate" example:"500000" oneof:"10000 20000 33333 50000 83333 100000 125000 250000 500000 800000 1000000"`
 	// Asking the vehicle for values by OBD-II (SAE J1979).
 	OBD OBD `key:"obd"`
@@ -60,7 +61,8 @@ type CAN struct {
 type OBD struct {
 	// false: only listen, send nothing at all.
 	Enabled bool `key:"enabled" default:"true"`
-	// How often to ask for each value.
+	// How often to ask for each value. Without a list of pids it is the
+	// shortest period: what changes slowly is asked for each 10s or 1m.
 	Period Duration `key:"period" default:"1s" min:"50ms" max:"1h"`
 	// Values to ask for, as two hexadecimal digits of service 01, each with a
 	// period of its own if need be: [0C, 0D, {pid: 2F, period: 30s}]. Without
