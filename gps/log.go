@@ -99,6 +99,7 @@ func (s *Source) replay(ctx context.Context, l *Log) error {
 		}
 		return fmt.Errorf("read nmea log: %w", err)
 	}
+	s.loss.due(p.at, true)
 	return nil
 }
 

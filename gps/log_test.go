@@ -60,6 +60,34 @@ func play(t *testing.T, path string, clk *clock.Clock, offset telemetry.At) []te
 	return out
 }
 
+// TestCancelledReplayListsItsLosses: what could not be read before the stop is
+// listed with it.
+func TestCancelledReplayListsItsLosses(t *testing.T) {
+	bad := "$GPRMC,120001,A,4807.038,N,01131.000,E,022.4,084.4,230324,,,A*00\r\n"
+	path := writeLog(t, "gps.nmea", frames(rmc("120000"), rmc("120001"))+bad+frames(rmc("120002"), rmc("120100"), rmc("120200")))
+	clk := clock.Replay(0, time.Time{})
+	l, err := gps.OpenLog(path, clk, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	n, lost := 0, int64(0)
+	s, err := gps.New(gps.Config{Name: "log", Clock: clk, Lost: func(g telemetry.Gap) { lost += g.Count },
+		Emit: func(telemetry.Fix) {
+			if n++; n == 3 {
+				cancel()
+			}
+		},
+		Open: func(context.Context) (io.ReadCloser, error) { return l, nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	clk.Start(1)
+	if err := s.Run(ctx); err != nil || s.Stats().Rejected.Checksum != 1 || lost != 1 {
+		t.Errorf("%v, %d lost, %+v", err, lost, s.Stats())
+	}
+}
+
 func playedAt(fixes []telemetry.Fix) (out []float64) {
 	for _, f := range fixes {
 		out = append(out, f.At.Seconds())
