@@ -35,133 +35,81 @@ func (c *countConn) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// readBuffer holds a PUBACK and its header, so that one system call reads what
-// would take three; larger payloads pass it by.
+// readBuffer holds many PUBACKs, so that one system call reads what would take
+// three for each; larger payloads pass it by.
 const readBuffer = 512
 
-// mqttConn watches the inbound MQTT stream: the first packet must be a CONNACK
-// whose code it keeps, an HTTP answer is named as what it is, and a packet
-// longer than max ends the session before anything is allocated for it.
+// mqttConn judges the inbound MQTT stream packet by packet before anything is
+// allocated for it: the first must be a CONNACK, an HTTP answer is named as
+// what it is, and a packet longer than max is an error. Each write has the
+// write timeout.
 type mqttConn struct {
 	net.Conn
-	r       *bufio.Reader
+	r       *bufio.Reader // belongs to the reading goroutine
+	started bool          // likewise: the first bytes were a CONNACK's
 	max     int
-	write   time.Duration         // for one write
-	abort   atomic.Pointer[error] // why we closed it ourselves
-	connack atomic.Int32          // return code, -1 before it came
-
-	// The fields below belong to the reading goroutine.
-	started bool
-	left    int   // bytes of the current packet still to come
-	head    int   // bytes of the fixed header seen; 0: at a packet's start
-	typ     byte  // packet type of the current packet
-	length  int   // remaining length decoded so far
-	seen    int   // bytes of the body seen
-	failed  error // sticky
+	timeout time.Duration // of one write
 }
 
-func newMQTTConn(c net.Conn, max int, write time.Duration) *mqttConn {
-	m := &mqttConn{Conn: c, r: bufio.NewReaderSize(c, readBuffer), max: max, write: write}
-	m.connack.Store(-1)
-	return m
+func newMQTTConn(c net.Conn, max int, timeout time.Duration) *mqttConn {
+	return &mqttConn{Conn: c, r: bufio.NewReaderSize(c, readBuffer), max: max, timeout: timeout}
 }
 
-// fail closes the connection so that paho reports err as the cause. (paho
-// takes a plain "use of closed network connection" for its own doing and
-// would never report the loss.)
-func (m *mqttConn) fail(err error) {
-	if m.abort.CompareAndSwap(nil, &err) {
-		m.Conn.Close()
+func (m *mqttConn) Write(p []byte) (int, error) {
+	if err := m.Conn.SetWriteDeadline(time.Now().Add(m.timeout)); err != nil {
+		return 0, err
 	}
+	return m.Conn.Write(p)
 }
 
-// SetWriteDeadline replaces paho's deadline, which is as short as its hand-over
-// of packets, by the session's write timeout.
-func (m *mqttConn) SetWriteDeadline(t time.Time) error {
-	if !t.IsZero() {
-		t = time.Now().Add(m.write)
-	}
-	return m.Conn.SetWriteDeadline(t)
-}
-
-func (m *mqttConn) Read(p []byte) (int, error) {
-	if m.failed != nil {
-		return 0, m.failed
-	}
+// next waits for the fixed header of the next packet (MQTT 3.1.1 §2.2) and
+// leaves it unread. It returns the remaining length.
+func (m *mqttConn) next() (length int, err error) {
 	if !m.started {
 		if err := m.sniff(); err != nil {
-			return 0, m.cause(err)
+			return 0, err
+		}
+		m.started = true
+	}
+	for n := 2; ; n++ {
+		head, err := m.peek(n)
+		if err != nil {
+			return 0, err
+		}
+		if typ := head[0] >> 4; typ == 0 || typ == 15 {
+			return 0, why(ErrNotMQTT, fmt.Errorf("packet type %d", typ))
+		}
+		length |= int(head[n-1]&0x7f) << (7 * (n - 2))
+		switch {
+		case head[n-1]&0x80 == 0 && length > m.max:
+			return 0, why(ErrInboundTooLarge, fmt.Errorf("%d bytes, allowed are %d", length, m.max))
+		case head[n-1]&0x80 == 0:
+			return length, nil
+		case n == 5:
+			return 0, why(ErrNotMQTT, errors.New("packet length of more than 4 bytes"))
 		}
 	}
-	n, err := m.r.Read(p)
-	if ferr := m.frame(p[:n]); ferr != nil {
-		m.failed = ferr
-		return 0, ferr
-	}
-	return n, m.cause(err)
-}
-
-func (m *mqttConn) cause(err error) error {
-	if err != nil {
-		if why := m.abort.Load(); why != nil {
-			return *why
-		}
-	}
-	return err
 }
 
 // sniff looks at the first bytes: a CONNACK is 20 02, a web server says HTTP.
 func (m *mqttConn) sniff() error {
-	first, err := m.r.Peek(2)
-	if err != nil {
-		if errors.Is(err, io.EOF) && len(first) > 0 {
-			return io.ErrUnexpectedEOF
-		}
+	first, err := m.peek(2)
+	switch {
+	case err != nil:
 		return err
-	}
-	m.started = true
-	if first[0] == 0x20 && first[1] == 2 {
+	case first[0] == 0x20 && first[1] == 2:
 		return nil
+	case bytes.HasPrefix(first, []byte("HT")) || first[0] == '<':
+		return ErrCaptivePortal
 	}
-	if bytes.HasPrefix(first, []byte("HT")) || first[0] == '<' {
-		m.failed = ErrCaptivePortal
-	} else {
-		m.failed = why(ErrNotMQTT, fmt.Errorf("first bytes % x", first))
-	}
-	return m.failed
+	return why(ErrNotMQTT, fmt.Errorf("first bytes % x", first))
 }
 
-// frame follows the packet boundaries of MQTT 3.1.1 §2.2.
-func (m *mqttConn) frame(p []byte) error {
-	for len(p) > 0 {
-		if m.left > 0 {
-			n := min(m.left, len(p))
-			if m.typ == 2 && m.seen < 2 && m.seen+n >= 2 {
-				m.connack.CompareAndSwap(-1, int32(p[1-m.seen]))
-			}
-			m.seen += n
-			m.left -= n
-			p = p[n:]
-			continue
-		}
-		b := p[0]
-		p = p[1:]
-		if m.head == 0 {
-			m.typ, m.length, m.seen, m.head = b>>4, 0, 0, 1
-			continue
-		}
-		m.length |= int(b&0x7f) << (7 * (m.head - 1))
-		m.head++
-		if b&0x80 != 0 {
-			if m.head > 4 {
-				return why(ErrNotMQTT, errors.New("packet length of more than 4 bytes"))
-			}
-			continue
-		}
-		if m.length > m.max {
-			return why(ErrInboundTooLarge, fmt.Errorf("%d bytes, allowed are %d", m.length, m.max))
-		}
-		m.left, m.head = m.length, 0
+// peek is Peek with io.ErrUnexpectedEOF when the stream ends inside a packet.
+func (m *mqttConn) peek(n int) ([]byte, error) {
+	p, err := m.r.Peek(n)
+	if errors.Is(err, io.EOF) && len(p) > 0 {
+		err = io.ErrUnexpectedEOF
 	}
-	return nil
+	return p, err
 }

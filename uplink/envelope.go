@@ -25,7 +25,6 @@ type packet struct {
 	boot   telemetry.BootID
 	newest telemetry.At // of the values inside, when boot is the running one
 	mark   mark
-	failed bool // its publish returned an error: not known to be delivered
 }
 
 // Ratios of encoded envelope to stored blobs before anything was measured.

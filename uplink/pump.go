@@ -10,7 +10,6 @@ import (
 const (
 	liveToHistory = 7 // packets of live after which waiting history may send one
 	gaugesEvery   = time.Second
-	brokenWait    = time.Second // for the session to end by itself after a publish failed
 )
 
 // result is the end of one publish.
@@ -20,37 +19,28 @@ type result struct {
 }
 
 // pump is one session: it decides what leaves next and settles what came
-// back. Its goroutine is Run's; each packet in flight has a goroutine that
-// waits for the PUBACK.
+// back. Its goroutine is Run's; results come from the session's.
 type pump struct {
 	u    *Uplink
 	sess *Session
 	id   string
 
-	control []*packet // birth, link, replies: they leave first
-	flying  []*packet // handed over, no PUBACK yet, in order
-	handing *packet   // being taken over by paho; nothing else may start
-	handed  chan *packet
-	results chan result
-	proven  bool // something was acknowledged in this session
-	newest  bool // the newest telemetry has left, or there was none
-	lives   int  // live packets since history last had its share
+	control []*packet   // birth, link, replies: they leave first
+	flying  []*packet   // handed over, no PUBACK yet, in order
+	results chan result // has room for all of flying: the session never waits for the pump
+	proven  bool        // something was acknowledged in this session
+	newest  bool        // the newest telemetry has left, or there was none
+	lives   int         // live packets since history last had its share
 
 	relinked time.Time // when link was last published again
 	wake     *time.Timer
 	refresh  time.Time // when the backlog was last looked at
 	gauges   time.Time
-	blobs    int   // stored bytes of what was decoded last
-	broken   error // a publish failed: nothing more is sent
-	brokenAt time.Time
+	blobs    int // stored bytes of what was decoded last
 }
 
 func newPump(u *Uplink, sess *Session, id string) *pump {
-	return &pump{
-		u: u, sess: sess, id: id,
-		handed:  make(chan *packet, 1),
-		results: make(chan result, maxPackets+1),
-	}
+	return &pump{u: u, sess: sess, id: id, results: make(chan result, maxPackets)}
 }
 
 // run drains the backlog over one session until it is lost or ctx ends.
@@ -77,8 +67,6 @@ func (p *pump) run(ctx context.Context) error {
 			return p.sess.Err()
 		case <-u.notify:
 			p.look()
-		case pk := <-p.handed:
-			p.accept(pk)
 		case r := <-p.results:
 			p.settle(r, time.Now())
 		case m := <-u.inbox:
@@ -134,21 +122,16 @@ func (p *pump) fill(now time.Time) {
 		p.u.publishGauges(len(p.flying))
 	}
 	later := refreshEvery
-	if p.broken != nil {
-		left := brokenWait - now.Sub(p.brokenAt)
-		if left <= 0 {
-			p.sess.abort(p.broken)
-		}
-		p.wake.Reset(max(left, time.Millisecond))
-		return
-	}
-	if p.handing == nil && len(p.flying) < maxPackets {
+	for len(p.flying) < maxPackets {
 		pk, wait := p.choose(now)
-		if pk != nil {
-			p.send(pk, now)
-		} else if wait > 0 {
-			later = min(later, wait)
+		if pk == nil {
+			if wait > 0 {
+				later = min(later, wait)
+			}
+			break
 		}
+		p.send(pk, now)
+		now = time.Now()
 	}
 	if len(p.flying) > 0 {
 		left := p.u.cfg.AckTimeout + p.u.pacer.patience() - now.Sub(p.flying[0].mark.sentAt)
@@ -161,13 +144,10 @@ func (p *pump) fill(now time.Time) {
 	p.wake.Reset(later)
 }
 
-// send hands pk to the session in a goroutine of its own, which reports twice:
-// when paho took it over (the next may start) and when its fate is known.
+// send hands pk to the session, which reports its fate as a result.
 func (p *pump) send(pk *packet, now time.Time) {
-	size := len(pk.payload)
-	pk.mark = p.u.pacer.sent(size, now)
+	pk.mark = p.u.pacer.sent(len(pk.payload), now)
 	p.flying = append(p.flying, pk)
-	p.handing = pk
 	if l := pk.lane; l != nil {
 		if pk.parts != nil {
 			pk.parts.sent[pk.part] = true
@@ -179,15 +159,8 @@ func (p *pump) send(pk *packet, now time.Time) {
 		}
 	}
 	p.u.stats.update(func(s *Stats) { s.Published++ })
-	go func() {
-		err := p.sess.publish(context.Background(), pk.topic, pk.retained, pk.payload, func() { p.handed <- pk })
-		p.results <- result{pk, err}
-	}()
-}
-
-// accept notes that paho took the packet: the next may start.
-func (p *pump) accept(pk *packet) {
-	if p.handing == pk {
-		p.handing = nil
+	err := p.sess.start(pk.topic, pk.retained, pk.payload, func(err error) { p.results <- result{pk, err} })
+	if err != nil { // a hole in the order: nothing may follow it in this session
+		p.sess.abort(err)
 	}
 }

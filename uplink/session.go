@@ -1,16 +1,15 @@
 package uplink
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/url"
-	"strings"
+	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	mqtt "github.com/eclipse/paho.mqtt.golang"
 	"github.com/eclipse/paho.mqtt.golang/packets"
 )
 
@@ -18,24 +17,41 @@ import (
 const (
 	defaultKeepAlive      = 30 * time.Second // a half-open link shows after this plus pingTimeout at the latest
 	defaultConnectTimeout = 20 * time.Second // dial, TLS and CONNACK together
-	defaultWriteTimeout   = 20 * time.Second // one packet into the socket
+	defaultWriteTimeout   = 20 * time.Second // one write into the socket
 	defaultMaxInbound     = 1 << 20          // a command or receipt is far smaller; tools raise it
 	pingTimeout           = 20 * time.Second
-	disconnectWait        = 250 * time.Millisecond
-	handTimeout           = time.Second // for paho to take a packet over; then it is offered again
+	disconnectWait        = 250 * time.Millisecond // for the socket to take DISCONNECT and the broker to hang up
+	maxTopic              = 65535                  // MQTT 3.1.1 §1.5.3
+	maxRemaining          = 1<<28 - 1              // §2.2.3
+	overhead              = 16                     // fixed header, topic length and packet id, rounded up
 )
 
 // Session is one MQTT 3.1.1 connection, from CONNACK to its end. It never
 // reconnects: what was not acknowledged when it ends was not delivered. It is
 // safe for concurrent use.
+//
+// It owns two goroutines until it ends: one reads and settles what the broker
+// acknowledges, one writes, and pings when nothing else is written. A third
+// calls the handlers while there are messages.
 type Session struct {
-	client mqtt.Client
-	conn   *mqttConn
-	write  time.Duration // write timeout
-	done   chan struct{}
+	conn      *mqttConn
+	keepAlive time.Duration
+	out       chan *flight  // packets for the writer, in order
+	acks      chan uint16   // ids of messages the handlers accepted, for the writer
+	inbox     chan inbound  // messages for the handlers
+	bye       chan struct{} // closed by Close
+	byeOnce   sync.Once
+	done      chan struct{}
 
-	mu  sync.Mutex
-	err error // why it ended; set before done is closed
+	began       time.Time
+	heard       atomic.Int64 // when the reader last was at a packet, in nanoseconds after began
+	stuck       atomic.Bool  // the reader waits for a handler and hears nothing
+	dispatching atomic.Bool  // the goroutine that calls the handlers runs
+
+	mu      sync.Mutex
+	flights flights
+	routes  []route
+	err     error // why it ended; set before done is closed
 }
 
 // Connect opens a session and returns after CONNACK. Its errors wrap one of
@@ -53,9 +69,9 @@ func Connect(ctx context.Context, c SessionConfig) (*Session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", e.address, classify(err, c.Now()))
 	}
-	s := &Session{conn: newMQTTConn(raw, c.MaxInbound, c.WriteTimeout), write: c.WriteTimeout, done: make(chan struct{})}
-	s.client = mqtt.NewClient(s.options(&c, e))
-	if err := s.handshake(ctx); err != nil {
+	conn := newMQTTConn(raw, c.MaxInbound, c.WriteTimeout)
+	if err := handshake(ctx, conn, connectPacket(&c, e)); err != nil {
+		conn.Close()
 		if e.tls && endedByPeer(err) {
 			// TLS 1.3 judges the client's certificate after the handshake, and the
 			// reset that follows may overtake the alert that would say so.
@@ -63,65 +79,66 @@ func Connect(ctx context.Context, c SessionConfig) (*Session, error) {
 		}
 		return nil, fmt.Errorf("connect to %s: %w", e.address, classify(err, c.Now()))
 	}
+	s := &Session{
+		conn: conn, keepAlive: c.KeepAlive, began: time.Now(),
+		out: make(chan *flight, outDepth), acks: make(chan uint16, inboundDepth), inbox: make(chan inbound, inboundDepth),
+		bye: make(chan struct{}), done: make(chan struct{}),
+	}
+	go s.read()
+	go s.write()
 	return s, nil
 }
 
-// options turns everything in paho off that would retry, store or resume:
-// retries live in Uplink, custody in the backlog.
-func (s *Session) options(c *SessionConfig, e endpoint) *mqtt.ClientOptions {
-	o := mqtt.NewClientOptions()
-	o.Servers = []*url.URL{{Scheme: "tcp", Host: e.address}}
-	o.SetProtocolVersion(4)
-	o.SetClientID(c.ClientID)
-	o.SetCleanSession(true)
-	o.SetAutoReconnect(false)
-	o.SetConnectRetry(false)
-	o.SetConnectTimeout(c.ConnectTimeout)
-	o.SetWriteTimeout(handTimeout) // of a write itself: c.WriteTimeout, see mqttConn
-	o.SetKeepAlive(c.KeepAlive)
-	o.SetPingTimeout(pingTimeout)
-	o.SetOrderMatters(true) // one handler at a time, in order, no goroutine per message
-	o.SetStore(nullStore{})
-	o.SetUsername(e.user).SetPassword(e.password)
+// connectPacket says who we are and that nothing is to be resumed: custody is
+// the backlog's.
+func connectPacket(c *SessionConfig, e endpoint) *packets.ConnectPacket {
+	p := packets.NewControlPacket(packets.Connect).(*packets.ConnectPacket)
+	p.ProtocolName, p.ProtocolVersion = "MQTT", 4
+	p.CleanSession = true
+	p.ClientIdentifier = c.ClientID
+	p.Keepalive = uint16(min(math.Ceil(c.KeepAlive.Seconds()), math.MaxUint16))
+	user, password := e.user, e.password
 	if c.Username != "" {
-		o.SetUsername(c.Username).SetPassword(c.Password)
+		user, password = c.Username, c.Password
+	}
+	if user != "" {
+		p.UsernameFlag, p.Username = true, user
+		p.PasswordFlag, p.Password = password != "", []byte(password)
 	}
 	if c.WillTopic != "" {
-		o.SetBinaryWill(c.WillTopic, c.WillPayload, 1, true)
+		p.WillFlag, p.WillQos, p.WillRetain = true, 1, true
+		p.WillTopic, p.WillMessage = c.WillTopic, c.WillPayload
 	}
-	o.SetCustomOpenConnectionFn(func(*url.URL, mqtt.ClientOptions) (net.Conn, error) { return s.conn, nil })
-	o.SetConnectionLostHandler(func(_ mqtt.Client, err error) { s.end(err) })
-	return o
+	return p
 }
 
-func (s *Session) handshake(ctx context.Context) error {
-	tok := s.client.Connect()
-	select {
-	case <-tok.Done():
-	case <-ctx.Done():
-		s.conn.fail(ctx.Err())
-		<-tok.Done()
-		if tok.Error() == nil { // it came through in that very moment
-			s.Close()
+// handshake sends CONNECT and waits for the CONNACK or the end of ctx.
+func handshake(ctx context.Context, conn *mqttConn, connect *packets.ConnectPacket) error {
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	err := func() error {
+		if err := connect.Write(conn); err != nil {
+			return err
 		}
+		p, err := readPacket(conn)
+		if err != nil {
+			return err
+		}
+		ack, ok := p.(*packets.ConnackPacket)
+		if !ok {
+			return unexpected(p)
+		}
+		return connackReason(ack.ReturnCode)
+	}()
+	if !stop() {
 		return ctx.Err()
 	}
-	code := s.conn.connack.Load()
-	if err := connackReason(code); err != nil {
-		s.conn.fail(err)
-		return err
-	}
-	if err := tok.Error(); err != nil {
-		s.conn.Close()
-		return err
-	}
-	return nil
+	return err
 }
 
 // connackReason maps the return codes of MQTT 3.1.1 §3.2.2.3.
-func connackReason(code int32) error {
+func connackReason(code byte) error {
 	switch code {
-	case -1, packets.Accepted: // -1: none came, the token says why
+	case packets.Accepted:
 		return nil
 	case packets.ErrRefusedBadProtocolVersion:
 		return ErrProtocolVersion
@@ -137,73 +154,112 @@ func connackReason(code int32) error {
 	return why(ErrNotMQTT, fmt.Errorf("CONNACK with return code %d", code))
 }
 
-// Publish sends payload with QoS 1 and returns nil only when a PUBACK for it
-// arrived on this very connection. Any error means: not known to be
-// delivered. The payload must not change until Publish returns. Calls made
-// one after another leave in that order; a full socket blocks for the write
-// timeout at most.
-func (s *Session) Publish(ctx context.Context, topic string, retained bool, payload []byte) error {
-	return s.publish(ctx, topic, retained, payload, nil)
-}
-
-// publish calls handed, if given, once paho took the packet: what is
-// published after that leaves after it.
-func (s *Session) publish(ctx context.Context, topic string, retained bool, payload []byte, handed func()) error {
-	tok := s.hand(ctx, func() mqtt.Token { return s.client.Publish(topic, 1, retained, payload) })
-	if handed != nil {
-		handed()
+// readPacket reads one packet within the bounds of c. A packet that cannot be
+// decoded is the broker's doing and is never taken for the end of the stream.
+func readPacket(c *mqttConn) (p packets.ControlPacket, err error) {
+	length, err := c.next()
+	if err != nil {
+		return nil, err
 	}
-	return s.await(ctx, tok, "publish to "+topic)
+	defer func() { // the decoder trusts what it reads
+		if r := recover(); r != nil {
+			p, err = nil, why(ErrNotMQTT, fmt.Errorf("packet of %d bytes: %v", length, r))
+		}
+	}()
+	p, err = packets.ReadPacket(c.r)
+	if err != nil && p != nil {
+		return nil, why(ErrNotMQTT, fmt.Errorf("packet of %d bytes: %w", length, errMalformed))
+	}
+	if ack, ok := p.(*packets.PubackPacket); ok && ack.RemainingLength != 2 {
+		return nil, why(ErrNotMQTT, fmt.Errorf("PUBACK of %d bytes: %w", length, errMalformed))
+	}
+	return p, err
 }
 
-// hand offers a packet until paho takes it. While the socket is full nobody
-// takes it, and paho does not notice that the session ends meanwhile: hence
-// the short time-out and the new offer.
-func (s *Session) hand(ctx context.Context, offer func() mqtt.Token) mqtt.Token {
-	deadline := time.Now().Add(s.write)
+var errMalformed = errors.New("malformed")
+
+func unexpected(p packets.ControlPacket) error {
+	return why(ErrNotMQTT, fmt.Errorf("unexpected %v", p))
+}
+
+// read takes in what the broker sends until the session ends.
+func (s *Session) read() {
 	for {
-		tok := offer()
-		if !untaken(tok) || s.Err() != nil || ctx.Err() != nil || time.Now().After(deadline) {
-			return tok
+		p, err := readPacket(s.conn)
+		if err == nil {
+			err = s.take(p)
+			s.heard.Store(int64(time.Since(s.began)))
+		}
+		if err != nil {
+			s.end(err)
+			return
 		}
 	}
 }
 
-// untaken reports whether paho gave up offering a packet to its writer.
-func untaken(tok mqtt.Token) bool {
-	select {
-	case <-tok.Done():
-		err := tok.Error()
-		return err != nil && strings.HasSuffix(err.Error(), "was broken by timeout")
+func (s *Session) take(p packets.ControlPacket) error {
+	switch p := p.(type) {
+	case *packets.PubackPacket:
+		s.settle(p.MessageID, false, nil)
+	case *packets.SubackPacket:
+		s.settle(p.MessageID, true, p.ReturnCodes)
+	case *packets.PublishPacket:
+		if p.Qos > 1 {
+			return why(ErrNotMQTT, fmt.Errorf("message of QoS %d, granted was 1", p.Qos))
+		}
+		s.receive(inbound{p.TopicName, p.Payload, p.Retain, p.MessageID})
+	case *packets.PingrespPacket:
 	default:
-		return false
-	}
-}
-
-// await waits for a token of this connection. With AutoReconnect off and
-// CleanSession on, paho completes a token without error on the broker's
-// acknowledgement only, and fails the others before it reports the loss.
-func (s *Session) await(ctx context.Context, tok mqtt.Token, what string) error {
-	select {
-	case <-tok.Done():
-	case <-ctx.Done():
-		return fmt.Errorf("%s: %w", what, ctx.Err())
-	case <-s.done:
-		select {
-		case <-tok.Done():
-		default:
-			return fmt.Errorf("%s: %w", what, s.Err())
-		}
-	}
-	if err := tok.Error(); err != nil {
-		return fmt.Errorf("%s: %w", what, why(ErrLost, err))
+		return unexpected(p)
 	}
 	return nil
 }
 
-// Handler is called for each message, one at a time and in order. It must
-// return soon and must not call Publish, Subscribe or Close.
-type Handler func(topic string, payload []byte, retained bool)
+// Publish sends payload with QoS 1 and returns nil only when a PUBACK for it
+// arrived on this very connection. Any error means: not known to be
+// delivered. Payload is copied. Calls made one after another leave in that
+// order. They wait while the queue to the socket is full; a socket that takes
+// nothing for the write timeout ends the session.
+func (s *Session) Publish(ctx context.Context, topic string, retained bool, payload []byte) error {
+	p, err := publishPacket(topic, retained, payload)
+	if err == nil {
+		err = s.ask(ctx, p, &flight{})
+	}
+	if err != nil {
+		return fmt.Errorf("publish to %s: %w", topic, err)
+	}
+	return nil
+}
+
+// start is Publish for a caller that cannot wait: it queues the packet, and
+// done is called once, from another goroutine, with nil on the PUBACK of this
+// connection or with why the session ended. It must not block. When start
+// returns an error done is not called.
+func (s *Session) start(topic string, retained bool, payload []byte, done func(error)) error {
+	p, err := publishPacket(topic, retained, payload)
+	if err != nil {
+		return err
+	}
+	f := &flight{done: done}
+	if err := s.prepare(p, f); err != nil {
+		return err
+	}
+	select {
+	case s.out <- f:
+		return nil
+	default:
+		return s.withdraw(f, errQueueFull)
+	}
+}
+
+func publishPacket(topic string, retained bool, payload []byte) (*packets.PublishPacket, error) {
+	if len(topic) > maxTopic || len(topic)+len(payload)+overhead > maxRemaining {
+		return nil, fmt.Errorf("topic of %d and payload of %d bytes: more than MQTT allows", len(topic), len(payload))
+	}
+	p := packets.NewControlPacket(packets.Publish).(*packets.PublishPacket)
+	p.TopicName, p.Retain, p.Payload, p.Qos = topic, retained, payload, 1
+	return p, nil
+}
 
 // Subscribe asks for filter with QoS 1 and returns after the broker granted
 // it. It returns ErrSubscribeDenied when the broker refuses.
@@ -213,25 +269,68 @@ func (s *Session) Subscribe(ctx context.Context, filter string, h Handler) error
 
 // subscribe asks for several filters in one packet.
 func (s *Session) subscribe(ctx context.Context, h Handler, filters ...string) error {
-	want := make(map[string]byte, len(filters))
+	p := packets.NewControlPacket(packets.Subscribe).(*packets.SubscribePacket)
 	for _, f := range filters {
-		want[f] = 1
+		if f == "" || len(f) > maxTopic {
+			return fmt.Errorf("subscribe: filter of %d bytes", len(f))
+		}
+		p.Topics, p.Qoss = append(p.Topics, f), append(p.Qoss, 1)
 	}
-	tok := s.hand(ctx, func() mqtt.Token {
-		return s.client.SubscribeMultiple(want, func(_ mqtt.Client, m mqtt.Message) {
-			h(m.Topic(), m.Payload(), m.Retained())
-		})
-	})
-	if err := s.await(ctx, tok, "subscribe"); err != nil {
-		return err
+	s.route(h, filters) // before the packet leaves: retained messages may overtake the SUBACK
+	f := &flight{subscribe: true}
+	if err := s.ask(ctx, p, f); err != nil {
+		return fmt.Errorf("subscribe: %w", err)
 	}
-	if st, ok := tok.(*mqtt.SubscribeToken); ok {
-		for f, code := range st.Result() {
-			if code > 2 {
-				return fmt.Errorf("subscribe to %s: %w", f, ErrSubscribeDenied)
-			}
+	for i, name := range filters {
+		if i >= len(f.codes) || f.codes[i] > 2 {
+			return fmt.Errorf("subscribe to %s: %w", name, ErrSubscribeDenied)
 		}
 	}
+	return nil
+}
+
+// ask queues a packet and waits for its acknowledgement, the end of the
+// session or of ctx.
+func (s *Session) ask(ctx context.Context, p packets.ControlPacket, f *flight) error {
+	answer := make(chan error, 1)
+	f.done = func(err error) { answer <- err }
+	if err := s.prepare(p, f); err != nil {
+		return err
+	}
+	select {
+	case s.out <- f:
+	case err := <-answer:
+		return err
+	case <-ctx.Done():
+		return s.withdraw(f, ctx.Err())
+	}
+	select {
+	case err := <-answer:
+		return err
+	case <-ctx.Done(): // the id stays taken until the broker answers
+		return ctx.Err()
+	}
+}
+
+// prepare gives a packet its id and encodes it. From now on the end of the
+// session calls f.done.
+func (s *Session) prepare(p packets.ControlPacket, f *flight) error {
+	if err := s.register(f); err != nil {
+		return err
+	}
+	size := overhead
+	switch p := p.(type) {
+	case *packets.PublishPacket:
+		p.MessageID = f.id
+		size += len(p.TopicName) + len(p.Payload)
+	case *packets.SubscribePacket:
+		p.MessageID = f.id
+	}
+	b := bytes.NewBuffer(make([]byte, 0, size))
+	if err := p.Write(b); err != nil {
+		return s.withdraw(f, err)
+	}
+	f.packet = b.Bytes()
 	return nil
 }
 
@@ -245,20 +344,21 @@ func (s *Session) Err() error {
 	return s.err
 }
 
-// end records the first cause.
+// end records the first cause, fails what is in flight and closes the
+// connection. When Done is closed, every flight has been told.
 func (s *Session) end(err error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.err != nil {
+		s.mu.Unlock()
 		return
 	}
-	if ours := s.conn.abort.Load(); ours != nil {
-		err = *ours
-	}
 	var known *Reason
+	select {
+	case <-s.bye:
+		err = ErrClosed
+	default:
+	}
 	switch {
-	case err == nil:
-		err = ErrLost
 	case errors.As(err, &known):
 	case endedByPeer(err):
 		err = why(ErrEndedByBroker, err)
@@ -266,29 +366,30 @@ func (s *Session) end(err error) {
 		err = why(ErrLost, err)
 	}
 	s.err = err
+	lost := s.flights.clear()
+	s.mu.Unlock()
+	for _, f := range lost {
+		f.done(err)
+	}
 	close(s.done)
+	s.conn.Close()
 }
 
 // abort ends the session without DISCONNECT, so that the broker publishes the
-// will. Done closes soon after.
-func (s *Session) abort(err error) { s.conn.fail(err) }
+// will.
+func (s *Session) abort(err error) { s.end(err) }
 
 // Close says DISCONNECT, which discards the will, and ends the session. What
-// is in flight fails. It may be called more than once.
+// is in flight fails unless its acknowledgement comes within a moment. It may
+// be called more than once.
 func (s *Session) Close() {
-	s.client.Disconnect(uint(disconnectWait.Milliseconds()))
-	s.end(ErrClosed)
-	s.conn.fail(ErrClosed)
+	s.byeOnce.Do(func() { close(s.bye) })
+	patience := time.NewTimer(disconnectWait)
+	defer patience.Stop()
+	select {
+	case <-s.done: // the broker hung up on DISCONNECT, as MQTT 3.1.1 §3.14.4 wants
+	case <-patience.C:
+		s.end(ErrClosed)
+	}
+	<-s.done
 }
-
-// nullStore takes the place of paho's message store: the backlog has custody,
-// and nothing is ever resumed.
-type nullStore struct{}
-
-func (nullStore) Open()                             {}
-func (nullStore) Put(string, packets.ControlPacket) {}
-func (nullStore) Get(string) packets.ControlPacket  { return nil }
-func (nullStore) All() []string                     { return nil }
-func (nullStore) Del(string)                        {}
-func (nullStore) Close()                            {}
-func (nullStore) Reset()                            {}

@@ -13,16 +13,8 @@ import (
 // session, moves custody on.
 func (p *pump) settle(r result, now time.Time) {
 	pk, u := r.pk, p.u
-	p.accept(pk)
 	if r.err != nil {
-		pk.failed = true
-		// The session is over or must be: a packet the socket did not take
-		// leaves a hole in the order, so nothing more may follow it. The
-		// session gets a moment to say itself why it ended.
-		if p.broken == nil {
-			p.broken, p.brokenAt = r.err, now
-		}
-		return
+		return // the session is over: see lost
 	}
 	p.flying = slices.DeleteFunc(p.flying, func(q *packet) bool { return q == pk })
 	p.proven = true
@@ -79,15 +71,11 @@ func (p *pump) refuse(l *lane, n telemetry.Name, reason telemetry.Reason) {
 }
 
 // lost settles what came back in time, counts strikes and forgets what was in
-// flight: it will be sent again.
+// flight: it will be sent again. The session has ended, so every result there
+// will be is there.
 func (p *pump) lost(err error) {
-	for p.unsettled() > 0 {
-		select {
-		case r := <-p.results:
-			p.settle(r, time.Now())
-		case pk := <-p.handed:
-			p.accept(pk)
-		}
+	for len(p.results) > 0 {
+		p.settle(<-p.results, time.Now())
 	}
 	u := p.u
 	if errors.Is(err, ErrEndedByBroker) {
@@ -108,19 +96,6 @@ func (p *pump) lost(err error) {
 	u.publishGauges(0)
 }
 
-// unsettled counts the packets whose fate is still to be reported. The one
-// that paho has not taken over is not waited for: paho may hold on to it until
-// its write timeout, and it was never on the wire.
-func (p *pump) unsettled() int {
-	n := 0
-	for _, pk := range p.flying {
-		if !pk.failed && pk != p.handing {
-			n++
-		}
-	}
-	return n
-}
-
 // stop waits a moment for outstanding PUBACKs, says goodbye and closes.
 func (p *pump) stop() {
 	deadline := time.NewTimer(stopWait / 2)
@@ -129,18 +104,14 @@ func (p *pump) stop() {
 		select {
 		case r := <-p.results:
 			p.settle(r, time.Now())
-		case pk := <-p.handed:
-			p.accept(pk)
 		case <-p.sess.Done():
 			return
 		case <-deadline.C:
 			waiting = false
 		}
 	}
-	if p.handing == nil { // else the socket is full and a goodbye would only wait
-		ctx, cancel := context.WithTimeout(context.Background(), stopWait/2)
-		defer cancel()
-		p.sess.Publish(ctx, p.u.topic("link"), true, p.u.linkPayload(telemetry.LinkOffline, reasonStopped, p.id))
-	}
+	ctx, cancel := context.WithTimeout(context.Background(), stopWait/2)
+	defer cancel()
+	p.sess.Publish(ctx, p.u.topic("link"), true, p.u.linkPayload(telemetry.LinkOffline, reasonStopped, p.id))
 	p.sess.Close()
 }

@@ -5,8 +5,8 @@
 // It also announces the unit (birth, link, will) and executes commands.
 //
 // It stores nothing (buffer does), decides nothing about sources, and retries
-// in one place only: Uplink.Run. paho is used by session.go alone, with its
-// own reconnecting, storing and resuming off.
+// in one place only: Uplink.Run. The session is our own; of paho it uses the
+// packet codec, in session.go alone.
 //
 // Sizes and rates are bytes and bytes per second of MQTT payload unless named
 // wire, which counts TLS and MQTT framing too. Spec: MQTT 3.1.1, QoS 1 (§4.3.2);
