@@ -26,10 +26,8 @@ type cloud struct {
 	samples map[virtual.SeriesKey][]telemetry.Sample
 	health  map[string]telemetry.Value // newest of each signal
 	fixes   []telemetry.Fix
-	anchors []telemetry.Anchor
-	clips   []telemetry.Clip
-	chunks  []telemetry.Chunk
 	order   []arrival // telemetry batches in order of arrival
+	all     map[telemetry.Class]*telemetry.Content
 }
 
 // arrival is one fresh batch of the telemetry class.
@@ -40,7 +38,7 @@ type arrival struct {
 }
 
 func newCloud(t *testing.T, b *brokertest.Broker) *cloud {
-	c := &cloud{t: t, samples: make(map[virtual.SeriesKey][]telemetry.Sample), health: make(map[string]telemetry.Value)}
+	c := &cloud{t: t, samples: make(map[virtual.SeriesKey][]telemetry.Sample), health: make(map[string]telemetry.Value), all: make(map[telemetry.Class]*telemetry.Content)}
 	b.OnMessage(c.take)
 	return c
 }
@@ -65,6 +63,17 @@ func (c *cloud) take(m brokertest.Message) {
 }
 
 func (c *cloud) keep(b telemetry.Batch, env *telemetry.Envelope) {
+	all := c.all[b.Class]
+	if all == nil {
+		all = &telemetry.Content{}
+		c.all[b.Class] = all
+	}
+	all.Samples = append(all.Samples, b.Samples...)
+	all.Fixes = append(all.Fixes, b.Fixes...)
+	all.Gaps = append(all.Gaps, b.Gaps...)
+	all.Anchors = append(all.Anchors, b.Anchors...)
+	all.Clips = append(all.Clips, b.Clips...)
+	all.Chunks = append(all.Chunks, b.Chunks...)
 	for _, s := range b.Samples {
 		switch {
 		case s.Value.Kind() == telemetry.KindNone:
@@ -76,9 +85,6 @@ func (c *cloud) keep(b telemetry.Batch, env *telemetry.Envelope) {
 		}
 	}
 	c.fixes = append(c.fixes, b.Fixes...)
-	c.anchors = append(c.anchors, b.Anchors...)
-	c.clips = append(c.clips, b.Clips...)
-	c.chunks = append(c.chunks, b.Chunks...)
 	if b.Class == telemetry.ClassTelemetry {
 		c.order = append(c.order, arrival{b.Name, env.History, env.Volatile})
 	}
