@@ -128,7 +128,9 @@ type Buffer struct {
 
 	gaps *gapTable
 	fail failure
-	done map[string]command // executed commands, by id; guarded by mu
+
+	learned bool               // what telemetry.db knows of earlier runs is in memory; guarded by tele.wr
+	done    map[string]command // executed commands, by id; guarded by mu
 
 	sessionMu sync.Mutex // one writer of the session file
 

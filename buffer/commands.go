@@ -46,7 +46,7 @@ func (b *Buffer) Record(id string, reply []byte, notAfter time.Time) error {
 	if b.isClosed() {
 		return ErrClosed
 	}
-	c, gone := b.learn(command{id: id, reply: append([]byte(nil), reply...), notAfter: notAfter})
+	c, gone := b.remind(command{id: id, reply: append([]byte(nil), reply...), notAfter: notAfter})
 	if b.fail.active && !b.recovered() {
 		return fmt.Errorf("record command %s: %w", id, ErrDiskFailed)
 	}
@@ -70,9 +70,9 @@ func (b *Buffer) Record(id string, reply []byte, notAfter time.Time) error {
 	return nil
 }
 
-// learn puts a command into memory and returns it with its order, and those
+// remind puts a command into memory and returns it with its order, and those
 // that had to go for it.
-func (b *Buffer) learn(c command) (command, []command) {
+func (b *Buffer) remind(c command) (command, []command) {
 	now := b.opts.Wall()
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -101,9 +101,19 @@ func (b *Buffer) learn(c command) (command, []command) {
 	return c, gone
 }
 
+// adoptCommands takes over the commands of a file; those memory knows already
+// are younger.
 func (b *Buffer) adoptCommands(list []command) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	var newest uint64
+	for _, c := range list {
+		newest = max(newest, c.order)
+	}
+	for id, c := range b.done {
+		c.order += newest
+		b.done[id] = c
+	}
 	for _, c := range list {
 		if _, newer := b.done[c.id]; !newer {
 			b.done[c.id] = c

@@ -2,17 +2,18 @@ package buffer
 
 // Faults is what tests may break; see faults.
 type Faults struct {
-	BeforeCommit, AfterCommit func(file string) error
-	SeqOutsideTx              bool
-	DropEvery                 int
-	DeleteBeforeAck           bool
-	EvictUnlisted             bool
+	BeforeOpen, BeforeCommit, AfterCommit func(file string) error
+
+	SeqOutsideTx    bool
+	DropEvery       int
+	DeleteBeforeAck bool
+	EvictUnlisted   bool
 }
 
 // Break sets faults on options.
 func Break(o *Options, f Faults) {
 	o.faults = &faults{
-		beforeCommit: f.BeforeCommit, afterCommit: f.AfterCommit, seqOutsideTx: f.SeqOutsideTx,
+		beforeOpen: f.BeforeOpen, beforeCommit: f.BeforeCommit, afterCommit: f.AfterCommit, seqOutsideTx: f.SeqOutsideTx,
 		dropEvery: f.DropEvery, deleteBeforeAck: f.DeleteBeforeAck, evictUnlisted: f.EvictUnlisted,
 	}
 }

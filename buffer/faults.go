@@ -4,6 +4,7 @@ package buffer
 // purpose, to see that the laws' tests notice. Outside tests it is nil and
 // nothing can set it.
 type faults struct {
+	beforeOpen   func(file string) error // the disk cannot even be read
 	beforeCommit func(file string) error // the disk refuses before anything is written
 	afterCommit  func(file string) error // the sync fails although all of it was written
 
@@ -11,6 +12,13 @@ type faults struct {
 	dropEvery       int  // every so many batches: named, but not stored
 	deleteBeforeAck bool // reading deletes
 	evictUnlisted   bool // evictions go into no Gap
+}
+
+func (x *faults) opening(file string) error {
+	if x == nil || x.beforeOpen == nil {
+		return nil
+	}
+	return x.beforeOpen(file)
 }
 
 func (x *faults) before(file string) error {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	"golang.org/x/sys/unix"
 
 	"obu/telemetry"
 )
@@ -74,11 +75,28 @@ func (f *file) maxSize() int {
 	return int(min(f.quota+f.quota/16+1<<20, math.MaxInt))
 }
 
-// openDB opens the bbolt file. A panic of bbolt in this goroutine, or a fault
-// on the mapped file, becomes an error.
+// readable reports why the file cannot be had at all, if so.
+func (f *file) readable() error {
+	if err := f.faults.opening(f.name); err != nil {
+		return fmt.Errorf("open %s: %w", f.path, err)
+	}
+	h, err := os.Open(f.path)
+	if err != nil {
+		return fmt.Errorf("open buffer: %w", err)
+	}
+	return h.Close()
+}
+
+// openDB opens the bbolt file, on a read-only disk to be drained only. A panic
+// of bbolt in this goroutine, or a fault on the mapped file, becomes an error.
 func (f *file) openDB() (err error) {
 	defer guard(&err)
-	db, err := bbolt.Open(f.path, dbMode, f.boltOptions())
+	o := f.boltOptions()
+	db, err := bbolt.Open(f.path, dbMode, o)
+	if errors.Is(err, unix.EROFS) {
+		o.ReadOnly = true
+		db, err = bbolt.Open(f.path, dbMode, o)
+	}
 	if err != nil {
 		return fmt.Errorf("open %s: %w", f.path, err)
 	}

@@ -50,8 +50,15 @@ func newGapTable() *gapTable {
 func (t *gapTable) load(rows []*gapRow, next uint64, f *file) {
 	t.next = max(t.next, next)
 	for _, r := range rows {
-		t.rows[r.ID] = r
 		t.next = max(t.next, r.ID+1)
+	}
+	for _, r := range rows {
+		if _, taken := t.rows[r.ID]; taken { // by a loss listed before the file could be read
+			r.ID = t.next
+			t.next++
+			t.touched[r.ID] = true
+		}
+		t.rows[r.ID] = r
 		n := r.carrier
 		if s := f.stream(n.Store, n.Class); s == nil || !s.held(n.Seq) {
 			r.carrier, t.touched[r.ID] = telemetry.Name{}, true

@@ -233,15 +233,13 @@ func decodeClip(b []byte) (key string, c clip, err error) {
 // failed.
 func (b *Buffer) mediaReady() error {
 	f := b.vid
-	f.open.RLock()
-	ready := f.db != nil
-	f.open.RUnlock()
-	if ready {
+	if f.db != nil && !f.db.IsReadOnly() {
 		return nil
 	}
 	if now := b.opts.Now(); now < b.vidRetry {
 		return fmt.Errorf("open %s: %w", f.name, ErrDiskFailed)
 	}
+	_ = f.closeDB()
 	dropCache(f.path)
 	old := session{Files: map[string]sessionFile{f.name: {Stores: f.diskStoreIDs()}}}
 	if err := b.startMedia(context.Background(), old, true); err != nil {
@@ -269,7 +267,9 @@ func (b *Buffer) mediaFailed(err error) error {
 	if errors.Is(err, errPanicked) {
 		f.abandonDB()
 	}
-	_ = f.closeDB()
+	if f.db != nil && !f.db.IsReadOnly() { // else it can drain
+		_ = f.closeDB()
+	}
 	b.vidRetry = b.opts.Now().Add(mediaBackoff)
 	b.vidRetire = true
 	return fmt.Errorf("%w: %w", ErrDiskFailed, err)

@@ -26,21 +26,20 @@ const maxAside = 3
 func (b *Buffer) start(ctx context.Context) error {
 	defer b.note()
 	old := readSession(b.opts.Dir)
-	err := b.takeIntoUse(old)
-	if err == nil {
-		err = b.startTelemetry(ctx, old)
-	}
-	if err != nil && !isDiskTrouble(err) {
+	if err := b.takeIntoUse(old); isDiskTrouble(err) {
+		old.Clean = false // it cannot be marked, so the child looks first every time
+	} else if err != nil {
 		return err
 	}
-	if err != nil {
+	if err := b.startTelemetry(ctx, old); isDiskTrouble(err) {
 		b.failed(err)
+	} else if err != nil {
+		return err
 	}
-	if err := b.startMedia(ctx, old, false); err != nil {
-		if !isDiskTrouble(err) {
-			return err
-		}
-		b.log.Error("the media store cannot be opened: clips stay on the camera; check the disk", "file", b.vid.path, "err", err)
+	if err := b.startMedia(ctx, old, false); isDiskTrouble(err) {
+		_ = b.mediaFailed(err) // logged; tried again with later commits
+	} else if err != nil {
+		return err
 	}
 	return nil
 }
@@ -60,19 +59,26 @@ func (b *Buffer) startTelemetry(ctx context.Context, old session) error {
 		return err
 	}
 	b.adopt(f, c)
-	b.gaps.load(c.gaps, c.state.nextGap, f)
-	b.adoptCommands(c.commands)
+	b.learn(c)
 	for _, g := range append(lost, c.damaged...) {
 		b.Lost(g)
-	}
-	for _, g := range uncleanGaps(c.state, b.opts.Boot, b.opts.Now()) {
-		b.Lost(g)
-		b.log.Warn("the last run did not end in order: what it had not stored yet is lost", "class", g.Class.String(), "from_s", g.From.Seconds(), "to_s", g.To.Seconds())
 	}
 	if err := b.writeSession(false); err != nil {
 		return err
 	}
 	return b.beginSession(f, c)
+}
+
+// learn takes over what telemetry.db knows of earlier runs, once: at the start,
+// or when the file can be read for the first time.
+func (b *Buffer) learn(c contents) {
+	b.learned = true
+	b.gaps.load(c.gaps, c.state.nextGap, b.tele)
+	b.adoptCommands(c.commands)
+	for _, g := range uncleanGaps(c.state, b.opts.Boot, b.opts.Now()) {
+		b.Lost(g)
+		b.log.Warn("the last run did not end in order: what it had not stored yet is lost", "class", g.Class.String(), "from_s", g.From.Seconds(), "to_s", g.To.Seconds())
+	}
 }
 
 // startMedia opens media.db. A file that never was is made only on request:
@@ -143,6 +149,9 @@ func (b *Buffer) prepare(ctx context.Context, f *file, old session) (c contents,
 		return c, lost, err
 	case err != nil:
 		return c, nil, fmt.Errorf("open buffer: %w", err)
+	}
+	if err := f.readable(); err != nil {
+		return c, nil, err // no verdict about what is in it
 	}
 	if dirty || info.Size() != old.Files[f.name].SizeBytes {
 		dirty = true

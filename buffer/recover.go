@@ -49,6 +49,9 @@ func (b *Buffer) recover() error {
 		return err
 	}
 	unreturned := b.merge(f, c)
+	if !b.learned {
+		b.learn(c)
+	}
 	b.gaps.reown(f)
 	return b.returnToDisk(unreturned)
 }
@@ -61,6 +64,9 @@ func (b *Buffer) reopen(f *file) (contents, error) {
 	}
 	dropCache(f.path)
 	old := session{Files: map[string]sessionFile{f.name: {Stores: f.diskStoreIDs()}}}
+	if !b.learned {
+		old.Files = readSession(b.opts.Dir).Files
+	}
 	c, lost, err := b.prepare(context.Background(), f, old)
 	for _, g := range append(lost, c.damaged...) {
 		b.Lost(g)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime/debug"
+	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -20,29 +21,59 @@ const (
 	verifyBase        = 30 * time.Second
 	verifyBytesPerSec = 2 << 20
 	verifyOutput      = 2 << 10 // of the child's last words, for the log
+	verifyTries       = 3       // when others kill it
 )
 
 // verify has a child process walk a file. It returns nil when the file is
-// sound, ErrDamaged or ErrNewerFormat when it is not to be used.
+// sound, ErrDamaged when it is not to be used, another error when that could
+// not be found out.
 func (b *Buffer) verify(ctx context.Context, path string, size int64) error {
 	if len(b.opts.Verify) == 0 {
 		return VerifyFile(path)
 	}
-	ctx, cancel := context.WithTimeout(ctx, verifyBase+time.Duration(size/verifyBytesPerSec)*time.Second)
+	var err error
+	for range verifyTries {
+		var verdict bool
+		if verdict, err = b.verifyOnce(ctx, path, size); verdict {
+			return err
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("verify %s: %w", path, ctx.Err())
+		}
+		b.log.Warn("the check of a store was ended by others and is begun again; is the machine short of memory?", "file", path, "err", err)
+	}
+	return err
+}
+
+// verifyOnce reports what one child says, and whether that is a verdict: a
+// child killed by a stop of the whole service, or by a kernel short of memory,
+// has none.
+func (b *Buffer) verifyOnce(ctx context.Context, path string, size int64) (verdict bool, err error) {
+	limit, cancel := context.WithTimeout(ctx, verifyBase+time.Duration(size/verifyBytesPerSec)*time.Second)
 	defer cancel()
 	argv := append(append([]string(nil), b.opts.Verify...), path)
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd := exec.CommandContext(limit, argv[0], argv[1:]...)
 	var out tail
 	cmd.Stdout, cmd.Stderr = &out, &out
-	err := cmd.Run()
+	err = cmd.Run()
 	var exit *exec.ExitError
 	switch {
 	case err == nil:
-		return nil
-	case errors.As(err, &exit):
-		return fmt.Errorf("verify %s: %w: %v: %s", path, ErrDamaged, err, bytes.TrimSpace(out.b))
+		return true, nil
+	case !errors.As(err, &exit):
+		return ctx.Err() == nil, fmt.Errorf("verify %s: start %s: %w", path, argv[0], err)
 	}
-	return fmt.Errorf("verify %s: start %s: %w", path, argv[0], err)
+	err = fmt.Errorf("verify %s: %w: %v: %s", path, ErrDamaged, err, bytes.TrimSpace(out.b))
+	if limit.Err() != nil {
+		return ctx.Err() == nil, err // hangs: that is damage, unless we were stopped
+	}
+	if st, ok := exit.Sys().(syscall.WaitStatus); ok && st.Signaled() {
+		switch st.Signal() {
+		case syscall.SIGKILL, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT:
+			return false, err
+		}
+	}
+	return true, err
 }
 
 // tail keeps the first bytes written to it.

@@ -1,0 +1,184 @@
+package buffer_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"obu/buffer"
+	"obu/telemetry"
+)
+
+func asideIn(dir string) []string {
+	found, _ := filepath.Glob(filepath.Join(dir, "*.damaged-*"))
+	return found
+}
+
+// TestVerifierStopped: a stop that comes while the verifier walks ends both.
+// That is no verdict about the store: nothing is set aside.
+func TestVerifierStopped(t *testing.T) {
+	dir := filled(t, false)
+	ctx, cancel := context.WithCancel(context.Background())
+	running := filepath.Join(t.TempDir(), "running")
+	go func() {
+		for {
+			if _, err := os.Stat(running); err == nil {
+				cancel()
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	_, err := buffer.Open(ctx, buffer.Options{
+		Dir: dir, Unit: "sim-1", Now: func() telemetry.At { return 0 },
+		Verify: []string{"/bin/sh", "-c", "touch " + running + "; exec sleep 1000"},
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("open: %v", err)
+	}
+	if aside := asideIn(dir); len(aside) != 0 {
+		t.Fatalf("set aside: %v", aside)
+	}
+}
+
+// TestVerifierKilledFromOutside: a stop signal to the whole service, or the
+// kernel short of memory, ends the child before it has a verdict.
+func TestVerifierKilledFromOutside(t *testing.T) {
+	for _, signal := range []string{"TERM", "INT", "KILL"} {
+		dir := filled(t, false)
+		once := filepath.Join(t.TempDir(), "once")
+		script := "if test -e " + once + "; then exit 0; fi; touch " + once + "; kill -" + signal + " $$"
+		b := open(t, dir, func(o *buffer.Options) { o.Verify = []string{"/bin/sh", "-c", script} })
+		got, _ := drainAll(t, b)
+		if aside := asideIn(dir); len(aside) != 0 || len(got) < 120 {
+			t.Errorf("%s: set aside %v, %d batches left", signal, aside, len(got))
+		}
+		b.Close()
+	}
+}
+
+// TestVerifierDies: a child that a damaged file kills is the verdict itself.
+func TestVerifierDies(t *testing.T) {
+	for _, end := range []string{"kill -SEGV $$", "kill -BUS $$", "kill -ABRT $$", "exit 2", "while :; do kill -KILL $$; done"} {
+		dir := filled(t, false)
+		b := open(t, dir, func(o *buffer.Options) { o.Verify = []string{"/bin/sh", "-c", end} })
+		if aside := asideIn(dir); len(aside) != 2 {
+			t.Errorf("%s: set aside %v", end, aside)
+		}
+		if _, err := b.Commit([]buffer.Entry{{Class: telemetry.ClassTelemetry, Content: anchor(1)}}); err != nil || b.Stats().Volatile {
+			t.Errorf("%s: %v, %+v", end, err, b.Stats())
+		}
+		b.Close()
+	}
+}
+
+// TestReadOnlyDisk: a store on a read-only disk is read and sent, live data
+// lives in memory; made writable, all of it goes on without a restart. An
+// unclean store there is no damaged one.
+func TestReadOnlyDisk(t *testing.T) {
+	for name, clean := range map[string]bool{"clean": true, "unclean": false} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := syscall.Mount("obu-test", dir, "tmpfs", 0, "size=16m"); err != nil {
+				t.Skipf("needs root to mount a tmpfs: %v", err)
+			}
+			t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+			if err := os.CopyFS(dir, os.DirFS(filled(t, clean))); err != nil {
+				t.Fatal(err)
+			}
+			if err := syscall.Mount("obu-test", dir, "tmpfs", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
+				t.Fatal(err)
+			}
+			now := telemetry.At(time.Hour)
+			b := open(t, dir, func(o *buffer.Options) {
+				o.Verify, o.Now = verifier(), func() telemetry.At { return now }
+			})
+			defer b.Close()
+			names, err := b.Commit([]buffer.Entry{{Class: telemetry.ClassTelemetry, Content: anchor(1)}})
+			if err != nil || !b.Stats().Volatile {
+				t.Fatalf("commit: %v, %+v", err, b.Stats())
+			}
+			got, _ := drainAll(t, b)
+			if _, ok := got[names[0]]; !ok || len(got) < 125 {
+				t.Errorf("%d batches were to be had from a read-only disk, want the 124 of the store and the new one", len(got))
+			}
+			if err := syscall.Mount("obu-test", dir, "tmpfs", syscall.MS_REMOUNT, "size=16m"); err != nil {
+				t.Fatal(err)
+			}
+			now = now.Add(time.Hour)
+			again, _ := drainAll(t, b)
+			for n := range again {
+				if _, twice := got[n]; twice {
+					t.Errorf("%v was acknowledged and came again", n)
+				}
+			}
+			if b.Stats().Volatile || len(asideIn(dir)) != 0 {
+				t.Errorf("stats %+v, aside %v", b.Stats(), asideIn(dir))
+			}
+			if _, err := b.CommitChunk("new", telemetry.Chunk{Clip: telemetry.ClipID{8}, Data: clipBytes(8, 0)}); err != nil {
+				t.Errorf("chunk: %v", err)
+			}
+		})
+	}
+}
+
+// TestTroubleAtStartForgetsNothing: a store that cannot be read when the agent
+// starts keeps its Gap rows, chunks and executed commands once it can.
+func TestTroubleAtStartForgetsNothing(t *testing.T) {
+	dir := t.TempDir()
+	b := open(t, dir)
+	b.Lost(telemetry.Gap{Class: telemetry.ClassTelemetry, Store: telemetry.StoreID{5}, FromSeq: 3, ToSeq: 9, Count: 7, Reason: telemetry.ReasonEvicted})
+	if err := b.Record("ping-1", []byte("pong"), time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.CommitChunk("k", telemetry.Chunk{Clip: telemetry.ClipID{8}, Data: clipBytes(8, 0)}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Commit(nil); err != nil {
+		t.Fatal(err)
+	}
+	b.Crash()
+	now, trouble := telemetry.At(time.Hour), error(syscall.EIO)
+	b = open(t, dir, func(o *buffer.Options) {
+		o.Verify, o.Now = verifier(), func() telemetry.At { return now }
+		buffer.Break(o, buffer.Faults{BeforeOpen: func(string) error { return trouble }})
+	})
+	defer b.Close()
+	b.Lost(telemetry.Gap{Class: telemetry.ClassHealth, Count: 1, Reason: telemetry.ReasonDecode})
+	if _, err := b.Commit(nil); err != nil || !b.Stats().Volatile {
+		t.Fatalf("commit: %v, %+v", err, b.Stats())
+	}
+	if err := b.Record("ping-2", []byte("pong"), time.Time{}); !errors.Is(err, buffer.ErrDiskFailed) {
+		t.Fatal(err)
+	}
+	now, trouble = now.Add(time.Hour), nil
+	got, gaps := drainAll(t, b)
+	if n := (telemetry.Name{Store: telemetry.StoreID{5}, Class: telemetry.ClassTelemetry, Seq: 4}); b.Stats().Volatile || !coveredBy(gaps, n) {
+		t.Errorf("the row of the store is gone: %+v", gaps)
+	}
+	reasons := map[telemetry.Reason]bool{}
+	for _, g := range gaps {
+		reasons[g.Reason] = true
+	}
+	if !reasons[telemetry.ReasonDecode] || !reasons[telemetry.ReasonUncleanStart] {
+		t.Errorf("gaps %+v", gaps)
+	}
+	media := 0
+	for n := range got {
+		if n.Class == telemetry.ClassMedia {
+			media++
+		}
+	}
+	if media != 1 {
+		t.Error("media.db does not drain")
+	}
+	for _, id := range []string{"ping-1", "ping-2"} {
+		if _, ok := b.Executed(id); !ok {
+			t.Errorf("%s would be executed again", id)
+		}
+	}
+}
