@@ -60,6 +60,26 @@ func TestFilesAreBounded(t *testing.T) {
 	}
 }
 
+// TestSwappedCardsAreForgotten: what stood on cards that did not come back is
+// bounded too; what was owed of it is listed.
+func TestSwappedCardsAreForgotten(t *testing.T) {
+	var lost []telemetry.Gap
+	s := source(t, &lost)
+	other, err := os.Stat(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range MaxFiles {
+		path := fmt.Sprint("old", i)
+		s.files[path] = &file{path: path, info: info{}, root: other, state: done}
+	}
+	s.files["old0"].state = waiting
+	s.update(map[string]fs.FileInfo{"new": info{}})
+	if len(s.files) != 1 || s.files["new"] == nil || len(lost) != 1 {
+		t.Errorf("%d files kept, %d listed", len(s.files), len(lost))
+	}
+}
+
 func TestFailingCardIsGivenUpAndListed(t *testing.T) {
 	var lost []telemetry.Gap
 	s := source(t, &lost)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"path/filepath"
 	"strings"
 	"time"
@@ -144,13 +145,17 @@ func movieLength(r io.ReaderAt, moov Box) (length time.Duration, err error) {
 }
 
 // mvhdLength reads timescale and duration of a movie header box's body (ISO/IEC
-// 14496-12 §8.2.2), 32-bit in version 0 and 64-bit in version 1.
+// 14496-12 §8.2.2), 32-bit in version 0 and 64-bit in version 1. All ones, or
+// an absurd length, mean that it is not known.
 func mvhdLength(body []byte) time.Duration {
 	var scale uint32
 	var units uint64
 	switch {
 	case len(body) >= 20 && body[0] == 0:
 		scale, units = binary.BigEndian.Uint32(body[12:]), uint64(binary.BigEndian.Uint32(body[16:]))
+		if units == math.MaxUint32 {
+			return 0
+		}
 	case len(body) >= 32 && body[0] == 1:
 		scale, units = binary.BigEndian.Uint32(body[20:]), binary.BigEndian.Uint64(body[24:])
 	}

@@ -45,6 +45,25 @@ func recordings(t testing.TB) string {
 	return dir
 }
 
+// TestUnknownLengthIsUnknown: a movie header of all ones says that the camera
+// does not know (ISO/IEC 14496-12 §8.2.2.3), not half a day.
+func TestUnknownLengthIsUnknown(t *testing.T) {
+	box := func(kind string, body []byte) []byte {
+		b := binary.BigEndian.AppendUint32(nil, uint32(8+len(body)))
+		return append(append(b, kind...), body...)
+	}
+	ones := bytes.Repeat([]byte{0xFF}, 8)
+	v0 := append([]byte{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0x5F, 0x90}, ones[:4]...)
+	v1 := append([]byte{1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF}, ones...)
+	for _, mvhd := range [][]byte{v0, v1} {
+		file := box("moov", box("mvhd", mvhd))
+		m, err := dashcam.Probe(bytes.NewReader(file), int64(len(file)))
+		if err != nil || !m.Whole || m.Length != 0 {
+			t.Errorf("%+v, %v", m, err)
+		}
+	}
+}
+
 func TestRecordedBoxes(t *testing.T) {
 	dir := recordings(t)
 	f, err := os.Open(filepath.Join(dir, "expect.mp4.jsonl"))

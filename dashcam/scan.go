@@ -220,7 +220,22 @@ func (s *Source) update(found map[string]fs.FileInfo) {
 	for _, f := range gone {
 		s.vanished(f)
 	}
+	s.forget()
 	s.tally()
+}
+
+// forget drops the segments of cards that were swapped and did not come back
+// when there are too many of them.
+func (s *Source) forget() {
+	if len(s.files) <= MaxFiles {
+		return
+	}
+	for path, f := range s.files {
+		if !os.SameFile(f.root, s.root) {
+			delete(s.files, path)
+			s.vanished(f)
+		}
+	}
 }
 
 // unchanged reports whether a file rested between two looks.
