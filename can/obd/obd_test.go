@@ -44,8 +44,8 @@ func TestDecode(t *testing.T) {
 		{"41 20 80 00 00 01", "PidsB=21,40"},
 		{"41 40 40 00 00 00", "PidsC=42"},
 		{"41 60 40 00 00 00", "PID60=40000000"},
-		{"41 01 83 07 65 04", "IsMILOn=true DTCCount=3 IgnitionType=spark"},
-		{"41 01 00 0F 00 00", "IsMILOn=false DTCCount=0 IgnitionType=compression"},
+		{"41 01 83 07 65 04", "IsMILOn=true DTCCount=3 IgnitionType=SPARK"},
+		{"41 01 00 0F 00 00", "IsMILOn=false DTCCount=0 IgnitionType=COMPRESSION"},
 		{"41 02 03 01", "FreezeDTC=P0301"},
 		{"41 02 00 00", "FreezeDTC="},
 		{"41 03 02 00", "FuelStatus=CL"},
@@ -204,7 +204,7 @@ func TestEncodeRefuses(t *testing.T) {
 		{0x15, []telemetry.Value{telemetry.Float(1)}},
 		{0x03, []telemetry.Value{telemetry.Text("nonsense")}},
 		{0x02, []telemetry.Value{telemetry.Text("P9999")}},
-		{0x01, []telemetry.Value{telemetry.Bool(true), telemetry.Int(128), telemetry.Text("spark")}},
+		{0x01, []telemetry.Value{telemetry.Bool(true), telemetry.Int(128), telemetry.Text("SPARK")}},
 		{0x6C, []telemetry.Value{telemetry.Float(1)}},
 	} {
 		if b, err := obd.Encode(c.pid, c.v...); err == nil {

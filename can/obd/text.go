@@ -36,21 +36,21 @@ func (base pidList) parse(s string) (n uint32, ok bool) {
 	return n, true
 }
 
-// ignition reads bit 3 of byte B of PID 01.
+// ignition reads bit 3 of byte B of PID 01, in the words VSS allows.
 type ignition struct{}
 
 func (ignition) format(n uint32) (string, bool) {
 	if n == 1 {
-		return "compression", true
+		return "COMPRESSION", true
 	}
-	return "spark", true
+	return "SPARK", true
 }
 
 func (ignition) parse(s string) (uint32, bool) {
-	if s == "compression" {
+	if s == "COMPRESSION" {
 		return 1, true
 	}
-	return 0, s == "spark"
+	return 0, s == "SPARK"
 }
 
 // dtc reads two bytes as a trouble code, "P0301"; none is "".
