@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -41,6 +42,7 @@ func (a *Agent) serveStatus(ctx context.Context) {
 		a.log.Warn("status socket does not open; `obu status` will not work. Give status.socket a path of its own", "socket", path, "error", err)
 		return
 	}
+	_ = os.MkdirAll(filepath.Dir(path), 0o755) // as a service systemd made it; what is wrong with it Listen says
 	listener, err := net.Listen("unix", path)
 	if err != nil {
 		a.log.Warn("status socket does not open; `obu status` will not work. Check the folder and its permissions", "socket", path, "error", err)
