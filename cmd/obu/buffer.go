@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"text/tabwriter"
 	"time"
@@ -22,6 +24,9 @@ func bufferCommand() *command {
 	sub := func(use, short string, run func(context.Context, *bufferPlace, io.Writer) error) *command {
 		c := &command{Use: use + " [DIR]", Short: short, Args: atMost(1), RunE: func(cmd *command, args []string) error {
 			if err := where.resolve(args); err != nil {
+				return err
+			}
+			if err := where.there(); err != nil {
 				return err
 			}
 			return run(cmd.Context(), &where, cmd.OutOrStdout())
@@ -72,6 +77,19 @@ func (p *bufferPlace) resolve(args []string) error {
 	return nil
 }
 
+// errNoStore: nothing that could be inspected lies in the folder.
+var errNoStore = errors.New("no store")
+
+// there reports errNoStore unless a store lies in the folder.
+func (p *bufferPlace) there() error {
+	for _, name := range [...]string{"telemetry.db", "media.db"} {
+		if _, err := os.Stat(filepath.Join(p.dir, name)); !errors.Is(err, fs.ErrNotExist) {
+			return nil // or something that reading it will say
+		}
+	}
+	return fmt.Errorf("%w in %s", errNoStore, p.dir)
+}
+
 // inUse turns the store's lock into the question to ask the agent instead.
 func inUse(err error) bool { return errors.Is(err, buffer.ErrLocked) }
 
@@ -87,9 +105,6 @@ func bufferStat(ctx context.Context, p *bufferPlace, out io.Writer) error {
 	}
 	if err != nil {
 		return err
-	}
-	if len(r.Files) == 0 {
-		return fmt.Errorf("no store in %s: is this the folder in buffer.dir?", p.dir)
 	}
 	for _, f := range r.Files {
 		if f.Err != nil {
@@ -161,9 +176,6 @@ func bufferVerify(ctx context.Context, p *bufferPlace, out io.Writer) error {
 	}
 	if err != nil {
 		return err
-	}
-	if len(r.Files) == 0 {
-		return fmt.Errorf("no store in %s: is this the folder in buffer.dir?", p.dir)
 	}
 	damaged := 0
 	for _, f := range r.Files {

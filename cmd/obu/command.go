@@ -94,7 +94,8 @@ func (c *command) run(ctx context.Context, args []string, in io.Reader, out, err
 		return c.Help()
 	}
 	if err != nil {
-		return usageError{fmt.Errorf("%w; `%s --help` shows the flags", err, c.CommandPath())}
+		text := strings.Replace(err.Error(), "flag provided but not defined: -", "unknown flag --", 1)
+		return usageError{fmt.Errorf("%s; `%s --help` shows the flags", text, c.CommandPath())}
 	}
 	if c.RunE == nil {
 		if len(rest) > 0 {

@@ -36,7 +36,8 @@ var hints = []struct {
 	{buffer.ErrDiskFailed, "check free space (df -h) and the card (dmesg | tail)"},
 	{agent.ErrNothingToDo, "add can, gps or dashcam to the configuration; `obu config example` shows all of it"},
 	{agent.ErrNoDrive, "a replay folder holds can*.log[.gz], gps.nmea, dashcam/ and, if they do not start together, drive.yaml"},
-	{config.ErrUnreadable, "`obu config example > obu.yaml` writes one to start from; name it with -c"},
+	{errNoConfig, "`obu config example > obu.yaml` writes one to start from; name it with -c"},
+	{errNoStore, "name the folder in buffer.dir, or the configuration with -c"},
 	{agent.ErrNoAgent, "start it (systemctl start obu, or obu run -c obu.yaml), or name its socket with --socket"},
 }
 
@@ -60,8 +61,8 @@ func hint(err error) string {
 		return "the file system is read-only: dmesg | tail says why; a worn card does this"
 	case errors.Is(err, fs.ErrPermission):
 		return "the agent's user may not do that: check owner and mode of the path"
-	case errors.Is(err, fs.ErrNotExist) && strings.Contains(err.Error(), "configuration"):
-		return "`obu config example > obu.yaml` writes one to start from; name it with -c"
+	case errors.Is(err, fs.ErrNotExist):
+		return "check the path"
 	}
 	return ""
 }

@@ -98,6 +98,9 @@ func exactly(names ...string) func(*command, []string) error {
 
 func atMost(n int) func(*command, []string) error {
 	return func(cmd *command, args []string) error {
+		if n == 0 && len(args) > 0 {
+			return usageError{fmt.Errorf("%s takes no argument, got %q", cmd.CommandPath(), args[0])}
+		}
 		if len(args) > n {
 			return usageError{fmt.Errorf("%s takes at most %d argument(s), got %d", cmd.CommandPath(), n, len(args))}
 		}

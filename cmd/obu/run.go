@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -72,6 +71,9 @@ func configFlag(cmd *command, path *string) {
 	cmd.Flags().StringVar(path, "config", "", "the same")
 }
 
+// errNoConfig: no configuration is named and none lies where it is looked for.
+var errNoConfig = errors.New("no configuration")
+
 // findConfig returns path, or the first of configPaths that exists.
 func findConfig(path string) (string, error) {
 	if path != "" {
@@ -82,7 +84,7 @@ func findConfig(path string) (string, error) {
 			return p, nil
 		}
 	}
-	return "", fmt.Errorf("no configuration: neither %s nor %s exists: %w", configPaths[0], configPaths[1], fs.ErrNotExist)
+	return "", fmt.Errorf("%w: neither %s nor %s exists", errNoConfig, configPaths[0], configPaths[1])
 }
 
 // stateDir is where a service keeps its last good configuration.

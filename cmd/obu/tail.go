@@ -39,6 +39,9 @@ has a suffix of its own and never takes over the agent's session.`,
 			if o.session.Broker == "" {
 				return usageError{errors.New("obu tail wants --broker, for example --broker mqtt://localhost")}
 			}
+			if uplink.Address(o.session.Broker) == "?" {
+				return usageError{fmt.Errorf("--broker %q: want mqtt://HOST[:PORT] or mqtts://HOST[:PORT]", o.session.Broker)}
+			}
 			return tail(cmd.Context(), o, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
