@@ -12,6 +12,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	einride "go.einride.tech/can"
 
@@ -170,6 +172,26 @@ func TestLogBus(t *testing.T) {
 	if _, err := can.OpenLog(path+"x", clk, can.LogOptions{}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("missing log: %v", err)
 	}
+}
+
+// TestLoggersClockSetInMidLog: a logger that learns the date, or loses it, does
+// not make the replay wait for years, nor its time run backwards.
+func TestLoggersClockSetInMidLog(t *testing.T) {
+	const log = "(0.0) can0 001#\n(4000.0) can0 001#\n(4001.0) can0 001#\n(1600000000.0) can0 001#\n(1600000002.0) can0 001#\n(5.0) can0 001#\n(5.5) can0 001#\n(9223372036.9) can0 001#\n(4.7) can0 001#\n"
+	synctest.Test(t, func(t *testing.T) {
+		clk := clock.Replay(1, time.Time{})
+		bus := can.NewLogBus(io.NopCloser(strings.NewReader(log)), clk, can.LogOptions{})
+		defer bus.Close()
+		clk.Start(1)
+		for _, want := range []telemetry.At{0, 0, 1e9, 1e9, 3e9, 3e9, 3.5e9, 2.7e9} { // a little disorder is the log's own
+			if f, err := bus.Receive(); err != nil || f.At != want {
+				t.Fatalf("frame at %v (%v), want %v", f.At, err, want)
+			}
+		}
+		if bus.Drops() != 1 {
+			t.Errorf("%d bad lines: a time beyond what 64 bits hold is one", bus.Drops())
+		}
+	})
 }
 
 // TestLogsShareOneOrigin: two logs of one drive keep their distance in time.

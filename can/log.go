@@ -9,6 +9,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"obu/internal/clock"
 	"obu/telemetry"
@@ -41,11 +42,21 @@ type LogBus struct {
 	bad    atomic.Uint64
 	origin int64
 	begun  bool
+	seen   bool  // a line was read,
+	last   int64 // and this is the time of the latest
 }
+
+// A logger whose clock is set in mid-log makes a jump that is not played: the
+// replay goes on at once. A little disorder is normal where several interfaces
+// share a log.
+const (
+	longestPause = time.Hour
+	mostDisorder = time.Second
+)
 
 // OpenLog opens a candump log, plain or .gz, that Receive plays through
 // clk.Join. A line that cannot be read is reported, counted in Drops, and the
-// rest goes on.
+// rest goes on; a jump of the logger's clock is not waited for.
 func OpenLog(path string, clk *clock.Clock, opt LogOptions) (*LogBus, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -90,6 +101,7 @@ func (b *LogBus) Receive() (Frame, error) {
 		if !b.begun {
 			b.begun, b.origin = true, e.Stamp.Nanos
 		}
+		b.bridge(e.Stamp.Nanos, e.Line)
 		if b.opt.Interface != "" && e.Interface != b.opt.Interface {
 			continue
 		}
@@ -100,6 +112,16 @@ func (b *LogBus) Receive() (Frame, error) {
 		e.Frame.At = at
 		return e.Frame, nil
 	}
+}
+
+// bridge moves the origin over a jump of the logger's clock.
+func (b *LogBus) bridge(now int64, line int) {
+	jump := time.Duration(now - b.last)
+	if b.seen && (jump > longestPause || jump < -mostDisorder) {
+		b.origin += int64(jump)
+		b.opt.Log.Warn("the logger's clock was set while it recorded; the replay goes on at once", "line", line, "by", jump)
+	}
+	b.seen, b.last = true, now
 }
 
 // Send returns ErrReceiveOnly.

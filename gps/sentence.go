@@ -1,7 +1,6 @@
 package gps
 
 import (
-	"errors"
 	"math"
 	"time"
 
@@ -24,7 +23,7 @@ type address [5]byte
 
 // sentence is what one NMEA sentence contributes to an epoch. Empty fields
 // are NaN, -1 or false: go-nmea's own structs turn them into zeroes, which is
-// why its sentence types are parsed by the functions registered below.
+// why its sentence types are parsed by the functions in parsers.
 type sentence struct {
 	nmea.BaseSentence
 	addr      address
@@ -48,34 +47,6 @@ type sentence struct {
 	pdop      float64
 	sats      int // -1 unknown
 	mode      telemetry.Mode
-}
-
-// errFields is returned by the parsers for a sentence with too few fields or
-// a status nobody defined.
-var errFields = errors.New("sentence has the wrong fields")
-
-// parsers are registered with go-nmea for the sentences that make up an
-// epoch. Read only.
-var parsers = map[string]nmea.ParserFunc{
-	nmea.TypeRMC: parseRMC,
-	nmea.TypeGGA: parseGGA,
-	nmea.TypeGLL: parseGLL,
-	nmea.TypeGNS: parseGNS,
-	nmea.TypeGSA: parseGSA,
-	nmea.TypeVTG: parseVTG,
-	nmea.TypeZDA: parseZDA,
-}
-
-// newParser returns go-nmea's parser with the checks the frame already made
-// switched off.
-func newParser() nmea.SentenceParser {
-	return nmea.SentenceParser{
-		CustomParsers: parsers,
-		CheckCRC:      func(nmea.BaseSentence, string) error { return nil },
-		// A talker is two letters even where it starts with the P of
-		// proprietary sentences (Quectel's PQGSA). wanted has seen them.
-		ParsePrefix: func(p string) (string, string, error) { return p[:2], p[2:], nil },
-	}
 }
 
 // newSentence starts a sentence in which nothing is known.
@@ -149,23 +120,6 @@ func (s *sentence) status(i, mode int) error {
 	return nil
 }
 
-// parseRMC: time, status, position, speed, course, date, variation (2 fields,
-// absent on some receivers), mode (2.3), navigational status (4.1: V there
-// means "not provided", not "void").
-func parseRMC(b nmea.BaseSentence) (nmea.Sentence, error) {
-	s := newSentence(b)
-	if len(b.Fields) < 9 {
-		return nil, errFields
-	}
-	s.timed = true
-	s.time(0)
-	s.position(2)
-	s.speed = knots(s.field(6))
-	s.course = numberIn(s.field(7), 0, 360)
-	s.date(s.field(8))
-	return s, s.status(1, 11)
-}
-
 // date reads ddmmyy; 80-99 is the last century, GPS time began in 1980.
 func (s *sentence) date(f string) {
 	if f == "" {
@@ -189,90 +143,6 @@ func (s *sentence) setDay(year, month, day int) {
 		return
 	}
 	s.day = d
-}
-
-// parseGGA: time, position, quality, satellites used, HDOP, altitude above
-// mean sea level, M, geoid separation, M, age, station.
-func parseGGA(b nmea.BaseSentence) (nmea.Sentence, error) {
-	s := newSentence(b)
-	if len(b.Fields) < 9 {
-		return nil, errFields
-	}
-	s.timed = true
-	s.time(0)
-	s.position(1)
-	q := s.field(5)
-	if len(q) > 1 || !allDigits(q) {
-		return nil, errFields
-	}
-	s.quality = 0
-	s.says = claimVoid
-	if q != "" && q != "0" {
-		s.quality = int(q[0] - '0')
-		s.says = claimFix
-		s.estimated = s.quality >= 6 && s.quality <= 8
-	}
-	s.sats = count(s.field(6))
-	s.hdop = dop(s.field(7))
-	s.alt = altitude(s.field(8))
-	s.geoid = altitude(s.field(10))
-	return s, nil
-}
-
-// parseGLL: position, time, status, mode (2.3). Before NMEA 2.0 it was only
-// the position, which claims nothing.
-func parseGLL(b nmea.BaseSentence) (nmea.Sentence, error) {
-	s := newSentence(b)
-	if len(b.Fields) < 4 {
-		return nil, errFields
-	}
-	s.timed = true
-	s.position(0)
-	s.time(4)
-	if len(b.Fields) < 6 {
-		return s, nil
-	}
-	return s, s.status(5, 6)
-}
-
-// parseGNS: time, position, one mode letter per constellation, satellites
-// used, HDOP, altitude, geoid separation, age, station. A companion sentence
-// of one constellation has no mode letters and claims nothing.
-func parseGNS(b nmea.BaseSentence) (nmea.Sentence, error) {
-	s := newSentence(b)
-	if len(b.Fields) < 9 {
-		return nil, errFields
-	}
-	s.timed = true
-	s.time(0)
-	modes := s.field(5)
-	if modes == "" {
-		return s, nil
-	}
-	s.position(1)
-	s.says = claimVoid
-	for i := 0; i < len(modes); i++ {
-		q, ok := modeQuality(modes[i])
-		if !ok {
-			return nil, errFields
-		}
-		if q == 0 {
-			continue
-		}
-		s.says = claimFix
-		if better(q, s.quality) {
-			s.quality = q
-		}
-	}
-	if s.says == claimVoid {
-		s.quality = 0
-	}
-	s.estimated = s.quality >= 6
-	s.sats = count(s.field(6))
-	s.hdop = dop(s.field(7))
-	s.alt = altitude(s.field(8))
-	s.geoid = altitude(s.field(9))
-	return s, nil
 }
 
 // modeQuality maps a mode letter of RMC, GLL or GNS to the quality GGA would
@@ -306,76 +176,6 @@ func modeQuality(mode byte) (quality int, ok bool) {
 func better(a, b int) bool {
 	rank := [...]int{0, 4, 5, 6, 8, 7, 3, 2, 1}
 	return b < 0 || rank[a] > rank[b]
-}
-
-// parseGSA: A/M, fix type 1-3, 12 satellites, PDOP, HDOP, VDOP, system (4.1).
-func parseGSA(b nmea.BaseSentence) (nmea.Sentence, error) {
-	s := newSentence(b)
-	if len(b.Fields) < 17 {
-		return nil, errFields
-	}
-	switch s.field(1) {
-	case "1", "":
-		s.says = claimVoid
-	case "2":
-		s.says, s.mode = claimFix, telemetry.Mode2D
-	case "3":
-		s.says, s.mode = claimFix, telemetry.Mode3D
-	default:
-		return nil, errFields
-	}
-	n := 0
-	for _, f := range b.Fields[2:14] {
-		if f != "" {
-			n++
-		}
-	}
-	if n > 0 { // none listed may mean none told
-		s.sats = n
-	}
-	s.pdop, s.hdop, s.vdop = dop(s.field(14)), dop(s.field(15)), dop(s.field(16))
-	return s, nil
-}
-
-// parseVTG: true course, T, magnetic course, M, knots, N, km/h, K, mode (2.3).
-// Before NMEA 2.0 the unit letters were missing.
-func parseVTG(b nmea.BaseSentence) (nmea.Sentence, error) {
-	s := newSentence(b)
-	if len(b.Fields) < 4 {
-		return nil, errFields
-	}
-	if s.field(8) == "N" {
-		return s, nil
-	}
-	if s.field(1) != "T" {
-		s.course, s.speed = numberIn(s.field(0), 0, 360), knots(s.field(2))
-		return s, nil
-	}
-	s.course, s.speed = numberIn(s.field(0), 0, 360), knots(s.field(4))
-	if kmh := numberIn(s.field(6), 0, 3600); math.IsNaN(s.speed) && !math.IsNaN(kmh) {
-		s.speed = kmh / 3.6
-	}
-	return s, nil
-}
-
-// parseZDA: time, day, month, year. Its time may be later than the epoch's, so
-// only the date counts.
-func parseZDA(b nmea.BaseSentence) (nmea.Sentence, error) {
-	s := newSentence(b)
-	if len(b.Fields) < 4 {
-		return nil, errFields
-	}
-	s.time(0)
-	day, month, year := s.field(1), s.field(2), s.field(3)
-	if day == "" || month == "" || year == "" {
-		return s, nil
-	}
-	if len(day) > 2 || len(month) > 2 || len(year) != 4 || !allDigits(day+month+year) {
-		s.badTime = true
-		return s, nil
-	}
-	s.setDay(int(atoi(year)), int(atoi(month)), int(atoi(day)))
-	return s, nil
 }
 
 // knots reads a speed over ground in knots and returns the metres per second
