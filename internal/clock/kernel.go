@@ -55,7 +55,7 @@ func (c *Clock) FromKernel(stamp time.Time) (at telemetry.At, ok bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.seen {
-		slack := stepTolerance + width + now.Sub(k.looked)*slewPPM/1e6
+		slack := stepTolerance + width + now.Sub(k.looked)/1e6*slewPPM
 		if (offset - k.offset).Abs() > slack {
 			k.refused = now.Add(stepQuarantine)
 		}
