@@ -1,6 +1,7 @@
 package uplink
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -51,8 +52,16 @@ func (p *pump) build(l *lane, from, limit uint64, target int, history bool) *pac
 	if l.class == telemetry.ClassMedia {
 		return p.buildPart(l, nil, &first, target, history)
 	}
+	alone := max(target, p.u.pacer.whole(p.u.poison.limit(p.u.cfg.MaxPacket))) // the most one batch may be in one piece
 	for tries := 0; ; tries++ {
 		payload, err := p.encode(l, batches, nil, history)
+		if errors.Is(err, telemetry.ErrTooLarge) {
+			if len(batches) == 1 {
+				return p.buildPart(l, nil, &first, alone, history)
+			}
+			batches = batches[:len(batches)/2] // many values in few bytes: the envelope is full before the packet
+			continue
+		}
 		if err != nil {
 			p.u.cfg.Log.Error("uplink: batch cannot be encoded, set aside", "seq", first.Seq, "class", l.class.String(), "error", err)
 			p.refuse(l, first.Name, telemetry.ReasonDecode)
@@ -62,8 +71,8 @@ func (p *pump) build(l *lane, from, limit uint64, target int, history bool) *pac
 			p.u.learnRatio(l.class, float64(len(payload))/float64(p.blobs))
 		}
 		if len(payload) <= target || len(batches) == 1 {
-			if whole := p.u.pacer.whole(p.u.poison.limit(p.u.cfg.MaxPacket)); len(payload) > max(target, whole) {
-				return p.buildPart(l, nil, &first, max(target, whole), history)
+			if len(payload) > alone {
+				return p.buildPart(l, nil, &first, alone, history)
 			}
 			return p.pack(l, batches, payload, history)
 		}
