@@ -58,6 +58,18 @@ func TestFromKernelRefusesStampsAroundAStep(t *testing.T) {
 	}
 }
 
+// TestFromKernelAfterALongSilence: a year without a frame is no step.
+func TestFromKernelAfterALongSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := clock.Virtual()
+		c.FromKernel(time.Now())
+		time.Sleep(365 * 24 * time.Hour)
+		if _, ok := c.FromKernel(time.Now()); !ok {
+			t.Error("refused")
+		}
+	})
+}
+
 func TestFromKernelBearsSlewing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := new(steppedWall)
