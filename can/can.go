@@ -8,7 +8,9 @@
 // beside another tester, on error frames and when the engine is off. A
 // recording is receive-only: nothing is asked, every overheard answer is read.
 //
-// It does not set bit rates, and knows neither disk nor network. Values have
+// It does not set bit rates: the one the interface was brought up with counts
+// as proved, so a silent bus is asked, too, until the first error frame; then
+// it waits. It knows neither disk nor network. Values have
 // the units of package telemetry; times are telemetry.At, from the kernel's
 // receive stamp where there is one. New starts nothing; Run owns the
 // goroutines: one that receives, on a live bus one that asks and one that

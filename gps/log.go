@@ -2,6 +2,7 @@ package gps
 
 import (
 	"bufio"
+	"compress/flate"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -48,6 +49,13 @@ func inflate(r io.Reader) (io.Reader, error) {
 	return br, nil
 }
 
+// damaged reports whether a read failed because the compressed recording does
+// not go on, and not because the disk did not give it.
+func damaged(err error) bool {
+	var corrupt flate.CorruptInputError
+	return errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, gzip.ErrChecksum) || errors.Is(err, gzip.ErrHeader) || errors.As(err, &corrupt)
+}
+
 // Read returns bytes of the recording.
 func (l *Log) Read(p []byte) (int, error) { return l.r.Read(p) }
 
@@ -87,10 +95,10 @@ func (s *Source) replay(ctx context.Context, l *Log) error {
 		}
 		lines.end()
 		m.finish()
-		cut := errors.Is(err, io.ErrUnexpectedEOF)
+		cut := damaged(err)
 		if cut {
 			s.loss.unknown(p.at, p.at)
-			s.log.Warn("the recording is cut off; it was played up to the cut", "file", l.file.Name(),
+			s.log.Warn("the recording is cut off or damaged; it was played up to there", "file", l.file.Name(),
 				"do", "record or copy it again if the rest matters")
 		}
 		s.loss.due(p.at, true)

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -198,6 +199,42 @@ func TestCutGzipLog(t *testing.T) {
 	}
 	if len(gaps) != 1 || gaps[0].Count != telemetry.CountUnknown || !strings.Contains(text.String(), "cut off") {
 		t.Errorf("gaps %+v, the technician reads %q; want the cut", gaps, text.String())
+	}
+}
+
+// TestDamagedGzipLog: rot in the middle of a compressed log ends it there, and
+// is listed like a cut.
+func TestDamagedGzipLog(t *testing.T) {
+	var bodies []string
+	for s := range 600 {
+		bodies = append(bodies, rmc(fmt.Sprintf("12%02d%02d", s/60, s%60)))
+	}
+	path := writeLog(t, "gps.nmea.gz", frames(bodies...))
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 64 {
+		b[len(b)/2+i] ^= 0xFF
+	}
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	clk := clock.Replay(0, time.Time{})
+	unknown := 0
+	s, err := gps.New(gps.Config{Clock: clk, Emit: func(telemetry.Fix) {},
+		Lost: func(g telemetry.Gap) {
+			if g.Count == telemetry.CountUnknown {
+				unknown++
+			}
+		},
+		Open: func(context.Context) (io.ReadCloser, error) { return gps.OpenLog(path, clk, 0) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	clk.Start(1)
+	if err := s.Run(t.Context()); err != nil || unknown != 1 {
+		t.Errorf("%v, %d gaps of unknown count", err, unknown)
 	}
 }
 
