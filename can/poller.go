@@ -85,6 +85,7 @@ type poll struct {
 	expect  int // ECUs that support it
 	due     time.Time
 	misses  int
+	short   int // times in a row that some of those stayed silent
 	slower  time.Duration
 	dropped bool // every ECU refused it
 }
@@ -211,6 +212,7 @@ func (p *poller) settle(q *poll, answers []answer) {
 	switch {
 	case good:
 		q.misses, q.slower = 0, 0
+		q.expectFewer(len(answers))
 	case refused > 0 && refused == len(answers):
 		if q.misses++; q.misses >= patience {
 			q.dropped = true
@@ -229,6 +231,18 @@ func (p *poller) settle(q *poll, answers []answer) {
 		skipped := late/q.Every + 1
 		p.r.n.late.Add(uint64(skipped))
 		q.due = q.due.Add(skipped * q.Every)
+	}
+}
+
+// expectFewer stops waiting for an ECU that has stayed silent several times,
+// be it asleep. What it says later is read all the same.
+func (q *poll) expectFewer(answered int) {
+	if answered >= q.expect {
+		q.short = 0
+		return
+	}
+	if q.short++; q.short >= patience {
+		q.expect, q.short = answered, 0
 	}
 }
 

@@ -516,6 +516,26 @@ func TestRestsWithoutPollingTheEngine(t *testing.T) {
 	})
 }
 
+// TestSilentSecondECU: a gearbox that has gone to sleep does not hold up every
+// request to the engine until its time is over.
+func TestSilentSecondECU(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := engine()
+		e.answer = func(service, pid byte) [][]byte {
+			if pid == 0 {
+				e.bus.Send(can.Frame{ID: 0x7E9, Len: 8, Data: [64]byte{6, 0x41, 0, 0, 0x08, 0, 0}})
+				return [][]byte{{0x41, 0, 0, 0x08, 0, 0}}
+			}
+			return [][]byte{{0x41, 0x0D, 0x4A}}
+		}
+		o := &can.OBDConfig{SkipVIN: true, Polls: []can.Poll{{PID: 0x0D, Every: 50 * time.Millisecond}}}
+		out, st := drive(t, e, o, 12*time.Second, nil)
+		if n := out.count(speed, telemetry.QualityLive); n < 190 {
+			t.Errorf("%d speeds in 10 s at 20 Hz; %+v", n, st)
+		}
+	})
+}
+
 // TestSlowGateway: answers that come after the window are values all the same,
 // and do not make the agent ask less often or think the car asleep.
 func TestSlowGateway(t *testing.T) {
