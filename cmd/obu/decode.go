@@ -77,6 +77,9 @@ func decodeOBD(r io.Reader, w *bufio.Writer, errw io.Writer) error {
 	if stats.Frames == 0 && stats.BadLines > 0 {
 		return fmt.Errorf("no line of %d reads like candump's log format, `(1700000000.123456) can0 7E8#03410D38`: record with `candump -L`", stats.BadLines)
 	}
+	if stats.Frames == 0 {
+		return errors.New("no frame in it: the recording is empty")
+	}
 	if stats.Answers == 0 {
 		fmt.Fprintf(errw, "obu: warning: %d frames, but no answer to an OBD request among them (7E8-7EF, 18DAF1xx)\n", stats.Frames)
 	}

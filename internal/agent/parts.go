@@ -19,7 +19,7 @@ func (a *Agent) openBuffer(ctx context.Context) (*buffer.Buffer, error) {
 		FlushEvery: time.Duration(c.FlushEvery), Verify: a.deps.Verify, Now: a.clock.Now, Wall: a.trustedWall, Log: a.log,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("open buffer %s: %w", c.Dir, err)
+		return nil, fmt.Errorf("open buffer: %w", err)
 	}
 	return b, nil
 }
