@@ -129,6 +129,7 @@ type Buffer struct {
 	gaps *gapTable
 	fail failure
 
+	cut     cut                // of the last Commit; guarded by tele.wr
 	learned bool               // what telemetry.db knows of earlier runs is in memory; guarded by tele.wr
 	done    map[string]command // executed commands, by id; guarded by mu
 

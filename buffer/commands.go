@@ -60,7 +60,6 @@ func (b *Buffer) Record(id string, reply []byte, notAfter time.Time) error {
 				return fmt.Errorf("forget command: %w", err)
 			}
 		}
-		b.stamp(&t.state)
 		return bk.Put(seqKey(c.order), c.encode())
 	})
 	if err != nil {

@@ -20,6 +20,7 @@ import (
 // volatile store and the error is still nil: see Stats.Volatile. The disk is
 // tried again by later Commits.
 func (b *Buffer) Commit(entries []Entry) ([]telemetry.Name, error) {
+	cut := b.cutNow()
 	recs := make([]record, len(entries))
 	for i, e := range entries {
 		recs[i] = b.encode(e)
@@ -27,7 +28,22 @@ func (b *Buffer) Commit(entries []Entry) ([]telemetry.Name, error) {
 	b.sweepMedia()
 	b.tele.wr.Lock()
 	defer b.tele.wr.Unlock()
-	return b.commit(recs)
+	return b.commit(recs, cut)
+}
+
+// cut is a time before which the caller has nothing left in memory.
+type cut struct {
+	at   telemetry.At
+	wall time.Time
+}
+
+func (b *Buffer) cutNow() cut { return cut{b.opts.Now(), b.opts.Wall()} }
+
+// flushed notes that the caller has handed over all from before c.
+func (b *Buffer) flushed(c cut) {
+	if c.at > b.cut.at {
+		b.cut = c
+	}
 }
 
 // record is an entry ready to be stored; rec is nil when it had no encoding.
@@ -75,9 +91,9 @@ func rankOf(c telemetry.Class) Rank {
 	return RankUnrequested
 }
 
-// commit stores recs in telemetry.db, or in memory while that fails. wr must
-// be held.
-func (b *Buffer) commit(recs []record) ([]telemetry.Name, error) {
+// commit stores recs in telemetry.db, or in memory while that fails. c is zero
+// when recs are not all the caller has. wr must be held.
+func (b *Buffer) commit(recs []record, c cut) ([]telemetry.Name, error) {
 	if b.isClosed() {
 		return nil, ErrClosed
 	}
@@ -87,11 +103,13 @@ func (b *Buffer) commit(recs []record) ([]telemetry.Name, error) {
 			return nil, fmt.Errorf("commit class %s: not a class of %s", r.class, b.tele.name)
 		}
 	}
-	if len(recs) == 0 && !b.fail.active && !b.anythingQueued() {
-		return nil, nil // no page written for nothing
-	}
 	if b.fail.active && !b.recovered() {
+		b.flushed(c)
 		return b.commitVolatile(recs), nil
+	}
+	b.flushed(c)
+	if len(recs) == 0 && !b.anythingQueued() {
+		return nil, nil // no page written for nothing
 	}
 	start := time.Now()
 	names, err := b.commitDisk(recs)
@@ -183,14 +201,14 @@ func (b *Buffer) transact(t *txn, recs []record, extra int64) ([]telemetry.Name,
 			return nil, err
 		}
 	}
-	b.stamp(&t.state)
+	b.stamp(&t.state, b.cut)
 	t.state.nextGap = b.gaps.next
 	return names, b.putGaps(t)
 }
 
-// stamp notes when the state was written.
-func (b *Buffer) stamp(s *state) {
-	s.flushAt, s.flushWall, s.boot = b.opts.Now(), b.opts.Wall(), b.opts.Boot
+// stamp notes from when on data may be missing, should this be the last state.
+func (b *Buffer) stamp(s *state, c cut) {
+	s.flushAt, s.flushWall, s.boot = c.at, c.wall, b.opts.Boot
 	b.mu.Lock()
 	s.window = b.opts.FlushEvery + b.stats.slowest
 	b.mu.Unlock()
@@ -250,7 +268,8 @@ func (b *Buffer) listEvicted(list []removal, why telemetry.Reason) {
 		return
 	}
 	for _, r := range list {
-		b.gaps.lose(r.s.name(r.seq))
-		b.gaps.add(evictedGap(r, why))
+		n := r.s.name(r.seq)
+		b.gaps.lose(n)
+		b.gaps.add(evictedGap(n, r.h, why))
 	}
 }

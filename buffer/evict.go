@@ -35,10 +35,7 @@ func (t *txn) evict(need int64, clipRank map[telemetry.ClipID]Rank) ([]removal, 
 		if _, ok, err := t.remove(s, seq); err != nil {
 			return nil, err
 		} else if !ok { // in the index, not in the file
-			t.f.mu.Lock()
-			r, _ := s.remove(seq)
-			t.f.mu.Unlock()
-			out = append(out, removal{s: s, seq: seq, run: r})
+			out = append(out, t.takeOut(removal{s: s, seq: seq}))
 			continue
 		}
 		r := t.removed[before]

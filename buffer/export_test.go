@@ -41,3 +41,14 @@ func (b *Buffer) Pages(fn func()) (telemetry, media int64) {
 
 // MaxGapRows is the bound of the Gap table.
 const MaxGapRows = maxGapRows
+
+// Queued returns the acknowledgements that wait for a transaction of
+// telemetry.db.
+func (b *Buffer) Queued() int {
+	b.tele.mu.Lock()
+	defer b.tele.mu.Unlock()
+	return len(b.tele.acked)
+}
+
+// RankOfCause is the rank of a clip by its manifest.
+var RankOfCause = rankOfCause

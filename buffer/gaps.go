@@ -186,7 +186,9 @@ func adjoins(a, b telemetry.Gap) bool {
 
 // join widens a by b and raises its version.
 func join(a, b telemetry.Gap) telemetry.Gap {
-	if b.FromSeq != 0 {
+	if a.FromSeq == 0 {
+		a.FromSeq, a.ToSeq = b.FromSeq, b.ToSeq
+	} else if b.FromSeq != 0 {
 		a.FromSeq, a.ToSeq = min(a.FromSeq, b.FromSeq), max(a.ToSeq, b.ToSeq)
 	}
 	if a.Boot == b.Boot {

@@ -20,6 +20,7 @@ type stream struct {
 	class   telemetry.Class
 	next    uint64
 	minted  uint64 // of next: by the running transaction, not committed yet
+	pinned  uint64 // floor before the running transaction evicted; 0: it did not
 	runs    []run  // rising, disjoint
 	batches int    // held
 	stored  int    // in the file: held, or acknowledged and not yet deleted
@@ -40,9 +41,13 @@ func (s *stream) name(seq uint64) telemetry.Name {
 	return telemetry.Name{Store: s.store, Class: s.class, Seq: seq}
 }
 
-// floor is the lowest held seq, or next.
+// floor is the lowest held seq, or next. What the running transaction evicts is
+// owed until it is committed, because only then a Gap lists it.
 func (s *stream) floor() uint64 {
-	if len(s.runs) == 0 {
+	switch {
+	case s.pinned != 0:
+		return s.pinned
+	case len(s.runs) == 0:
 		return s.told()
 	}
 	return s.runs[0].from

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -86,7 +87,7 @@ func (b *Buffer) FinishClip(key string, m telemetry.Clip) error {
 		return fmt.Errorf("finish clip %s: not encoded", key)
 	}
 	b.tele.wr.Lock()
-	_, err := b.commit([]record{r})
+	_, err := b.commit([]record{r}, cut{})
 	durable := !b.fail.active
 	b.tele.wr.Unlock()
 	if err != nil {
@@ -114,7 +115,7 @@ func (b *Buffer) FinishClip(key string, m telemetry.Clip) error {
 }
 
 func rankOfCause(cause string) Rank {
-	switch cause {
+	switch strings.TrimSuffix(cause, telemetry.CauseIncomplete) {
 	case "event":
 		return RankIncident
 	case "manual":
@@ -234,6 +235,13 @@ func decodeClip(b []byte) (key string, c clip, err error) {
 func (b *Buffer) mediaReady() error {
 	f := b.vid
 	if f.db != nil && !f.db.IsReadOnly() {
+		if !b.vidRetire {
+			return nil
+		}
+		if err := b.retire(f); err != nil {
+			return fmt.Errorf("%w: %w", ErrDiskFailed, err)
+		}
+		b.vidRetire = false
 		return nil
 	}
 	if now := b.opts.Now(); now < b.vidRetry {
@@ -258,10 +266,8 @@ func (b *Buffer) mediaFailed(err error) error {
 	b.mu.Lock()
 	b.stats.failures++
 	b.mu.Unlock()
-	if isFull(err) {
-		f.mu.Lock()
-		f.state.store = newStoreID()
-		f.mu.Unlock()
+	b.vidRetire = true
+	if isFull(err) && f.db != nil {
 		return fmt.Errorf("%w: %w", ErrDiskFailed, err)
 	}
 	if errors.Is(err, errPanicked) {
@@ -271,7 +277,6 @@ func (b *Buffer) mediaFailed(err error) error {
 		_ = f.closeDB()
 	}
 	b.vidRetry = b.opts.Now().Add(mediaBackoff)
-	b.vidRetire = true
 	return fmt.Errorf("%w: %w", ErrDiskFailed, err)
 }
 
@@ -289,10 +294,11 @@ func (b *Buffer) sweepMedia() {
 		return // a chunk is being stored: its transaction does it
 	}
 	defer f.wr.Unlock()
-	if n == 0 && !b.vidRetire || b.isClosed() || f.db == nil && !b.vidRetire {
+	shut := func() bool { return f.db == nil || f.db.IsReadOnly() }
+	if b.isClosed() || shut() && (!b.vidRetire || b.mediaReady() != nil) {
 		return
 	}
-	if b.mediaReady() == nil && n > 0 {
+	if n > 0 && !shut() {
 		_, _ = b.commitMedia(nil, nil) // logged; tried again with the next Commit
 	}
 }
@@ -342,7 +348,7 @@ func (b *Buffer) tryMedia(recs []record, also func(*bbolt.Tx) error, extra int64
 				return err
 			}
 		}
-		b.stamp(&t.state)
+		b.stamp(&t.state, b.cutNow())
 		if also != nil {
 			return also(t.tx)
 		}

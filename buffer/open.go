@@ -25,6 +25,7 @@ const maxAside = 3
 // does not stop it: data then lives in memory until the disk is back.
 func (b *Buffer) start(ctx context.Context) error {
 	defer b.note()
+	b.cut = b.cutNow()
 	old := readSession(b.opts.Dir)
 	if err := b.takeIntoUse(old); isDiskTrouble(err) {
 		old.Clean = false // it cannot be marked, so the child looks first every time

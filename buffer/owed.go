@@ -28,7 +28,7 @@ func (b *Buffer) oweLosses(t *txn, evicted []removal) ([]owedLoss, error) {
 		}
 	}
 	for _, r := range evicted {
-		add(evictedGap(r, telemetry.ReasonEvicted))
+		add(evictedGap(r.s.name(r.seq), r.h, telemetry.ReasonEvicted))
 	}
 	t.f.mu.Lock()
 	for _, n := range t.acks {
@@ -98,10 +98,9 @@ func (b *Buffer) clearOwed() {
 }
 
 // evictedGap lists one batch that went undelivered.
-func evictedGap(r removal, why telemetry.Reason) telemetry.Gap {
-	n := r.s.name(r.seq)
+func evictedGap(n telemetry.Name, h header, why telemetry.Reason) telemetry.Gap {
 	return telemetry.Gap{
-		Class: n.Class, Store: n.Store, FromSeq: n.Seq, ToSeq: n.Seq, Boot: r.h.boot,
-		From: r.h.at, To: r.h.at, Count: int64(r.h.values), Reason: why,
+		Class: n.Class, Store: n.Store, FromSeq: n.Seq, ToSeq: n.Seq, Boot: h.boot,
+		From: h.at, To: h.at, Count: int64(h.values), Reason: why,
 	}
 }

@@ -106,12 +106,13 @@ func (s *stream) readMem(from uint64, maxBytes int) ([]telemetry.Stored, error) 
 // Refuse takes a batch out of the backlog that can never be delivered and
 // lists it for that reason.
 func (b *Buffer) Refuse(n telemetry.Name, why telemetry.Reason) {
-	values := b.valuesOf(n)
 	b.log.Error("a batch was refused for good and is listed as lost", "store", n.Store.String(), "class", n.Class.String(), "seq", n.Seq, "why", string(why))
-	b.drop(n, telemetry.Gap{
-		Class: n.Class, Store: n.Store, FromSeq: n.Seq, ToSeq: n.Seq, Boot: b.opts.Boot,
-		From: b.opts.Now(), To: b.opts.Now(), Count: values, Reason: why,
-	})
+	g := spoiledGap(n)
+	if h, ok := b.headerOf(n); ok {
+		g = evictedGap(n, h, why)
+	}
+	g.Reason = why
+	b.drop(n, g)
 }
 
 // drop takes a batch out undelivered, if it was held. The transaction that
@@ -127,11 +128,23 @@ func (b *Buffer) drop(n telemetry.Name, g telemetry.Gap) bool {
 	return true
 }
 
-// valuesOf returns how many values a held batch has, or CountUnknown.
-func (b *Buffer) valuesOf(n telemetry.Name) int64 {
-	got, err := b.Read(n.Store, n.Class, n.Seq, 0)
-	if err != nil || len(got) == 0 || got[0].Seq != n.Seq {
-		return telemetry.CountUnknown
+// headerOf reads what a held batch says of itself.
+func (b *Buffer) headerOf(n telemetry.Name) (h header, ok bool) {
+	f := b.fileOf(n.Class)
+	f.mu.Lock()
+	if s := f.stream(n.Store, n.Class); s != nil && s.mem != nil {
+		defer f.mu.Unlock()
+		h, _, err := openRecord(n, s.mem[n.Seq])
+		return h, err == nil
 	}
-	return int64(got[0].Values)
+	f.mu.Unlock()
+	err := f.view(func(tx *bbolt.Tx) (err error) {
+		if bk := tx.Bucket(streamBucket(n.Store, n.Class)); bk != nil {
+			rec, _ := recordOf(bk, seqKey(n.Seq))
+			h, _, err = openRecord(n, rec)
+			return err
+		}
+		return ErrDamaged
+	})
+	return h, err == nil
 }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	berrors "go.etcd.io/bbolt/errors"
 
@@ -28,7 +30,7 @@ func (b *Buffer) recovered() bool {
 		b.failed(err)
 		return false
 	}
-	b.fail = failure{}
+	b.fail = failure{backoff: b.fail.backoff, calmAt: b.opts.Now().Add(calmAfter)}
 	b.log.Info("the buffer's disk takes data again", "file", b.tele.path)
 	return true
 }
@@ -120,13 +122,40 @@ func (b *Buffer) merge(f *file, c contents) []telemetry.Name {
 	return unreturned
 }
 
-// returnToDisk is the first transaction after a failure.
+// returnToDisk is the first transaction after a failure. The session file comes
+// first: once the transaction is on disk nothing may fail any more, because
+// the store id it made current must not go on in memory.
 func (b *Buffer) returnToDisk(unreturned []telemetry.Name) error {
-	f := b.tele
+	volatile := b.tele.state.store
+	err := b.retire(b.tele)
+	if err == nil {
+		err = b.returnAll(unreturned)
+	}
+	if err != nil {
+		b.tele.mintUnder(volatile)
+	}
+	return err
+}
+
+// retire makes a new store id current, once the session file names it.
+func (b *Buffer) retire(f *file) error {
+	old := f.state.store
+	f.mintUnder(newStoreID())
+	err := b.writeSession(false)
+	if err != nil {
+		f.mintUnder(old)
+	}
+	return err
+}
+
+func (f *file) mintUnder(id telemetry.StoreID) {
 	f.mu.Lock()
-	volatile := f.state.store
-	f.state.store = newStoreID()
-	f.mu.Unlock()
+	defer f.mu.Unlock()
+	f.state.store = id
+}
+
+func (b *Buffer) returnAll(unreturned []telemetry.Name) error {
+	f := b.tele
 	for id := range b.gaps.rows {
 		b.gaps.touched[id] = true
 	}
@@ -159,47 +188,67 @@ func (b *Buffer) returnToDisk(unreturned []telemetry.Name) error {
 	if err == nil {
 		b.gaps.commit()
 		b.clearOwed()
-		return b.writeSession(false)
+		return nil
 	}
 	b.gaps.rollback()
 	for _, g := range lost {
 		b.Lost(g)
 	}
-	f.mu.Lock()
-	f.state.store = volatile
-	f.mu.Unlock()
 	return err
 }
 
 // moveVolatile writes the batches held in memory under the names they have.
 func (t *txn) moveVolatile() error {
+	type held struct {
+		s    *stream
+		seqs []uint64 // rising
+		recs [][]byte
+	}
+	var list []held
 	t.f.mu.Lock()
-	var streams []*stream
 	for _, s := range t.f.streams {
-		if s.mem != nil {
-			streams = append(streams, s)
+		if s.mem == nil {
+			continue
 		}
+		m := held{s: s, seqs: slices.Sorted(maps.Keys(s.mem))}
+		for _, seq := range m.seqs {
+			m.recs = append(m.recs, s.mem[seq])
+		}
+		list, t.moved = append(list, m), append(t.moved, s)
 	}
 	t.f.mu.Unlock()
-	for _, s := range streams {
-		t.moved = append(t.moved, s)
-		if err := t.tx.DeleteBucket(streamBucket(s.store, s.class)); err != nil && !errors.Is(err, berrors.ErrBucketNotFound) {
-			return fmt.Errorf("move %s %s to disk: %w", s.store, s.class, err)
+	for _, m := range list {
+		if err := t.tx.DeleteBucket(streamBucket(m.s.store, m.s.class)); err != nil && !errors.Is(err, berrors.ErrBucketNotFound) {
+			return fmt.Errorf("move %s %s to disk: %w", m.s.store, m.s.class, err)
 		}
-		for _, r := range s.runs {
-			for seq := r.from; seq <= r.to; seq++ {
-				rec := s.mem[seq]
-				h, _, err := decodeHeader(rec)
-				if err != nil {
-					return err
-				}
-				if err := t.put(s, seq, h, rec); err != nil {
-					return err
-				}
+		for i, rec := range m.recs {
+			h, _, err := decodeHeader(rec)
+			if err != nil {
+				return err
+			}
+			if err := t.put(m.s, m.seqs[i], h, rec); err != nil {
+				return err
 			}
 		}
 	}
 	return nil
+}
+
+// applyMoved turns streams held in memory into streams of the file, empty: what
+// the transaction put follows. It returns what was acknowledged while it ran.
+// mu must be held.
+func (t *txn) applyMoved() map[telemetry.Name]bool {
+	left := map[telemetry.Name]bool{}
+	for _, a := range t.added {
+		if a.s.mem != nil && !a.s.held(a.seq) {
+			left[a.s.name(a.seq)] = true
+		}
+	}
+	for _, s := range t.moved {
+		s.mem, s.runs = nil, nil
+		s.batches, s.bytes, s.values, s.cost = 0, 0, 0, 0
+	}
+	return left
 }
 
 // diskStoreIDs lists the stores that lie in the file.

@@ -170,11 +170,20 @@ func (t *txn) remove(s *stream, seq uint64) (header, bool, error) {
 	if err != nil {
 		return h, false, fmt.Errorf("delete %s %s %d: %w", s.store, s.class, seq, err)
 	}
-	t.f.mu.Lock()
-	r.run, _ = s.remove(seq)
-	t.f.mu.Unlock()
-	t.removed = append(t.removed, r)
+	t.takeOut(r)
 	return h, true, nil
+}
+
+// takeOut takes a batch out of the index until the transaction is undone.
+func (t *txn) takeOut(r removal) removal {
+	t.f.mu.Lock()
+	defer t.f.mu.Unlock()
+	floor, held := r.s.floor(), false
+	if r.run, held = r.s.remove(r.seq); held {
+		r.s.pinned = floor
+	}
+	t.removed = append(t.removed, r)
+	return r
 }
 
 // recordOf returns the record under key, valid within the transaction, and
@@ -350,17 +359,21 @@ func (t *txn) apply() {
 		delete(f.undelivered, n)
 	}
 	for _, r := range t.removed {
+		r.s.pinned = 0
 		r.s.account(-1, r.h, r.blob, r.cost)
 		r.s.stored--
 	}
-	for _, s := range t.moved { // weighed as memory; put again below
-		s.mem, s.runs = nil, nil
-		s.batches, s.bytes, s.values, s.cost = 0, 0, 0, 0
-	}
+	left := t.applyMoved()
 	for _, a := range t.added {
 		a.s.stored++
-		a.s.add(a.seq, a.h.rank, a.h.clip)
 		a.s.account(1, a.h, a.blob, a.cost)
+		if n := a.s.name(a.seq); left[n] {
+			if !slices.Contains(f.acked, n) {
+				f.acked = append(f.acked, n)
+			}
+			continue
+		}
+		a.s.add(a.seq, a.h.rank, a.h.clip)
 		if a.s.batches == 1 {
 			a.s.oldest, a.s.boot, a.s.dirty = a.h.at, a.h.boot, false
 		}
@@ -380,6 +393,7 @@ func (t *txn) undo() {
 	t.f.mu.Lock()
 	defer t.f.mu.Unlock()
 	for _, r := range t.removed {
+		r.s.pinned = 0
 		if r.run != (run{}) {
 			r.s.add(r.seq, r.run.rank, r.run.clip)
 		}

@@ -13,6 +13,9 @@ import (
 const (
 	minBackoff = time.Second
 	maxBackoff = time.Minute
+	// calmAfter is how long a disk has to work before its next failure counts
+	// as the first: one that comes and goes would retire a store each second.
+	calmAfter = 30 * time.Second
 )
 
 // failure is the state of telemetry.db while its disk does not take data.
@@ -21,7 +24,8 @@ type failure struct {
 	suspect bool // the file itself may be damaged: verify before writing on
 	retryAt telemetry.At
 	backoff time.Duration
-	memory  int64 // bytes held in volatile streams
+	calmAt  telemetry.At // a failure from then on is the first again
+	memory  int64        // bytes held in volatile streams
 }
 
 // failed retires the store after a transaction that may or may not be on disk
@@ -40,15 +44,15 @@ func (b *Buffer) failed(err error) {
 		return
 	}
 	b.fail.active = true
-	f := b.tele
-	f.mu.Lock()
-	f.state.store = newStoreID()
-	f.mu.Unlock()
+	b.tele.mintUnder(newStoreID())
 	b.log.Error("the buffer's disk does not take data: keeping a bounded amount in memory and trying again; check free space and the disk's health",
-		"file", f.path, "err", err)
+		"file", b.tele.path, "err", err)
 }
 
 func (b *Buffer) backOff() {
+	if !b.fail.active && b.opts.Now() >= b.fail.calmAt {
+		b.fail.backoff = 0
+	}
 	b.fail.backoff = min(max(2*b.fail.backoff, minBackoff), maxBackoff)
 	b.fail.retryAt = b.opts.Now().Add(b.fail.backoff)
 }
@@ -68,9 +72,14 @@ func (b *Buffer) commitVolatile(recs []record) []telemetry.Name {
 	f.mu.Unlock()
 	b.settleGaps(acked)
 	f.mu.Lock()
+	var onDisk []telemetry.Name
 	for _, n := range acked {
 		delete(f.undelivered, n) // it is in the Gap table now
+		if s := f.stream(n.Store, n.Class); s != nil && s.mem == nil {
+			onDisk = append(onDisk, n)
+		}
 	}
+	f.acked = append(onDisk, f.acked[len(acked):]...)
 	f.mu.Unlock()
 	for _, g := range b.takeLost() {
 		b.gaps.add(g)
