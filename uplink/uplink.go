@@ -149,6 +149,7 @@ func (c *Config) defaults() {
 	def(&c.MaxPacket, DefaultMaxPacket)
 	def(&c.BackoffMin, backoffMin)
 	def(&c.BackoffMax, backoffMax)
+	c.BackoffMin = min(c.BackoffMin, c.BackoffMax)
 	def(&c.AckTimeout, ackTimeout)
 	if c.Now == nil && c.Clock != nil {
 		c.Now = c.Clock.VerifyTime

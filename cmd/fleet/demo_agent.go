@@ -191,7 +191,7 @@ func (c demoConfig) write(w io.Writer) error {
 	}
 	// Commits four times a second make the picture lively; history at 1 KiB/s
 	// drains slowly enough to be seen.
-	fmt.Fprintf(&b, "buffer:\n  dir: %s\n  flush_every: 250ms\nuplink:\n  broker: %s\n  history_rate: 1KiB/s\nstatus:\n  socket: %s\n", c.dir, c.broker, c.socket)
+	fmt.Fprintf(&b, "buffer:\n  dir: %s\n  flush_every: 250ms\nuplink:\n  broker: %s\n  history_rate: 1KiB/s\n  reconnect_max: 8s\nstatus:\n  socket: %s\n", c.dir, c.broker, c.socket)
 	_, err := io.WriteString(w, b.String())
 	return err
 }

@@ -142,6 +142,10 @@ type Uplink struct {
 	MaxPacket Size `key:"max_packet" default:"120KiB" min:"1KiB" max:"16MiB"`
 	// How soon a dead connection is noticed.
 	KeepAlive Duration `key:"keep_alive" default:"30s" min:"1s" max:"18h"`
+	// Longest wait before the next try while the broker cannot be reached. The
+	// wait doubles up to it and is drawn at random, so that a fleet does not
+	// come back in one wave.
+	ReconnectMax Duration `key:"reconnect_max" default:"2m" min:"1s" max:"1h"`
 }
 
 // TLS holds the certificates of the connection, as PEM files.
