@@ -46,8 +46,10 @@ const (
 	maxSlower = time.Minute
 
 	// vinEvery is how often the VIN is asked for again, so that a unit moved
-	// with its engine running is noticed.
+	// with its engine running is noticed; vinRetry, which doubles, while there
+	// is no answer.
 	vinEvery = time.Hour
+	vinRetry = 30 * time.Second
 )
 
 // poller asks the ECUs of one live bus. Its goroutine runs run; hear and wants
@@ -64,6 +66,7 @@ type poller struct {
 	told     [256]bool // unsupported PIDs already reported
 	unheard  int       // requests in a row nobody answered
 	vinDue   time.Time
+	vinWait  time.Duration // since it was asked for last
 	retry    time.Duration
 	awake    bool // values are current: asleep was not reported since
 	engine   bool // an ECU knows the engine speed: it tells when to rest
@@ -143,8 +146,7 @@ func (p *poller) run(ctx context.Context) {
 func (p *poller) poll(ctx context.Context) {
 	for {
 		if !p.cfg.SkipVIN && !time.Now().Before(p.vinDue) {
-			p.vinDue = time.Now().Add(vinEvery)
-			if _, err := p.ask(ctx, obd.ServiceVehicle, obd.PIDVIN, maxECUs); err != nil {
+			if p.askVIN(ctx) != nil {
 				return
 			}
 		}
@@ -175,6 +177,17 @@ func (p *poller) poll(ctx context.Context) {
 		}
 		p.settle(q, answers)
 	}
+}
+
+// askVIN asks for the VIN and settles when to ask again.
+func (p *poller) askVIN(ctx context.Context) error {
+	answers, err := p.ask(ctx, obd.ServiceVehicle, obd.PIDVIN, maxECUs)
+	p.vinWait = min(max(2*p.vinWait, vinRetry), vinEvery)
+	if len(answers) > 0 { // one that refuses has no VIN
+		p.vinWait = vinEvery
+	}
+	p.vinDue = time.Now().Add(p.vinWait)
+	return err
 }
 
 // answeredLate reports whether a PID was answered since it was last asked for,

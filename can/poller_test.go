@@ -430,6 +430,42 @@ func TestVINAfterResponsePending(t *testing.T) {
 	})
 }
 
+// TestVINIsAskedAgain: a transfer that broke does not cost an hour, and a car
+// without a VIN is not asked for ever.
+func TestVINIsAskedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := engine()
+		vin, asked := e.answers[[2]byte{9, 2}], 0
+		e.answer = func(service, pid byte) [][]byte {
+			if service == 1 {
+				return [][]byte{{0x41, pid, 0, 0x08, 0, 0}}
+			}
+			if asked++; asked == 1 {
+				return nil
+			}
+			return [][]byte{append([]byte{0x49, 2}, vin...)}
+		}
+		out, _ := drive(t, e, nil0(), 2*time.Minute, nil)
+		if len(out.events) != 1 || asked != 2 {
+			t.Errorf("%d VINs, asked %d times", len(out.events), asked)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		e, asked := engine(), 0
+		e.answer = func(service, pid byte) [][]byte {
+			if service == 1 {
+				return [][]byte{{0x41, pid, 0, 0x08, 0, 0}}
+			}
+			asked++
+			return nil
+		}
+		drive(t, e, nil0(), 10*time.Hour, nil)
+		if asked < 10 || asked > 20 {
+			t.Errorf("a VIN that never comes was asked for %d times in 10 hours", asked)
+		}
+	})
+}
+
 // TestOrdinaryErrorFramesAreNoTrouble: a lost arbitration is everyday life on a
 // busy bus, and a controller that is well again is good news. Neither makes
 // the agent fall silent, nor is anything lost with it.
