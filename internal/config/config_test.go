@@ -107,6 +107,7 @@ uplink:
   encoding: json
   max_packet: 64kB
   keep_alive: 1h
+  reconnect_max: 20s
 status:
   socket: /tmp/obu.sock
 log: {level: debug}
@@ -126,7 +127,7 @@ log: {level: debug}
 		Buffer: config.Buffer{Dir: "./data", FlushEvery: second / 5, TelemetryQuota: 3 << 29, MediaQuota: 1e10},
 		Uplink: config.Uplink{Broker: "mqtts://Broker.example.com:8883", ClientID: "seven", Username: "me", Password: "it's ~ #1",
 			TLS:       &config.TLS{CA: "a.pem", Cert: "b.pem", Key: "c.pem", ServerName: "x"},
-			LiveEvery: 10 * second, HistoryRate: config.Unlimited, Custody: "receipt", Encoding: "json", MaxPacket: 64000, KeepAlive: 3600 * second},
+			LiveEvery: 10 * second, HistoryRate: config.Unlimited, Custody: "receipt", Encoding: "json", MaxPacket: 64000, KeepAlive: 3600 * second, ReconnectMax: 20 * second},
 		Status: config.Status{Socket: "/tmp/obu.sock"},
 		Log:    config.Log{Level: "debug"},
 	}
