@@ -17,7 +17,8 @@ var (
 	// controller in, or correct the name (ip link shows all).
 	ErrNoDevice = errors.New("no such device")
 	// ErrDown: the interface exists and is down. Bring it up: ip link set can0
-	// up type can bitrate 500000.
+	// up type can bitrate 500000 restart-ms 1000 (without restart-ms the
+	// controller stays deaf after a bus-off).
 	ErrDown = errors.New("interface is down")
 	// ErrNotCAN: the interface is not a CAN controller.
 	ErrNotCAN = errors.New("interface is not a CAN controller")
