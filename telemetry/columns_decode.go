@@ -26,7 +26,8 @@ type decoder struct {
 	records   int // others so far
 	runs      int // entries of states so far
 	cells     []cell
-	expect    int // records of all batches, as the header says
+	expect    int  // records of all batches, as the header says
+	unknown   bool // the body has fields of a newer version: records among them are not counted
 }
 
 // cell is one decoded sample before the samples of a batch are put in order.
@@ -102,6 +103,8 @@ func (d *decoder) field(f field) (err error) {
 		return d.clip(f.b)
 	case bodyChunks:
 		return d.chunk(f.b)
+	default:
+		d.unknown = true
 	}
 	return err
 }

@@ -61,7 +61,7 @@ func TestContractExamples(t *testing.T) {
 			}
 		}
 	}
-	for _, kind := range []string{"hex envelope", "json envelope", "json birth", "json link", "json cmd", "json reply", "json ack", "json tail"} {
+	for _, kind := range []string{"hex envelope", "json envelope", "json birth", "json link", "json cmd", "json reply", "json ack", "json tail", "json status", "json check"} {
 		if seen[kind] == 0 {
 			t.Errorf("CONTRACT.md shows no example of %s", kind)
 		}

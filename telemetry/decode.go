@@ -232,7 +232,8 @@ func (h *header) decodeBody(batches []Batch) error {
 		return fmt.Errorf("decode body: %w", err)
 	}
 	for i := range batches {
-		if n := batches[i].Values(); n != h.valuesOf(i) {
+		n := batches[i].Values()
+		if newer := d.unknown && n < h.valuesOf(i); n != h.valuesOf(i) && !newer {
 			return fmt.Errorf("decode batch %d: %d values, header says %d: %w", batches[i].Seq, n, h.valuesOf(i), ErrMalformed)
 		}
 	}

@@ -112,3 +112,44 @@ func TestManyAtOnce(t *testing.T) {
 	}
 	units.Wait()
 }
+
+// TestRecordsOfANewerVersion: a body with a kind of record this build does not
+// know, counted in the header, gives what it does know.
+func TestRecordsOfANewerVersion(t *testing.T) {
+	p, err := os.ReadFile(filepath.Join("testdata", "v1", "tiny.pb"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := telemetry.DecodeEnvelope(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := bytes.LastIndex(p, []byte{0x7a, 0x24})
+	if body < 0 || p[body-1] != 4 {
+		t.Fatal("tiny.pb is laid out otherwise")
+	}
+	inner := raw(bytes.Clone(p[body+2 : body+2+0x24])).bytes(20, raw(nil).num(1, 7))
+	q := bytes.Clone(p[:body])
+	q[body-1] = 5 // values: one more than it has samples
+	q = append(raw(q).bytes(15, inner), p[body+2+0x24:]...)
+	got, err := telemetry.DecodeEnvelope(q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := diffEnvelopes(want, got); diff != "" {
+		t.Error(diff)
+	}
+	without := bytes.Clone(p)
+	without[body-1] = 5
+	if _, err := telemetry.DecodeEnvelope(without); err == nil {
+		t.Error("a batch that lacks a record of a kind that is known was accepted")
+	}
+	j, err := telemetry.EncodeEnvelopeJSON(&want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j = bytes.Replace(j, []byte(`"values":4,`), []byte(`"values":5,"trips":[{"at":1}],`), 1)
+	if got, err := telemetry.DecodeEnvelope(j); err != nil || diffEnvelopes(want, got) != "" {
+		t.Errorf("JSON: %v", err)
+	}
+}
