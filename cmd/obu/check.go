@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"obu/can"
+	"obu/dashcam"
 	"obu/gps"
 	"obu/internal/agent"
 	"obu/internal/clock"
@@ -150,11 +151,17 @@ func checkSource(running *agent.Status, kind, name string, try func() (string, e
 			continue
 		}
 		if s.State != "running" {
-			return "", fmt.Errorf("the running agent has lost it: %s", orDash(s.Error))
+			return "", advised{fmt.Errorf("the running agent has lost it: %s", orDash(s.Error)), s.Next}
 		}
 		return "the running agent reads it" + statsLine(s.Stats), nil
 	}
 	return "", errors.New("the running agent does not know this device: restart it after a change of the configuration")
+}
+
+// advised is an error that brings its next step with it, from the agent.
+type advised struct {
+	error
+	next string
 }
 
 // listenFor is how long check listens to a bus or a receiver.
@@ -227,7 +234,7 @@ func checkGPS(ctx context.Context, g *config.GPS) (string, error) {
 func checkFolder(dir string) (string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("%w: %w", dashcam.ErrNoFolder, err)
 	}
 	return fmt.Sprintf("%s, %d entries", dir, len(entries)), nil
 }

@@ -35,6 +35,7 @@ var hints = []struct {
 	{buffer.ErrDiskFailed, "check free space (df -h) and the card (dmesg | tail)"},
 	{agent.ErrNothingToDo, "add can, gps or dashcam to the configuration; `obu config example` shows all of it"},
 	{agent.ErrNoDrive, "a replay folder holds can*.log[.gz], gps.nmea, dashcam/ and, if they do not start together, drive.yaml"},
+	{agent.ErrSpan, "cut out the line whose time is wrong; `obu decode can --obd` prints the times"},
 	{errNoConfig, "`obu config example > obu.yaml` writes one to start from; name it with -c"},
 	{errNoStore, "name the folder in buffer.dir, or the configuration with -c"},
 	{agent.ErrNoAgent, "start it (systemctl start obu, or obu run -c obu.yaml), or name its socket with --socket"},
@@ -42,6 +43,10 @@ var hints = []struct {
 
 // hint returns what to do next about err, "" when the error says it all.
 func hint(err error) string {
+	var known advised
+	if errors.As(err, &known) {
+		return known.next
+	}
 	if h := uplink.HintFor(err); h != "" {
 		return h
 	}

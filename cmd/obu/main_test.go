@@ -191,6 +191,26 @@ func garbage(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), text, 0o600))
 }
 
+// TestContractShowsTheCheck: the example in the contract is what `obu check
+// --json` prints.
+func TestContractShowsTheCheck(t *testing.T) {
+	text, err := os.ReadFile("../../telemetry/CONTRACT.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "```json check\n")
+	example, _, _ := strings.Cut(rest, "\n```")
+	var r checkReport
+	d := json.NewDecoder(strings.NewReader(example))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&r); err != nil {
+		t.Fatalf("%v in %q", err, example)
+	}
+	if again, err := json.Marshal(r); err != nil || string(again) != example {
+		t.Errorf("example\n%s\nis written as\n%s (%v)", example, again, err)
+	}
+}
+
 // TestNamesThatStay pins the commands and flags scripts and technicians rely
 // on: names are added, never renamed.
 func TestNamesThatStay(t *testing.T) {

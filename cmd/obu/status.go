@@ -85,6 +85,9 @@ func printStatus(out io.Writer, s *agent.Status) error {
 			line += fmt.Sprintf(" (%d restarts)", src.Restarts)
 		}
 		row(src.Kind+" "+src.Name, "%s%s", line, statsLine(src.Stats))
+		if src.Next != "" && src.State != "running" {
+			row("", "next: %s", src.Next)
+		}
 	}
 	if b := s.Buffer; b != nil {
 		row("stored", "%d batches, %s, oldest %s", b.Batches, bytesText(float64(b.BacklogBytes)), seconds(b.OldestS))

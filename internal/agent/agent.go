@@ -75,6 +75,7 @@ type Deps struct {
 	Verify  []string                                    // command that walks an unclean store; the file is appended
 	Dial    func(ctx context.Context) (net.Conn, error) // nil: as the broker's URL says
 	Version string
+	Hint    func(error) string                  // what a technician does about an error; nil: nothing is known
 	Warning string                              // shown in status, for example that the last good configuration runs
 	Backlog func(uplink.Backlog) uplink.Backlog // nil; tests of the fleet's checker put a fault between
 	// Finite: the sources end by themselves (a replay). When all have ended,

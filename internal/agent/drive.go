@@ -114,6 +114,14 @@ func (d *Drive) path(name string) string {
 	return filepath.Join(d.Dir, name)
 }
 
+// maxDrive is the longest recording that is replayed. Longer ones have a line
+// with a wrong time in them, and would be replayed for years.
+const maxDrive = 31 * 24 * time.Hour
+
+// ErrSpan: a log's first and last time lie further apart than any drive lasts.
+// Cure: cut out the line whose time is wrong; `obu decode can --obd` shows them.
+var ErrSpan = errors.New("a line has a wrong time")
+
 // driveBus is one interface of one log.
 type driveBus struct {
 	DriveCAN
@@ -131,6 +139,9 @@ func (d *Drive) busesAndStart() (buses []driveBus, start time.Time, err error) {
 		}
 		if info.Frames == 0 {
 			return nil, start, fmt.Errorf("%s: no frame in it: %w", d.path(c.File), can.ErrLine)
+		}
+		if span := time.Duration(info.Last.Nanos - info.First.Nanos); span > maxDrive || span < 0 {
+			return nil, start, fmt.Errorf("%s: spans %v to %v: %w", d.path(c.File), info.First, info.Last, ErrSpan)
 		}
 		if start.IsZero() && info.First.Time().Year() > 1980 {
 			start = info.First.Time().Add(-c.Offset)

@@ -264,6 +264,7 @@ func TestReadDrive(t *testing.T) {
 		"unknown key": {map[string]string{"drive.yaml": "speed: 3\n"}, "drive.yaml"},
 		"bad offset":  {map[string]string{"drive.yaml": "gps: {file: gps.nmea, offset: soon}\n"}, "offset"},
 		"no frames":   {map[string]string{"can0.log": "hello\n"}, "can0.log"},
+		"wrong time":  {map[string]string{"can0.log": "(1700000000.1) can0 7E8#03410D38\n(4000000000.1) can0 7E8#03410D38\n"}, "a line has a wrong time"},
 		"no file":     {map[string]string{"drive.yaml": "can: [{file: nowhere.log}]\n"}, "nowhere.log"},
 	} {
 		t.Run(name, func(t *testing.T) {

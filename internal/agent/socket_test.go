@@ -1,12 +1,14 @@
 package agent_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"net"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"strings"
 	"sync"
@@ -137,6 +139,36 @@ func askedAgent(t *testing.T, sock, unit string) {
 	_, _ = conn.Write([]byte(strings.Repeat("x", 1000))) // no newline: hung up on
 	_, _ = conn.Read(make([]byte, 1))
 	conn.Close()
+}
+
+// TestContractShowsTheStatus: the example in the contract is a status, no key
+// more, no key less.
+func TestContractShowsTheStatus(t *testing.T) {
+	text, err := os.ReadFile("../../telemetry/CONTRACT.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile("(?ms)^```json status\n(.*?)^```").FindSubmatch(text)
+	if m == nil {
+		t.Fatal("CONTRACT.md shows no status")
+	}
+	var s agent.Status
+	d := json.NewDecoder(bytes.NewReader(m[1]))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&s); err != nil {
+		t.Fatalf("the example is not what `obu status --json` prints: %v", err)
+	}
+	again, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want, got any
+	if err := errors.Join(json.Unmarshal(m[1], &want), json.Unmarshal(again, &got)); err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(want, got) {
+		t.Errorf("example\n%s\nis written as\n%s", m[1], again)
+	}
 }
 
 // TestSocketOfAnotherStays: two agents configured with one socket: the second

@@ -35,6 +35,9 @@ func (s *source) report() SourceReport {
 // when it was.
 func (a *Agent) add(kind, name string, run func(context.Context) error, stats func() any, joins bool) *source {
 	s := &source{kind: kind, supervisor: newSupervisor(name, a.log, run), stats: stats, joins: joins}
+	if a.deps.Hint != nil {
+		s.supervisor.hint = a.deps.Hint
+	}
 	s.supervisor.finite = a.deps.Finite
 	a.sources = append(a.sources, s)
 	return s

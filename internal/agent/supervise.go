@@ -15,6 +15,9 @@ const (
 	restartMin     = 500 * time.Millisecond
 	restartMax     = 30 * time.Second
 	restartSettled = time.Minute
+	// remindEvery is how often a loss that lasts is logged again: a camera
+	// without its card must not fill the journal of a unit.
+	remindEvery = time.Hour
 )
 
 // SourceStatus is what the supervisor knows of one source.
@@ -24,6 +27,7 @@ type SourceStatus struct {
 	Since    time.Time `json:"since"` // system wall clock, for people only
 	Restarts int       `json:"restarts"`
 	Error    string    `json:"error,omitempty"` // why it last stopped
+	Next     string    `json:"next,omitempty"`  // what to do about it
 }
 
 // supervisor runs one source for ever: when it ends with an error it alone is
@@ -35,13 +39,18 @@ type supervisor struct {
 	log    *slog.Logger
 	finite bool
 	opens  bool // run calls opened once the device is open; until then it is not running
+	hint   func(error) string
+
+	said   string // the loss logged last, by Run
+	saidAt time.Time
 
 	mu     sync.Mutex // guards what follows
 	status SourceStatus
 }
 
 func newSupervisor(name string, log *slog.Logger, run func(context.Context) error) *supervisor {
-	return &supervisor{name: name, run: run, log: log, status: SourceStatus{Name: name, State: "starting"}}
+	return &supervisor{name: name, run: run, log: log, hint: func(error) string { return "" },
+		status: SourceStatus{Name: name, State: "starting"}}
 }
 
 func (s *supervisor) set(state string, err error) {
@@ -50,8 +59,18 @@ func (s *supervisor) set(state string, err error) {
 	s.status.State = state
 	s.status.Since = time.Now()
 	if err != nil {
-		s.status.Error = err.Error()
+		s.status.Error, s.status.Next = err.Error(), s.hint(err)
 	}
+}
+
+// report logs a loss when it is a new one, and now and then while it lasts.
+func (s *supervisor) report(err error, wait time.Duration) {
+	if err.Error() == s.said && time.Since(s.saidAt) < remindEvery {
+		return
+	}
+	s.said, s.saidAt = err.Error(), time.Now()
+	s.log.Warn("source lost; it is opened again and again until it is back", "source", s.name, "error", err,
+		"next", s.hint(err), "first_retry_in", wait.Round(time.Millisecond))
 }
 
 // Status returns a copy of the present state.
@@ -85,11 +104,11 @@ func (s *supervisor) Run(ctx context.Context) error {
 			return err
 		}
 		if time.Since(began) > restartSettled {
-			delay = restartMin
+			delay, s.said = restartMin, ""
 		}
 		wait := delay/2 + rand.N(delay/2+1)
 		s.set("waiting", err)
-		s.log.Warn("source lost; it will be opened again", "source", s.name, "error", err, "retry_in", wait.Round(time.Millisecond))
+		s.report(err, wait)
 		select {
 		case <-ctx.Done():
 			s.set("finished", nil)
