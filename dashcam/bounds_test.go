@@ -60,6 +60,34 @@ func TestFilesAreBounded(t *testing.T) {
 	}
 }
 
+// kept is custody that has everything already.
+type kept struct{ none }
+
+func (kept) Progress(string) (int64, bool, bool) { return 0, true, true }
+
+// BenchmarkRestart is the first look at a card of 2,000 segments that are all
+// in custody: what each start of the agent costs.
+func BenchmarkRestart(b *testing.B) {
+	dir := b.TempDir()
+	for i := range 2000 {
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%05d.ts", i)), []byte{1}, 0o644); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for b.Loop() {
+		s, err := New(Config{Dir: dir, Clock: clock.Virtual(), Custody: kept{}, AppearWhole: true})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := s.findRoot(); err != nil {
+			b.Fatal(err)
+		}
+		if _, idle, err := s.look(b.Context(), &watcher{}); err != nil || !idle || s.Stats().Waiting != 0 {
+			b.Fatal(idle, err, s.Stats())
+		}
+	}
+}
+
 // TestSwappedCardsAreForgotten: what stood on cards that did not come back is
 // bounded too; what was owed of it is listed.
 func TestSwappedCardsAreForgotten(t *testing.T) {

@@ -185,14 +185,12 @@ func (s *Source) look(ctx context.Context, w *watcher) (next time.Duration, idle
 		if err := s.scan(w); err != nil {
 			return 0, false, err
 		}
-		f := s.ready()
-		if f == nil {
+		ready := s.ready()
+		if len(ready) == 0 {
 			next, idle = s.plan(w)
 			return next, idle, nil
 		}
-		// The folder is read again after each file: reading one may have
-		// taken minutes.
-		err = s.take(ctx, f)
+		err = s.takeSome(ctx, ready)
 		s.tally()
 		if err != nil {
 			return 0, false, err
@@ -201,4 +199,23 @@ func (s *Source) look(ctx context.Context, w *watcher) (next time.Duration, idle
 			return 0, false, nil
 		}
 	}
+}
+
+// readAgain is after how long the folder is read again before the next file:
+// what was seen of it has aged. Most files of a start are already in custody,
+// and reading the folder for each of them would take minutes.
+const readAgain = time.Second
+
+// takeSome takes files, oldest first, until the folder wants to be read again.
+func (s *Source) takeSome(ctx context.Context, files []*file) error {
+	began := time.Now()
+	for _, f := range files {
+		if err := s.take(ctx, f); err != nil {
+			return err
+		}
+		if ctx.Err() != nil || time.Since(began) >= readAgain {
+			return nil
+		}
+	}
+	return nil
 }

@@ -3,20 +3,22 @@ package dashcam
 import (
 	"cmp"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
 
-// ready returns the oldest segment that may be taken now, or nil.
-func (s *Source) ready() *file {
+// ready returns the segments that may be taken now, oldest first.
+func (s *Source) ready() []*file {
 	now := time.Now()
-	var best *file
+	var out []*file
 	for _, f := range s.files {
-		if d, ok := s.due(f); ok && !now.Before(d) && (best == nil || f.older(best)) {
-			best = f
+		if d, ok := s.due(f); ok && !now.Before(d) {
+			out = append(out, f)
 		}
 	}
-	return best
+	slices.SortFunc(out, (*file).compare)
+	return out
 }
 
 // due returns when a file is to be taken or looked into; ok is false when
@@ -33,9 +35,9 @@ func (s *Source) due(f *file) (time.Time, bool) {
 	return f.since.Add(s.cfg.Settle), true
 }
 
-// older orders segments by the start in their names, or by mtime without one.
-func (f *file) older(g *file) bool {
-	return cmp.Or(f.age().Compare(g.age()), strings.Compare(f.path, g.path)) < 0
+// compare orders segments by the start in their names, or by mtime without one.
+func (f *file) compare(g *file) int {
+	return cmp.Or(f.age().Compare(g.age()), strings.Compare(f.path, g.path))
 }
 
 func (f *file) age() time.Time {
