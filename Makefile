@@ -21,8 +21,9 @@ help: ## this list
 
 build: ## bin/obu and bin/fleet for this machine
 	@mkdir -p bin
-	$(BUILD) -o bin/obu ./cmd/obu
-	$(BUILD) -o bin/fleet ./cmd/fleet
+	@echo building bin/obu and bin/fleet
+	@$(BUILD) -o bin/obu ./cmd/obu
+	@$(BUILD) -o bin/fleet ./cmd/fleet
 
 demo: build ## one virtual car, the real agent, a cut link and the ledger (DRIVE=DIR: a replay folder)
 	bin/fleet demo --obu bin/obu $(if $(DRIVE),--drive "$(DRIVE)")
