@@ -147,12 +147,12 @@ func (r *fleetRun) traffic() (t traffic) {
 // window measures while every car drives and every agent runs.
 func (r *fleetRun) window(ctx context.Context) {
 	disk := ownDevice(r.dir)
-	own, broker, receiver := ownCPU(), time.Duration(0), r.receiver.cpu()
+	broker, receiver := time.Duration(0), r.receiver.cpu()
 	if r.broker != nil {
 		broker = r.broker.cpu()
 	}
 	sent, device, start := r.traffic(), disk.written(), time.Now()
-	own = ownCPU() // asking 400 agents for their status is not the agents' work
+	own := ownCPU() // asking 400 agents for their status is not the agents' work
 	sleep(ctx, r.For)
 	used, lasted := ownCPU()-own, time.Since(start)
 	if r.broker != nil {

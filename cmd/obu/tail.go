@@ -22,7 +22,6 @@ type tailOptions struct {
 	fleet   string
 	unit    string
 	media   string
-	copies  bool
 }
 
 func tailCommand() *command {
