@@ -90,13 +90,13 @@ type process struct {
 	log  bytes.Buffer // complete after Wait
 }
 
-func startProcess(t *testing.T, config, sock string) *process {
+func startProcess(t *testing.T, config, sock string, more ...string) *process {
 	t.Helper()
 	path, err := exec.LookPath("obu")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{cmd: exec.Command(path, "run", "-c", config), sock: sock}
+	p := &process{cmd: exec.Command(path, append([]string{"run", "-c", config}, more...)...), sock: sock}
 	p.cmd.Stdout, p.cmd.Stderr = io.Discard, &p.log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := p.cmd.Start(); err != nil {
@@ -173,12 +173,7 @@ func TestKillInMidDrive(t *testing.T) {
 		}
 		return held == 0 && s.Flush.Flushes > 5
 	})
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if err := p.cmd.Wait(); err != nil {
-		t.Errorf("SIGTERM ended it with %v:\n%s", err, p.log.String())
-	}
+	stopProcess(t, p)
 	in.settle(w.car.Journal())
 }
 

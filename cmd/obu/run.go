@@ -11,8 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/coreos/go-systemd/v22/daemon"
-
 	"obu/can"
 	"obu/gps"
 	"obu/internal/agent"
@@ -144,14 +142,16 @@ func runAgent(ctx context.Context, o runOptions, errw io.Writer) error {
 	} else if err := o.liveDevices(cfg, &deps, log); err != nil {
 		return err
 	}
+	started := make(chan struct{})
+	deps.Started = func() { close(started) }
 	a, err := agent.New(*cfg, deps)
 	if err != nil {
 		return err
 	}
 	log.Info("obu starts", "version", version, "unit", cfg.Unit, "vehicle", cfg.Vehicle, "broker", uplink.Address(cfg.Uplink.Broker),
 		"buffer", cfg.Buffer.Dir, "simulated", deps.Devices.Simulated)
-	stopNotify := notifySystemd(ctx, a, cfg, log, o.service && why == "")
-	defer stopNotify()
+	w := &watch{agent: a, cfg: cfg, log: log, started: started, keep: o.service && why == ""}
+	defer w.start(ctx)()
 	err = a.Run(ctx)
 	if err == nil {
 		log.Info("obu has stopped; what is not delivered yet is stored")
@@ -242,43 +242,4 @@ func newLog(w io.Writer, level string) *slog.Logger {
 		l = slog.LevelInfo
 	}
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l}))
-}
-
-// notifySystemd says ready, feeds the watchdog while the flush moves, and
-// keeps a copy of a configuration that has reached the broker. Without systemd
-// only the latter happens. The returned function ends it.
-func notifySystemd(ctx context.Context, a *agent.Agent, cfg *config.Config, log *slog.Logger, keep bool) func() {
-	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_, _ = daemon.SdNotify(false, daemon.SdNotifyReady)
-		every, err := daemon.SdWatchdogEnabled(false)
-		if err != nil || every <= 0 {
-			every = 20 * time.Second
-		}
-		tick := time.NewTicker(every / 2)
-		defer tick.Stop()
-		var flushes uint64
-		for {
-			select {
-			case <-ctx.Done():
-				_, _ = daemon.SdNotify(false, daemon.SdNotifyStopping)
-				return
-			case <-tick.C:
-			}
-			s := a.Status()
-			if s.Flush.Flushes != flushes { // the one loop that must never stand still
-				flushes = s.Flush.Flushes
-				_, _ = daemon.SdNotify(false, daemon.SdNotifyWatchdog)
-			}
-			if keep && s.Uplink != nil && s.Uplink.Connects > 0 {
-				keep = false
-				if err := config.SaveLastGood(stateDir(), cfg); err != nil {
-					log.Warn("copy of the good configuration is not kept; a wrong edit would stop the service. Check the folder's permissions", "dir", stateDir(), "error", err)
-				}
-			}
-		}
-	}()
-	return func() { cancel(); <-done }
 }
