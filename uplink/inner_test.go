@@ -133,6 +133,57 @@ func TestSplitLosesNothing(t *testing.T) {
 	}
 }
 
+// TestPacketIDsAreNotReusedInFlight: over several turns of the 16 bits, with
+// some packets that never settle, and until there is no id left.
+func TestPacketIDsAreNotReusedInFlight(t *testing.T) {
+	var table flights
+	rng := rand.New(rand.NewPCG(1, 2))
+	held := make(map[uint16]*flight)
+	last := uint16(0)
+	for range 300_000 {
+		f := &flight{}
+		if !table.add(f) {
+			t.Fatal("no id left")
+		}
+		if f.id == 0 || held[f.id] != nil {
+			t.Fatalf("id %d is in use", f.id)
+		}
+		if f.id == last {
+			t.Fatalf("id %d again at once: a second PUBACK would meet it", f.id)
+		}
+		last = f.id
+		held[f.id] = f
+		if rng.IntN(1000) > 0 {
+			delete(held, f.id)
+			delete(table.byID, f.id)
+		}
+	}
+	for table.add(&flight{}) {
+	}
+	if n := len(table.byID); n != maxIDs {
+		t.Errorf("%d ids in use when there is none left, want %d", n, maxIDs)
+	}
+	if n := len(table.clear()); n != maxIDs || !table.add(&flight{}) {
+		t.Errorf("cleared %d", n)
+	}
+}
+
+func TestTopicFilters(t *testing.T) { // MQTT 3.1.1 §4.7
+	for _, c := range []struct {
+		filter, topic string
+		want          bool
+	}{
+		{"a/b", "a/b", true}, {"a/b", "a/c", false}, {"a/b", "a", false}, {"a", "a/b", false},
+		{"a/+", "a/b", true}, {"a/+", "a/b/c", false}, {"a/+", "a", false}, {"+/b", "a/b", true}, {"a/+/c", "a//c", true},
+		{"#", "a/b/c", true}, {"a/#", "a/b/c", true}, {"a/#", "a", true}, {"a/#", "ab", false}, {"+/#", "a/b", true},
+		{"", "", true}, {"a/", "a/", true}, {"a/", "a", false}, {"/a", "/a", true},
+	} {
+		if got := matches(c.filter, c.topic); got != c.want {
+			t.Errorf("filter %q, topic %q: %v", c.filter, c.topic, got)
+		}
+	}
+}
+
 // BenchmarkPacer shows that measuring costs nothing beside a packet.
 func BenchmarkPacer(b *testing.B) {
 	var p pacer
