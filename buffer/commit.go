@@ -139,49 +139,71 @@ func (b *Buffer) anythingQueued() bool {
 	return n > 0 || b.gaps.anyOwed()
 }
 
-// commitDisk is the transaction; it makes room and tries again when the file
-// has reached its bound.
-func (b *Buffer) commitDisk(recs []record) ([]telemetry.Name, error) {
-	lost := b.takeLost()
-	for try := 0; ; try++ {
-		var names []telemetry.Name
-		b.gaps.begin()
-		err := b.tele.update(func(t *txn) (err error) {
-			for _, g := range lost {
-				b.gaps.add(g)
-			}
-			names, err = b.transact(t, recs, int64(try)*b.opts.TelemetryQuota/evictRetry)
+// commitDisk stores recs and all that is queued.
+func (b *Buffer) commitDisk(recs []record) (names []telemetry.Name, err error) {
+	err = b.updateInRoom(func(t *txn) (err error) {
+		names, err = b.transact(t, recs, 0)
+		return err
+	})
+	return names, err
+}
+
+// updateInRoom is update for a file that may have reached its bound with live
+// bytes to spare, because its pages are half empty. It evicts in a transaction
+// of its own: what one frees only the next can use.
+func (b *Buffer) updateInRoom(fn func(*txn) error) error {
+	err := b.update(fn)
+	for try := 0; errors.Is(err, berrors.ErrMaxSizeReached) && try < maxSizeRetries; try++ {
+		err = b.update(func(t *txn) error {
+			_, err := b.transact(t, nil, b.tele.quota/evictRetry)
 			return err
 		})
 		if err == nil {
-			b.gaps.commit()
-			b.clearOwed()
-			return names, nil
+			err = b.update(fn)
 		}
+	}
+	return err
+}
+
+// update is a transaction of telemetry.db together with the Gap table's.
+func (b *Buffer) update(fn func(*txn) error) error {
+	lost, evicted := b.takeLost(), 0
+	b.gaps.begin()
+	err := b.tele.update(func(t *txn) error {
+		for _, g := range lost {
+			b.gaps.add(g)
+		}
+		err := fn(t)
+		evicted = t.evicted
+		return err
+	})
+	if err != nil {
 		b.gaps.rollback()
-		if errors.Is(err, berrors.ErrMaxSizeReached) && try < maxSizeRetries {
-			continue
-		}
 		for _, g := range lost {
 			b.Lost(g)
 		}
-		return nil, err
+		return err
 	}
+	b.gaps.commit()
+	b.clearOwed()
+	b.countEvicted(evicted)
+	return nil
 }
 
 // transact is what every transaction of telemetry.db does, in this order:
-// deletes, room, losses as events, batches, gap rows, state.
-func (b *Buffer) transact(t *txn, recs []record, extra int64) ([]telemetry.Name, error) {
+// deletes, room, losses as events, batches, gap rows, state. It evicts what
+// the quota asks for, and no less than free bytes.
+func (b *Buffer) transact(t *txn, recs []record, free int64) ([]telemetry.Name, error) {
 	if err := t.removeAcked(); err != nil {
 		return nil, err
 	}
 	b.settleGaps(t.acks)
 	b.takeOwed(&t.state)
-	need := extra + gapEventRoom
+	need := int64(gapEventRoom)
 	for _, r := range recs {
 		need += diskCost(len(r.rec), t.f.db.Info().PageSize)
 	}
-	evicted, err := t.evict(need, nil)
+	evicted, err := t.evict(need, free, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -261,9 +283,6 @@ func (b *Buffer) putGaps(t *txn) error {
 
 // listEvicted turns batches that went undelivered into gap rows.
 func (b *Buffer) listEvicted(list []removal, why telemetry.Reason) {
-	b.mu.Lock()
-	b.stats.evicted += uint64(len(list))
-	b.mu.Unlock()
 	if b.opts.faults != nil && b.opts.faults.evictUnlisted {
 		return
 	}

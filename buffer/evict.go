@@ -10,20 +10,23 @@ const (
 	// evictStep is the least an eviction frees, so that a buffer at its quota
 	// does not touch its oldest pages with every commit.
 	evictStep = 64 << 10
+	// evictRoom is kept free below the file's bound, which leaves 1 MiB and a
+	// sixteenth of the quota above what the quota allows.
+	evictRoom = 256 << 10
 	// maxSizeRetries is how often a transaction that found the file at its
-	// bound is tried again, each time with 1/evictRetry of the quota freed.
+	// bound is tried again, each time after 1/evictRetry of the quota was freed.
 	maxSizeRetries = 4
 	evictRetry     = 16
 )
 
 // evict removes what ranks lowest, oldest first, until need more bytes fit
-// into the quota. clipRank overrides the rank of a clip's chunks.
-func (t *txn) evict(need int64, clipRank map[telemetry.ClipID]Rank) ([]removal, error) {
-	used := t.cost()
-	if used+need <= t.f.quota {
+// into the quota, and no less than atLeast bytes. clipRank overrides the rank
+// of a clip's chunks.
+func (t *txn) evict(need, atLeast int64, clipRank map[telemetry.ClipID]Rank) ([]removal, error) {
+	free := max(t.cost()+need-t.f.quota, t.squeeze(need), atLeast)
+	if free <= 0 {
 		return nil, nil
 	}
-	free := used + need - t.f.quota
 	free = max(free, min(evictStep, t.f.quota/32))
 	var out []removal
 	for free > 0 {
@@ -42,7 +45,20 @@ func (t *txn) evict(need int64, clipRank map[telemetry.ClipID]Rank) ([]removal, 
 		out = append(out, r)
 		free -= r.cost
 	}
+	t.evicted = len(out)
 	return out, nil
+}
+
+// squeeze returns how many bytes to evict because the file nears its bound: its
+// pages may be half empty, after acknowledgements in no order. It begins while
+// there are pages left to do it with; what it frees the next transaction has.
+func (t *txn) squeeze(need int64) int64 {
+	page, st := int64(t.f.db.Info().PageSize), t.f.db.Stats()
+	room := int64(st.FreePageN+st.PendingPageN)*page + int64(t.f.maxSize()) - t.tx.Size()
+	if room >= evictRoom+need {
+		return 0
+	}
+	return evictRoom
 }
 
 // cost is what the file's batches weigh within the transaction.

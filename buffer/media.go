@@ -306,38 +306,39 @@ func (b *Buffer) sweepMedia() {
 
 // commitMedia is one synced transaction of media.db.
 func (b *Buffer) commitMedia(recs []record, also func(*bbolt.Tx) error) ([]telemetry.Name, error) {
-	for try := 0; ; try++ {
-		names, losses, err := b.tryMedia(recs, also, int64(try)*b.vid.quota/evictRetry)
-		if err == nil {
-			b.vid.mu.Lock()
-			b.owed = append(b.owed, losses...)
-			b.vid.mu.Unlock()
-			return names, nil
-		}
-		if !errors.Is(err, berrors.ErrMaxSizeReached) || try >= maxSizeRetries {
-			return nil, b.mediaFailed(err)
+	names, err := b.updateMedia(recs, also, 0)
+	for try := 0; errors.Is(err, berrors.ErrMaxSizeReached) && try < maxSizeRetries; try++ {
+		if _, err = b.updateMedia(nil, nil, b.vid.quota/evictRetry); err == nil {
+			names, err = b.updateMedia(recs, also, 0)
 		}
 	}
+	if err != nil {
+		return nil, b.mediaFailed(err)
+	}
+	return names, nil
 }
 
-func (b *Buffer) tryMedia(recs []record, also func(*bbolt.Tx) error, extra int64) (names []telemetry.Name, losses []owedLoss, err error) {
+func (b *Buffer) updateMedia(recs []record, also func(*bbolt.Tx) error, free int64) ([]telemetry.Name, error) {
 	f := b.vid
-	names = make([]telemetry.Name, len(recs))
-	err = f.update(func(t *txn) (err error) {
+	names := make([]telemetry.Name, len(recs))
+	var losses []owedLoss
+	gone := 0
+	err := f.update(func(t *txn) (err error) {
 		if err := t.removeAcked(); err != nil {
 			return err
 		}
-		need := extra
+		need := int64(0)
 		for _, r := range recs {
 			need += diskCost(len(r.rec), f.db.Info().PageSize)
 		}
 		f.mu.Lock()
 		ranks := b.ranks
 		f.mu.Unlock()
-		evicted, err := t.evict(need, ranks)
+		evicted, err := t.evict(need, free, ranks)
 		if err != nil {
 			return err
 		}
+		gone = len(evicted)
 		if err := t.reserve(need); err != nil {
 			return err
 		}
@@ -355,7 +356,13 @@ func (b *Buffer) tryMedia(recs []record, also func(*bbolt.Tx) error, extra int64
 		}
 		return nil
 	})
-	return names, losses, err
+	if err == nil {
+		b.countEvicted(gone)
+		f.mu.Lock()
+		b.owed = append(b.owed, losses...)
+		f.mu.Unlock()
+	}
+	return names, err
 }
 
 // adoptMedia takes over what media.db remembers of clips.

@@ -160,7 +160,9 @@ func (b *Buffer) prepare(ctx context.Context, f *file, old session) (c contents,
 	}
 	if err == nil {
 		if err = f.openDB(); err == nil {
-			c, err = f.load(dirty)
+			// Gigabytes of chunks are not read before the first value can be
+			// stored: Read checks each of them when its turn has come.
+			c, err = f.load(dirty && f == b.tele)
 		}
 	}
 	if err == nil {

@@ -155,23 +155,20 @@ func (f *file) mintUnder(id telemetry.StoreID) {
 }
 
 func (b *Buffer) returnAll(unreturned []telemetry.Name) error {
-	f := b.tele
-	for id := range b.gaps.rows {
-		b.gaps.touched[id] = true
-	}
-	lost := b.takeLost()
-	b.gaps.begin()
-	err := f.update(func(t *txn) error {
+	return b.updateInRoom(func(t *txn) error {
+		for id := range b.gaps.rows {
+			b.gaps.touched[id] = true
+		}
 		if err := t.tx.DeleteBucket(bucketGaps); err != nil && !errors.Is(err, berrors.ErrBucketNotFound) {
 			return err
 		}
-		for _, g := range lost {
-			b.gaps.add(g)
-		}
 		for _, n := range unreturned {
-			f.mu.Lock()
-			s := f.stream(n.Store, n.Class)
-			f.mu.Unlock()
+			t.f.mu.Lock()
+			s := t.f.stream(n.Store, n.Class)
+			t.f.mu.Unlock()
+			if s == nil {
+				continue
+			}
 			if _, _, err := t.remove(s, n.Seq); err != nil {
 				return err
 			}
@@ -185,16 +182,6 @@ func (b *Buffer) returnAll(unreturned []telemetry.Name) error {
 		_, err := b.transact(t, nil, 0)
 		return err
 	})
-	if err == nil {
-		b.gaps.commit()
-		b.clearOwed()
-		return nil
-	}
-	b.gaps.rollback()
-	for _, g := range lost {
-		b.Lost(g)
-	}
-	return err
 }
 
 // moveVolatile writes the batches held in memory under the names they have.

@@ -59,6 +59,12 @@ func (b *Buffer) committed(d time.Duration, bytes int64) {
 	b.stats.stored += bytes
 }
 
+func (b *Buffer) countEvicted(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.stats.evicted += uint64(n)
+}
+
 // note copies what only the writer may look at. tele.wr must be held.
 func (b *Buffer) note() {
 	b.mu.Lock()

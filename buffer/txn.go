@@ -25,6 +25,7 @@ type txn struct {
 	moved   []*stream          // volatile streams now in the file
 	before  map[*stream]uint64 // next of streams, to be undone
 	acks    []telemetry.Name   // of the queue, dealt with
+	evicted int                // of removed: undelivered
 }
 
 type addition struct {

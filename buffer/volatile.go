@@ -88,7 +88,9 @@ func (b *Buffer) commitVolatile(recs []record) []telemetry.Name {
 	for _, r := range recs {
 		need += int64(len(r.rec))
 	}
-	b.listEvicted(b.evictVolatile(need), telemetry.ReasonDiskFailed)
+	evicted := b.evictVolatile(need)
+	b.countEvicted(len(evicted))
+	b.listEvicted(evicted, telemetry.ReasonDiskFailed)
 	_ = b.emitGaps(func(r record) (telemetry.Name, error) { return b.keep(r), nil })
 	names := make([]telemetry.Name, len(recs))
 	for i, r := range recs {
