@@ -121,6 +121,7 @@ type Buffer struct {
 
 	clips     map[string]clip           // guarded by vid.mu
 	ranks     map[telemetry.ClipID]Rank // of clips that rank above their chunks; guarded by vid.mu
+	clipsDone int                       // of clips; guarded by vid.mu
 	clipOrder uint64                    // guarded by vid.mu
 	vidRetry  telemetry.At              // guarded by vid.wr
 	vidRetire bool                      // media.db failed: its store id is not to be used again; guarded by vid.wr

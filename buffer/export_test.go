@@ -1,5 +1,11 @@
 package buffer
 
+import (
+	"strconv"
+
+	"obu/telemetry"
+)
+
 // Faults is what tests may break; see faults.
 type Faults struct {
 	BeforeOpen, BeforeCommit, AfterCommit func(file string) error
@@ -50,5 +56,21 @@ func (b *Buffer) Queued() int {
 	return len(b.tele.acked)
 }
 
-// RankOfCause is the rank of a clip by its manifest.
-var RankOfCause = rankOfCause
+// Remember notes that clip i is finished, or not, as a transaction does that
+// stored it.
+func (b *Buffer) Remember(i int, done bool) {
+	bound := maxOpenClips
+	if done {
+		bound = maxDoneClips
+	}
+	b.remember("clip-"+strconv.Itoa(i), clip{id: telemetry.ClipID{byte(i), byte(i >> 8), byte(i >> 16)}, done: done, order: b.nextClipOrder(), rank: RankIncident}, bound)
+}
+
+// Clips returns how many clips and how many ranks of clips are remembered.
+func (b *Buffer) Clips() (clips, ranks int) { return len(b.clips), len(b.ranks) }
+
+// The bounds on clips.
+const (
+	MaxDoneClips = maxDoneClips
+	MaxOpenClips = maxOpenClips
+)

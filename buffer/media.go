@@ -130,28 +130,38 @@ func rankOfCause(cause string) Rank {
 func (b *Buffer) remember(key string, c clip, bound int) {
 	b.vid.mu.Lock()
 	defer b.vid.mu.Unlock()
+	if c.done && !b.clips[key].done {
+		b.clipsDone++
+	}
 	b.clips[key] = c
 	if c.rank > RankUnrequested {
 		b.ranks[c.id] = c.rank
 	}
-	if old, n := b.oldestClip(c.done); n > bound {
+	if old, over := b.oldestClip(c.done, bound+1); over {
+		if c.done {
+			b.clipsDone--
+		}
 		delete(b.ranks, b.clips[old].id)
 		delete(b.clips, old)
 	}
 }
 
-// oldestClip returns the oldest finished or unfinished clip and how many there
-// are. vid.mu must be held.
-func (b *Buffer) oldestClip(done bool) (key string, n int) {
+// oldestClip returns the oldest finished or unfinished clip, if there are at
+// least that many. vid.mu must be held.
+func (b *Buffer) oldestClip(done bool, atLeast int) (key string, ok bool) {
+	n := b.clipsDone
+	if !done {
+		n = len(b.clips) - n
+	}
+	if n < atLeast {
+		return "", false
+	}
 	for k, c := range b.clips {
-		if c.done != done {
-			continue
-		}
-		if n++; key == "" || c.order < b.clips[key].order {
+		if c.done == done && (key == "" || c.order < b.clips[key].order) {
 			key = k
 		}
 	}
-	return key, n
+	return key, true
 }
 
 func (b *Buffer) nextClipOrder() uint64 {
@@ -169,9 +179,9 @@ func (b *Buffer) putOpenClip(tx *bbolt.Tx, key string, c clip) error {
 	}
 	b.vid.mu.Lock()
 	_, known := b.clips[key]
-	old, n := b.oldestClip(false)
+	old, full := b.oldestClip(false, maxOpenClips)
 	b.vid.mu.Unlock()
-	if !known && n >= maxOpenClips {
+	if !known && full {
 		if err := bk.Delete([]byte(old)); err != nil {
 			return fmt.Errorf("forget clip: %w", err)
 		}
@@ -193,13 +203,13 @@ func (b *Buffer) putDoneClip(tx *bbolt.Tx, key string, c clip) error {
 	bk.FillPercent = 1
 	b.vid.mu.Lock()
 	was := b.clips[key]
-	old, n := b.oldestClip(true)
+	old, full := b.oldestClip(true, maxDoneClips)
 	oldOrder := b.clips[old].order
 	b.vid.mu.Unlock()
 	if was.done { // finished again
-		oldOrder, n = was.order, maxDoneClips
+		oldOrder, full = was.order, true
 	}
-	if n >= maxDoneClips {
+	if full {
 		if err := bk.Delete(seqKey(oldOrder)); err != nil {
 			return fmt.Errorf("forget clip: %w", err)
 		}
@@ -376,9 +386,12 @@ func (b *Buffer) adoptMedia(c contents) {
 	if b.vidRetire {
 		f.state.store, b.vidRetire = newStoreID(), false
 	}
-	b.clips = map[string]clip{}
+	b.clips, b.clipsDone = map[string]clip{}, 0
 	for k, cl := range c.clips {
 		b.clips[k] = cl
+		if cl.done {
+			b.clipsDone++
+		}
 		b.clipOrder = max(b.clipOrder, cl.order)
 		if cl.rank > RankUnrequested {
 			b.ranks[cl.id] = cl.rank

@@ -209,3 +209,27 @@ func TestCommandsAreRemembered(t *testing.T) {
 		t.Error("not bounded")
 	}
 }
+
+// TestClipMemoryIsBounded: more clips than any camera's card holds leave the
+// newest in memory, so that a card full of segments is not taken again after
+// every restart, and nothing grows.
+func TestClipMemoryIsBounded(t *testing.T) {
+	b := open(t, t.TempDir())
+	defer b.Close()
+	total := buffer.MaxDoneClips + 20 // each more costs a walk over all
+	for i := range total {
+		b.Remember(i, true)
+		b.Remember(i, true) // finished again
+	}
+	for i := range 2 * buffer.MaxOpenClips {
+		b.Remember(total+i, false)
+	}
+	if clips, ranks := b.Clips(); clips != buffer.MaxDoneClips+buffer.MaxOpenClips || ranks != clips {
+		t.Errorf("%d clips, %d ranks", clips, ranks)
+	}
+	for i, want := range map[int]bool{0: false, 19: false, 20: true, total - 1: true, total: false, total + 2*buffer.MaxOpenClips - 1: true} {
+		if _, _, ok := b.ClipProgress(fmt.Sprintf("clip-%d", i)); ok != want {
+			t.Errorf("clip %d is remembered: %v", i, ok)
+		}
+	}
+}

@@ -277,17 +277,3 @@ func TestRefusedGapNamesItsTime(t *testing.T) {
 		t.Errorf("gaps %+v", gaps)
 	}
 }
-
-// TestIncidentClipsRank: a clip of an event keeps its rank when the camera
-// never finished the file.
-func TestIncidentClipsRank(t *testing.T) {
-	for cause, want := range map[string]buffer.Rank{
-		"event": buffer.RankIncident, "event" + telemetry.CauseIncomplete: buffer.RankIncident,
-		"manual": buffer.RankRequested, "manual" + telemetry.CauseIncomplete: buffer.RankRequested,
-		"normal": buffer.RankUnrequested, "parking" + telemetry.CauseIncomplete: buffer.RankUnrequested, "": buffer.RankUnrequested,
-	} {
-		if got := buffer.RankOfCause(cause); got != want {
-			t.Errorf("%q has rank %d, want %d", cause, got, want)
-		}
-	}
-}
