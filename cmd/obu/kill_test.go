@@ -123,11 +123,7 @@ func await(t *testing.T, what string, cond func() bool) {
 // each next start lists the loss, what was stored is delivered, no name stands
 // for two contents, no hole remains, and SIGTERM ends the last one in order.
 func TestKillInMidDrive(t *testing.T) {
-	dir, err := os.MkdirTemp("", "obu") // a unix socket's path is short
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
+	dir := shortDir(t)
 	w, err := newWorld(dir)
 	if err != nil {
 		t.Fatal(err)

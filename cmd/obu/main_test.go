@@ -89,6 +89,13 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			env.Defer(func() { w.close(); os.RemoveAll(dir) })
+			drives, err := filepath.Abs("../../testdata/drives/city-short")
+			if err != nil {
+				return err
+			}
+			if err := os.Symlink(drives, filepath.Join(env.WorkDir, "drive")); err != nil {
+				return err
+			}
 			env.Setenv("BROKER", w.url())
 			env.Setenv("HOSTPORT", w.listener.Addr().String())
 			env.Setenv("CAR", filepath.Join(dir, "car"))

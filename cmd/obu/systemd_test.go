@@ -14,11 +14,7 @@ import (
 // flushes, and says that it stops; and the configuration that reached the
 // broker is kept: a wrong one later does not stop the service.
 func TestSystemdHears(t *testing.T) {
-	dir, err := os.MkdirTemp("", "obu") // a unix socket's path is short
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
+	dir := shortDir(t)
 	w, err := newWorld(dir)
 	if err != nil {
 		t.Fatal(err)
