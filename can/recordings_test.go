@@ -152,7 +152,7 @@ func TestSkodaValuesWithoutOracle(t *testing.T) {
 		"41534BDA":     "Vehicle.OBD.EVAPVaporPressureAbsolute=97.09 kPa",
 		"411303":       "Vehicle.OBD.OxygenSensorsIn2Banks=3 ",
 		"4115A180":     "Vehicle.OBD.O2.Sensor2.Voltage=0.805 V, Vehicle.OBD.O2.Sensor2.ShortTermFuelTrim=0 percent",
-		"4134840F7FEC": "Vehicle.OBD.O2WR.Sensor1.Lambda=1.031707763671875 ratio, Vehicle.OBD.O2WR.Sensor1.Current=-0.078125 mA",
+		"4134840F7FEC": "Vehicle.OBD.O2WR.Sensor1.Lambda=1.031707763671875 ratio, Vehicle.OBD.O2WR.Sensor1.Current=-7.8125e-05 A",
 		"41A401700000": "Vehicle.Powertrain.Transmission.CurrentGear=7 ",
 	} {
 		var out []string

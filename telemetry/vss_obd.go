@@ -50,7 +50,7 @@ var obdSignals = []Signal{
 	{Name: "Vehicle.OBD.DistanceSinceDTCClear", Unit: "km", Kind: KindFloat, Step: stepOne, Max: 65535, Level: LevelOverlay},
 	{Name: "Vehicle.OBD.BarometricPressure", Unit: "kPa", Kind: KindFloat, Step: stepOne, Max: 255, Level: LevelOverlay},
 	{Name: "Vehicle.OBD.O2WR.Sensor1.Lambda", Unit: "ratio", Kind: KindFloat, Step: Step{1, 32768}, Max: 2, Level: LevelOverlay},
-	{Name: "Vehicle.OBD.O2WR.Sensor1.Current", Unit: "mA", Kind: KindFloat, Step: Step{1, 256}, Min: -128, Max: 128, Level: LevelOverlay},
+	{Name: "Vehicle.OBD.O2WR.Sensor1.Current", Unit: "A", Kind: KindFloat, Step: Step{1, 256000}, Min: -0.128, Max: 0.128, Level: LevelOverlay},
 	{Name: "Vehicle.OBD.Catalyst.Bank1.Temperature1", Unit: "Celsius", Kind: KindFloat, Step: Step{1, 10}, Min: -40, Max: 6513.5, Level: LevelOverlay},
 	{Name: "Vehicle.OBD.Catalyst.Bank2.Temperature1", Unit: "Celsius", Kind: KindFloat, Step: Step{1, 10}, Min: -40, Max: 6513.5, Level: LevelOverlay},
 	{Name: "Vehicle.OBD.Catalyst.Bank1.Temperature2", Unit: "Celsius", Kind: KindFloat, Step: Step{1, 10}, Min: -40, Max: 6513.5, Level: LevelOverlay},

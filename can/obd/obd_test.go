@@ -79,7 +79,7 @@ func TestDecode(t *testing.T) {
 		{"41 30 FF", "WarmupsSinceDTCClear=255"},
 		{"41 31 51 B4", "DistanceSinceDTCClear=20916"},
 		{"41 33 63", "BarometricPressure=99"},
-		{"41 34 80 00 80 01", "Lambda=1 Current=0.00390625"},
+		{"41 34 80 00 80 01", "Lambda=1 Current=3.90625e-06"},
 		{"41 3C 1C 70", "Temperature1=688"},
 		{"41 3F 00 00", "Temperature2=-40"},
 		{"41 42 39 99", "ControlModuleVoltage=14.745"},
