@@ -96,13 +96,14 @@ func tail(ctx context.Context, o tailOptions, out, errw io.Writer) error {
 		defer asm.Close()
 		t.media = asm
 	}
-	first := true
-	for ctx.Err() == nil {
-		err := t.session(ctx, o)
-		if first && err != nil {
+	for ever := false; ctx.Err() == nil; {
+		came, err := t.session(ctx, o)
+		if t.failed != nil {
+			return fmt.Errorf("write: %w", t.failed)
+		}
+		if ever = ever || came; err != nil && !ever && ctx.Err() == nil {
 			return err // wrong address or credentials: say so at once
 		}
-		first = false
 		if ctx.Err() != nil {
 			break
 		}
@@ -122,14 +123,16 @@ type tailer struct {
 	book  ledger.Ledger
 	media *ledger.Assembler
 	line  []byte
+
+	failed error // standard output takes nothing any more
 }
 
-// session prints until the broker is lost or ctx ends. The first error of a
-// connection that never came up is returned as it is.
-func (t *tailer) session(ctx context.Context, o tailOptions) error {
+// session prints until the broker is lost or ctx ends. It reports whether the
+// connection came up and was allowed to read.
+func (t *tailer) session(ctx context.Context, o tailOptions) (came bool, err error) {
 	s, err := uplink.Connect(ctx, o.session)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer s.Close()
 	inbox := make(chan message, inboxDepth)
@@ -143,24 +146,24 @@ func (t *tailer) session(ctx context.Context, o tailOptions) error {
 			}
 		})
 		if err != nil {
-			return err
+			return false, err
 		}
 	}
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return true, nil
 		case m := <-inbox:
 			if err := t.print(m); err != nil {
-				return err
+				return true, err
 			}
 			if len(inbox) == 0 {
-				if err := t.out.Flush(); err != nil {
-					return err
+				if t.failed = t.out.Flush(); t.failed != nil {
+					return true, t.failed
 				}
 			}
 		case <-s.Done():
-			return s.Err()
+			return true, s.Err()
 		}
 	}
 }
@@ -185,8 +188,8 @@ func (t *tailer) print(m message) error {
 	if t.line, err = telemetry.AppendLines(t.line[:0], &env, wall); err != nil {
 		fmt.Fprintf(t.errw, "obu: warning: %s: %v\n", m.topic, err)
 	}
-	if _, err := t.out.Write(t.line); err != nil {
-		return err
+	if _, t.failed = t.out.Write(t.line); t.failed != nil {
+		return t.failed
 	}
 	if t.media == nil {
 		return nil
