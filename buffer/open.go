@@ -7,19 +7,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
-	"strconv"
-	"strings"
 
 	"go.etcd.io/bbolt"
-	berrors "go.etcd.io/bbolt/errors"
 	"golang.org/x/sys/unix"
 
 	"obu/telemetry"
 )
-
-// maxAside bounds the damaged files kept of each database.
-const maxAside = 3
 
 // start takes both files into use. A disk that is full, read-only or failing
 // does not stop it: data then lives in memory until the disk is back.
@@ -181,17 +174,6 @@ func (b *Buffer) prepare(ctx context.Context, f *file, old session) (c contents,
 	return c, lost, err
 }
 
-// isDamage tells a file that is not what was written from one that cannot be
-// had just now.
-func isDamage(err error) bool {
-	for _, d := range [...]error{ErrDamaged, ErrNewerFormat, berrors.ErrInvalid, berrors.ErrVersionMismatch, berrors.ErrChecksum} {
-		if errors.Is(err, d) {
-			return true
-		}
-	}
-	return strings.Contains(err.Error(), "file size too small") // bbolt has no sentinel for it
-}
-
 // fresh makes a new, empty file and opens it.
 func (b *Buffer) fresh(f *file) (contents, error) {
 	c := contents{state: state{
@@ -212,72 +194,6 @@ func (b *Buffer) fresh(f *file) (contents, error) {
 		return c, err
 	}
 	return c, f.openDB()
-}
-
-// setAside renames a file out of the way, keeping the newest few.
-func (b *Buffer) setAside(f *file, why error) (string, error) {
-	kind := "damaged"
-	if errors.Is(why, ErrNewerFormat) {
-		kind = "newer"
-	}
-	aside, err := b.asideName(f, kind)
-	if err != nil {
-		return "", err
-	}
-	if err := os.Rename(f.path, aside); err != nil {
-		return "", fmt.Errorf("set aside %s: %w", f.path, err)
-	}
-	if err := syncDir(b.opts.Dir); err != nil {
-		return "", err
-	}
-	b.log.Error("the store was set aside and a new one begun; what it held is listed as lost, keep the file for salvage",
-		"file", aside, "why", why)
-	return aside, nil
-}
-
-// asideName returns the next free name for a file set aside, and makes room: of
-// damaged files the newest few are kept, of newer ones all, because the obu
-// that wrote them can still deliver them.
-func (b *Buffer) asideName(f *file, kind string) (string, error) {
-	prefix := f.path + "." + kind + "-"
-	found, err := filepath.Glob(prefix + "*")
-	if err != nil {
-		return "", fmt.Errorf("set aside %s: %w", f.path, err)
-	}
-	var taken []int
-	for _, name := range found {
-		if n, err := strconv.Atoi(strings.TrimPrefix(name, prefix)); err == nil {
-			taken = append(taken, n)
-		}
-	}
-	slices.Sort(taken)
-	for kind == "damaged" && len(taken) >= maxAside {
-		if err := os.Remove(prefix + strconv.Itoa(taken[0])); err != nil {
-			return "", fmt.Errorf("set aside %s: %w", f.path, err)
-		}
-		taken = taken[1:]
-	}
-	next := 1
-	if len(taken) > 0 {
-		next = taken[len(taken)-1] + 1
-	}
-	return prefix + strconv.Itoa(next), nil
-}
-
-// wholeStores lists every batch of a file that never arrived.
-func (b *Buffer) wholeStores(f *file, ids []telemetry.StoreID, source string) []telemetry.Gap {
-	var out []telemetry.Gap
-	for _, class := range f.classes {
-		g := telemetry.Gap{Class: class, Count: telemetry.CountUnknown, Reason: telemetry.ReasonDamagedStore, Source: source}
-		if len(ids) == 0 {
-			out = append(out, g)
-		}
-		for _, id := range ids {
-			g.Store, g.FromSeq, g.ToSeq = id, 1, allSeqs
-			out = append(out, g)
-		}
-	}
-	return out
 }
 
 // uncleanGaps lists what a run that did not end in order had not stored: in
