@@ -128,7 +128,7 @@ func TestRecordsOfANewerVersion(t *testing.T) {
 	if body < 0 || p[body-1] != 4 {
 		t.Fatal("tiny.pb is laid out otherwise")
 	}
-	inner := raw(bytes.Clone(p[body+2 : body+2+0x24])).bytes(20, raw(nil).num(1, 7))
+	inner := raw(bytes.Clone(p[body+2:body+2+0x24])).bytes(20, raw(nil).num(1, 7))
 	q := bytes.Clone(p[:body])
 	q[body-1] = 5 // values: one more than it has samples
 	q = append(raw(q).bytes(15, inner), p[body+2+0x24:]...)

@@ -209,8 +209,9 @@ func (l *Ledger) Gaps(unit string) []telemetry.Gap {
 	if u == nil {
 		return nil
 	}
-	keys := make([]gapKey, 0, len(u.gaps))
-	for k := range u.gaps {
+	gaps := u.union()
+	keys := make([]gapKey, 0, len(gaps))
+	for k := range gaps {
 		keys = append(keys, k)
 	}
 	slices.SortFunc(keys, func(a, b gapKey) int {
@@ -218,9 +219,34 @@ func (l *Ledger) Gaps(unit string) []telemetry.Gap {
 	})
 	out := make([]telemetry.Gap, len(keys))
 	for i, k := range keys {
-		out[i] = u.gaps[k]
+		out[i] = gaps[k]
 	}
 	return out
+}
+
+// union returns the rows without those that came again, grown, under another
+// store of the same table: the unit begins a new store after a power cut, and
+// its table goes on. Their losses would count twice.
+func (u *unit) union() map[gapKey]telemetry.Gap {
+	byID := make(map[uint64][]gapKey, len(u.gaps))
+	for k := range u.gaps {
+		byID[k.id] = append(byID[k.id], k)
+	}
+	out := make(map[gapKey]telemetry.Gap, len(u.gaps))
+	for k, g := range u.gaps {
+		if !slices.ContainsFunc(byID[k.id], func(other gapKey) bool { return grewFrom(u.gaps[other], g) }) {
+			out[k] = g
+		}
+	}
+	return out
+}
+
+// grewFrom reports whether g is the same row as old and lists all of it.
+func grewFrom(g, old telemetry.Gap) bool {
+	return g.Version > old.Version && g.Class == old.Class && g.Store == old.Store && g.Boot == old.Boot &&
+		g.Reason == old.Reason && g.Source == old.Source && (g.FromSeq == 0) == (old.FromSeq == 0) &&
+		g.FromSeq <= old.FromSeq && g.ToSeq >= old.ToSeq && g.From <= old.From && g.To >= old.To &&
+		(g.Count == telemetry.CountUnknown || old.Count != telemetry.CountUnknown && g.Count >= old.Count)
 }
 
 // Malformed returns how many batches or parts were refused because no honest

@@ -402,3 +402,32 @@ func BenchmarkTake(b *testing.B) {
 		l.Take(envelope(seq-10, seq, batches...))
 	}
 }
+
+// TestRowThatGrewUnderAnotherStore: the unit's table goes on under a new store
+// after a power cut. A row that came before and after, grown, counts once; rows
+// that only share an id count both.
+func TestRowThatGrewUnderAnotherStore(t *testing.T) {
+	row := telemetry.Gap{ID: 1, Version: 1, Class: telemetry.ClassTelemetry, Store: storeA, FromSeq: 3, ToSeq: 5, Boot: boot1, From: 10, To: 20, Count: 30, Reason: telemetry.ReasonEvicted}
+	grown := row
+	grown.Version, grown.ToSeq, grown.To, grown.Count = 4, 9, 40, 70
+	elsewhere := grown
+	elsewhere.FromSeq, elsewhere.From = 6, 30
+	unsaid := row
+	unsaid.Version, unsaid.ToSeq, unsaid.Count = 2, 6, telemetry.CountUnknown
+	for name, tt := range map[string]struct {
+		second  telemetry.Gap
+		rows    int
+		missing int64
+	}{"grown": {grown, 1, 70}, "elsewhere": {elsewhere, 2, 100}, "same": {row, 2, 60}, "count unknown": {unsaid, 1, 0}} {
+		var l ledger.Ledger
+		l.Take(events(1, 2, 1, row))
+		e := events(1, 2, 1, tt.second)
+		e.Store = storeB
+		l.Take(e)
+		gaps := l.Gaps("u1")
+		sum := ledger.Sum(l.Report())
+		if len(gaps) != tt.rows || sum.Missing != tt.missing || sum.Gaps != tt.rows || sum.MissingUnknown != (name == "count unknown") {
+			t.Errorf("%s: %d rows, %d missing, %+v", name, len(gaps), sum.Missing, gaps)
+		}
+	}
+}

@@ -144,7 +144,7 @@ func (s *stream) known(gaps []telemetry.Gap) runs {
 // whose event reported it.
 func (u *unit) gapsByStream() map[streamKey][]telemetry.Gap {
 	out := make(map[streamKey][]telemetry.Gap)
-	for k, g := range u.gaps {
+	for k, g := range u.union() {
 		store := g.Store
 		if store.IsZero() {
 			store = k.carrier
