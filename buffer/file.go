@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"sync"
+	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -85,6 +86,19 @@ func (f *file) readable() error {
 		return fmt.Errorf("open buffer: %w", err)
 	}
 	return h.Close()
+}
+
+// boundTo is what a store id is bound to: the hardware, and the file's place on
+// the disk, which a file put back from a backup does not have.
+func (f *file) boundTo(hardware string) string {
+	info, err := os.Stat(f.path)
+	if err != nil {
+		return hardware
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return fmt.Sprintf("%s inode %d", hardware, st.Ino)
+	}
+	return hardware
 }
 
 // openDB opens the bbolt file, on a read-only disk to be drained only. A panic

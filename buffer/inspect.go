@@ -30,7 +30,7 @@ type FileReport struct {
 	Path      string
 	SizeBytes int64
 	Unit      string
-	Hardware  string
+	Hardware  string            // it is bound to, and its inode there
 	Store     telemetry.StoreID // that mints names
 	Boot      telemetry.BootID  // of the last use
 	FlushAt   telemetry.At      // last commit, in Boot

@@ -101,12 +101,13 @@ func (b *Buffer) startMedia(ctx context.Context, old session, create bool) error
 func (b *Buffer) adopt(f *file, c contents) {
 	st := c.state
 	power := !st.clean && st.boot != b.opts.Boot
-	if st.hardware != b.opts.Hardware || st.unit != b.opts.Unit || power {
-		// A copy of a disk, another unit's disk, or one that lost power and may
-		// have forgotten what it acknowledged: no name of the old store may be
-		// given twice, so it only drains.
+	bound := f.boundTo(b.opts.Hardware)
+	if st.hardware != bound || st.unit != b.opts.Unit || power {
+		// A copy of a disk, another unit's disk, files put back from a backup,
+		// or a disk that lost power and may have forgotten what it acknowledged:
+		// no name of the old store may be given twice, so it only drains.
 		st.store = newStoreID()
-		st.hardware, st.unit = b.opts.Hardware, b.opts.Unit
+		st.hardware, st.unit = bound, b.opts.Unit
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -177,7 +178,7 @@ func (b *Buffer) prepare(ctx context.Context, f *file, old session) (c contents,
 // fresh makes a new, empty file and opens it.
 func (b *Buffer) fresh(f *file) (contents, error) {
 	c := contents{state: state{
-		store: newStoreID(), file: newStoreID(), unit: b.opts.Unit, hardware: b.opts.Hardware, boot: b.opts.Boot,
+		store: newStoreID(), file: newStoreID(), unit: b.opts.Unit, boot: b.opts.Boot,
 		clean: true, nextGap: 1,
 	}}
 	err := f.create(func(tx *bbolt.Tx) error {

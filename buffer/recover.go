@@ -117,7 +117,7 @@ func (b *Buffer) merge(f *file, c contents) []telemetry.Name {
 	f.state = c.state
 	f.first = c.state.commits
 	f.state.store = volatile // retired by returnToDisk
-	f.state.unit, f.state.hardware, f.state.clean = b.opts.Unit, b.opts.Hardware, false
+	f.state.unit, f.state.hardware, f.state.clean = b.opts.Unit, f.boundTo(b.opts.Hardware), false
 	f.streams = streams
 	return unreturned
 }

@@ -182,3 +182,52 @@ func TestTroubleAtStartForgetsNothing(t *testing.T) {
 		}
 	}
 }
+
+// TestRestoredDisk: files put back from a backup on the same board have seen
+// less than the unit has sent since. No name of theirs is given again.
+func TestRestoredDisk(t *testing.T) {
+	dir, backup := t.TempDir(), filled(t, true)
+	if err := os.CopyFS(dir, os.DirFS(backup)); err != nil {
+		t.Fatal(err)
+	}
+	given := map[telemetry.Name]int{}
+	commit := func(b *buffer.Buffer, id int) {
+		t.Helper()
+		names, err := b.Commit([]buffer.Entry{{Class: telemetry.ClassTelemetry, Content: numbered(id)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := b.CommitChunk("after", telemetry.Chunk{Clip: telemetry.ClipID{byte(id)}, Data: clipBytes(uint64(id), 0)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range append(names, m) {
+			if was, twice := given[n]; twice {
+				t.Errorf("%v stands for %d and %d", n, was, id)
+			}
+			given[n] = id
+		}
+	}
+	for id := range 3 {
+		b := open(t, dir)
+		commit(b, id)
+		if streams := len(b.Streams()); id > 0 && streams > 6 {
+			t.Errorf("an ordinary restart began a new store: %+v", b.Streams())
+		}
+		if err := b.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if id == 1 { // both at once: the backup's files get inodes of their own
+			restored := dir + "-restored"
+			if err := os.CopyFS(restored, os.DirFS(backup)); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.RemoveAll(dir); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Rename(restored, dir); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
