@@ -123,6 +123,7 @@ func await(t *testing.T, what string, cond func() bool) {
 // each next start lists the loss, what was stored is delivered, no name stands
 // for two contents, no hole remains, and SIGTERM ends the last one in order.
 func TestKillInMidDrive(t *testing.T) {
+	t.Parallel()
 	dir := shortDir(t)
 	w, err := newWorld(dir)
 	if err != nil {

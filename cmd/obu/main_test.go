@@ -77,6 +77,7 @@ func (w *world) close() {
 
 // TestScripts runs every command as a technician does.
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {

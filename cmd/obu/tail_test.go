@@ -35,6 +35,7 @@ func (s *screen) String() string {
 // in the contract's shape; a finished clip is written and verified; garbage is
 // named and survived; another fleet's data is not shown.
 func TestTailShowsEachRecordOnce(t *testing.T) {
+	t.Parallel()
 	w, err := newWorld(shortDir(t))
 	if err != nil {
 		t.Fatal(err)
@@ -87,6 +88,7 @@ func TestTailShowsEachRecordOnce(t *testing.T) {
 
 // TestTailComesBack: a broker that goes away is waited for.
 func TestTailComesBack(t *testing.T) {
+	t.Parallel()
 	w, err := newWorld(shortDir(t))
 	if err != nil {
 		t.Fatal(err)

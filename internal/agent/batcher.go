@@ -17,6 +17,10 @@ const maxHeld = 20000
 // unlisted.
 const maxLost = 256
 
+// maxAhead bounds the room that is made for samples before they come: a burst
+// must not keep its memory.
+const maxAhead = 256
+
 // batcher is the first owner of every datum: it collects what the sources
 // emit until the flush takes it. It belongs to all sources and the flush, so
 // its fields are under one mutex. When it is full the newest value is dropped,
@@ -142,6 +146,9 @@ func (b *batcher) take() taken {
 		}
 	}
 	b.telemetry, b.event, b.health = telemetry.Content{}, telemetry.Content{}, telemetry.Content{}
+	if n := len(t.telemetry.Samples); n > 0 { // the next second is much like this one
+		b.telemetry.Samples = make([]telemetry.Sample, 0, min(n, maxAhead))
+	}
 	b.lost, b.over, b.held = nil, nil, 0
 	return t
 }
