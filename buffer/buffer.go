@@ -10,6 +10,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -187,6 +188,26 @@ func (b *Buffer) fileOf(class telemetry.Class) *file {
 		return b.vid
 	}
 	return b.tele
+}
+
+// Stores returns the ids of every store that mints names or still drains:
+// those that mint first. It reads no disk.
+func (b *Buffer) Stores() []telemetry.StoreID {
+	var out []telemetry.StoreID
+	add := func(id telemetry.StoreID) {
+		if !id.IsZero() && !slices.Contains(out, id) {
+			out = append(out, id)
+		}
+	}
+	for _, f := range [...]*file{b.tele, b.vid} {
+		f.mu.Lock()
+		add(f.state.store)
+		f.mu.Unlock()
+	}
+	for _, s := range b.Streams() {
+		add(s.Store)
+	}
+	return out
 }
 
 // Streams returns the state of every (store, class): retired stores first,

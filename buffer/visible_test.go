@@ -37,3 +37,18 @@ func TestStreamsShowNothingUncommitted(t *testing.T) {
 		}
 	}
 }
+
+// TestStoresAreKnownBeforeTheFirstBatch: the birth message names the store
+// that will mint before anything is in it.
+func TestStoresAreKnownBeforeTheFirstBatch(t *testing.T) {
+	b := open(t, t.TempDir())
+	defer b.Close()
+	before := b.Stores()
+	names, err := b.Commit([]buffer.Entry{{Class: telemetry.ClassTelemetry, Content: anchor(1)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(before) == 0 || before[0] != names[0].Store {
+		t.Errorf("stores %v before the first commit, which minted under %v", before, names[0].Store)
+	}
+}

@@ -58,17 +58,9 @@ func tlsFiles(t *config.TLS) uplink.TLS {
 
 // birth is the retained word of what speaks here.
 func (a *Agent) birth(buf *buffer.Buffer) telemetry.Birth {
-	b := telemetry.Birth{
+	return telemetry.Birth{
 		Unit: a.cfg.Unit, Vehicle: a.cfg.Vehicle, Agent: a.deps.Version, Format: telemetry.Format, VSS: telemetry.VSSVersion,
 		Encoding: a.cfg.Uplink.Encoding, Config: a.cfg.Hash(), Simulated: a.deps.Devices.Simulated, Boot: a.clock.Boot(),
+		Stores: buf.Stores(),
 	}
-	seen := map[telemetry.StoreID]bool{}
-	streams := buf.Streams()
-	for i := len(streams) - 1; i >= 0; i-- { // the current store is listed last
-		if s := streams[i].Store; !seen[s] {
-			seen[s] = true
-			b.Stores = append(b.Stores, s)
-		}
-	}
-	return b
 }
