@@ -1,6 +1,7 @@
 package uplink_test
 
 import (
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -43,7 +44,7 @@ func TestGroupOverTheEnvelopeLimitIsHalved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, nil)
 		var names []telemetry.Name
-		for range 6 {
+		for range 4 {
 			names = append(names, g.m.commit(telemetry.ClassTelemetry, quiet(g, telemetry.MaxValues/2-1))...)
 		}
 		drained(t, g, names)
@@ -54,10 +55,15 @@ func TestGroupOverTheEnvelopeLimitIsHalved(t *testing.T) {
 // and too long for a JSON envelope.
 func TestBatchOverTheEnvelopeLimitGoesInParts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, func(c *uplink.Config) { c.Encoding, c.MaxPacket = uplink.JSON, 1<<20 })
-		names := g.m.commit(telemetry.ClassTelemetry, quiet(g, telemetry.MaxValues))
+		g := newRig(t, func(c *uplink.Config) { c.Encoding, c.MaxPacket = uplink.JSON, 4<<20 })
+		long := quiet(g, 5_000)
+		vin, _ := telemetry.Lookup("Vehicle.VehicleIdentification.VIN")
+		for i := range long.Samples {
+			long.Samples[i].Signal, long.Samples[i].Value = vin, telemetry.Text(strings.Repeat("x", 2_000))
+		}
+		names := g.m.commit(telemetry.ClassTelemetry, long)
 		if _, err := telemetry.EncodeEnvelopeJSON(&telemetry.Envelope{Unit: "u1", Store: names[0].Store, Class: names[0].Class,
-			Batches: []telemetry.Batch{{Unit: "u1", Name: names[0], Content: quiet(g, telemetry.MaxValues)}}}); err == nil {
+			Batches: []telemetry.Batch{{Unit: "u1", Name: names[0], Content: long}}}); err == nil {
 			t.Error("the batch fits: the test shows nothing")
 		}
 		drained(t, g, append(names, g.m.commit(telemetry.ClassTelemetry, g.m.speed(1))...))
