@@ -71,7 +71,7 @@ func toolClientID(tool string) string {
 	return "obu-" + tool + "-" + hex.EncodeToString(b[:])
 }
 
-// message is one publish on its way from paho's goroutine to the printer.
+// message is one publish on its way from the session to the printer.
 type message struct {
 	topic   string
 	payload []byte
