@@ -14,23 +14,30 @@ type Stats struct {
 	Commits            uint64   `json:"commits"` // synced transactions of Commit that stored something
 	LastCommitMS       float64  `json:"last_commit_ms"`
 	SlowestCommitMS    float64  `json:"slowest_commit_ms"`
-	Failures           uint64   `json:"failures"`       // transactions the disk did not take
-	Volatile           bool     `json:"volatile"`       // telemetry, event and health live in memory only
-	VolatileBytes      int64    `json:"volatile_bytes"` // held so
-	Batches            int      `json:"batches"`        // held, all classes
+	Failures           uint64   `json:"failures"`                 // transactions the disk did not take
+	Volatile           bool     `json:"volatile"`                 // telemetry, event and health live in memory only
+	VolatileBytes      int64    `json:"volatile_bytes"`           // held so
+	VolatileS          float64  `json:"volatile_s"`               // for how long; 0: not
+	VolatileError      string   `json:"volatile_error,omitempty"` // what the disk said last
+	MediaFailing       bool     `json:"media_failing"`            // the media store does not take clips: they stay on the camera
+	MediaFailingS      float64  `json:"media_failing_s"`          // for how long; 0: not
+	MediaError         string   `json:"media_error,omitempty"`    // what the disk said last
+	Batches            int      `json:"batches"`                  // held, all classes
 	Values             int64    `json:"values"`
 	BacklogBytes       int64    `json:"backlog_bytes"`
 	ByClass            [5]int64 `json:"-"`               // BacklogBytes, indexed by telemetry.Class
 	OldestS            float64  `json:"oldest_unsent_s"` // age of the oldest batch of this boot; 0 when none is held
 	Evicted            uint64   `json:"evicted"`         // batches, by quota or for want of memory
-	Gaps               int      `json:"gaps"`            // rows in the Gap table
+	Gaps               int      `json:"gaps"`            // rows in the Gap table: not delivered yet
+	GapsListed         uint64   `json:"gaps_listed"`     // losses put into the Gap table since Open; adjoining ones count once
 	TelemetryUsed      int64    `json:"telemetry_used_bytes"`
 	TelemetryQuota     int64    `json:"telemetry_quota_bytes"`
 	TelemetryFile      int64    `json:"telemetry_file_bytes"`
 	MediaUsed          int64    `json:"media_used_bytes"`
 	MediaQuota         int64    `json:"media_quota_bytes"`
 	MediaFile          int64    `json:"media_file_bytes"`
-	RunwayS            float64  `json:"runway_s"`             // until the telemetry quota is reached at the mean rate since Open; 0 when unknown
+	RunwayS            float64  `json:"runway_s"`             // until the telemetry quota or the disk is full at the mean rate since Open; 0 when unknown
+	DiskFree           int64    `json:"disk_free_bytes"`      // what the file system has left; -1 when unknown
 	DiskBytesTelemetry int64    `json:"disk_bytes_telemetry"` // pages written by bbolt since Open
 	DiskBytesMedia     int64    `json:"disk_bytes_media"`
 }

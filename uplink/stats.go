@@ -19,6 +19,7 @@ type Stats struct {
 	LastError    string           `json:"last_error,omitempty"`
 	LastHint     string           `json:"last_hint,omitempty"`
 	LastErrorFor time.Duration    `json:"last_error_for"` // since when the reason is the same; 0: connected
+	Echo         Echo             `json:"echo,omitempty"` // whether the broker delivers on this unit's topics; the last verdict while a new one is awaited
 	Published    int64            `json:"published"`      // packets handed to a session
 	Acked        int64            `json:"acked"`          // PUBACKs
 	AckedBatches int64            `json:"acked_batches"`
@@ -36,6 +37,26 @@ type Stats struct {
 	BadCommands  int64            `json:"bad_commands"` // malformed, expired, too many at once
 	Awaiting     int64            `json:"awaiting"`     // PUBACK seen, receipt not yet (custody: receipt)
 	History      int64            `json:"history"`      // batches waiting below the live cursor
+}
+
+// Echo says whether the unit's own link message came back. A broker whose ACL
+// forbids a topic may acknowledge what it then drops: MQTT 3.1.1 has no way to
+// say no to a PUBLISH but to hang up (§3.3.5).
+type Echo string
+
+// The verdicts. Data is sent in each of them: an ACL may forbid no more than
+// reading link.
+const (
+	EchoPending Echo = "pending" // not known yet
+	EchoSeen    Echo = "seen"    // it came back
+	EchoMissing Echo = "missing" // acknowledged, but it did not come back: see EchoHint
+	EchoDenied  Echo = "denied"  // the broker refused the subscription, so nobody knows
+)
+
+// EchoHint is what to do next when the verdict is EchoMissing.
+func EchoHint(fleet, unit string) string {
+	return "check uplink.fleet, unit and the broker's ACL, which has to allow \"topic readwrite obu/v1/" + fleet + "/" + unit +
+		"/#\"; with uplink.custody: receipt nothing is deleted before the cloud confirms it"
 }
 
 // counters is the shared, locked part of the statistics.
