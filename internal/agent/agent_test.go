@@ -152,7 +152,7 @@ func TestBusThatNeverWasLosesNothing(t *testing.T) {
 		r.pull(errGone)
 		a := r.start()
 		time.Sleep(2 * time.Minute)
-		if s := a.source("can"); s.State != "waiting" || s.Restarts < 4 {
+		if s := a.source("can"); s.State != "waiting" || s.Attempts < 4 {
 			t.Errorf("a bus that is not there is %+v", s)
 		}
 		r.push()

@@ -80,7 +80,7 @@ func TestUnixBusGoesAndReturns(t *testing.T) {
 	away := r.clk.Now()
 	car.close()
 	await(t, "the loss", func() bool { return a.source("can").State == "waiting" })
-	await(t, "a second try", func() bool { return a.source("can").Restarts > 0 })
+	await(t, "a second try", func() bool { return a.source("can").Attempts > 0 })
 	await(t, "the gap", func() bool { _, ok := r.cloud.gap("sim-1", telemetry.ReasonBusError); return ok })
 	car = openCarSocket(r, path)
 	defer car.close()

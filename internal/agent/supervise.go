@@ -15,6 +15,9 @@ const (
 	restartMin     = 500 * time.Millisecond
 	restartMax     = 30 * time.Second
 	restartSettled = time.Minute
+	// backAfter is how long a source has to be open before its outage is over:
+	// a device that opens and fails at once is not back.
+	backAfter = 2 * time.Second
 	// remindEvery is how often a loss that lasts is logged again: a camera
 	// without its card must not fill the journal of a unit.
 	remindEvery = time.Hour
@@ -23,9 +26,10 @@ const (
 // SourceStatus is what the supervisor knows of one source.
 type SourceStatus struct {
 	Name     string    `json:"name"`
-	State    string    `json:"state"` // "starting", "opening", "running", "waiting", "finished", "failed"
-	Since    time.Time `json:"since"` // system wall clock, for people only
-	Restarts int       `json:"restarts"`
+	State    string    `json:"state"`           // "starting", "opening", "running", "waiting", "finished", "failed"
+	Since    time.Time `json:"since"`           // system wall clock, for people only
+	Restarts int       `json:"restarts"`        // outages since start; one that is there from the start counts
+	Attempts int       `json:"attempts"`        // times it was opened again since start
 	Error    string    `json:"error,omitempty"` // why it last stopped
 	Next     string    `json:"next,omitempty"`  // what to do about it
 }
@@ -41,11 +45,12 @@ type supervisor struct {
 	opens  bool // run calls opened once the device is open; until then it is not running
 	hint   func(error) string
 
-	said   string // the loss logged last, by Run
-	saidAt time.Time
-
 	mu     sync.Mutex // guards what follows
 	status SourceStatus
+	away   bool      // an outage lasts
+	lostAt time.Time // it began
+	saidAt time.Time // it was logged last
+	back   *time.Timer
 }
 
 func newSupervisor(name string, log *slog.Logger, run func(context.Context) error) *supervisor {
@@ -63,14 +68,48 @@ func (s *supervisor) set(state string, err error) {
 	}
 }
 
-// report logs a loss when it is a new one, and now and then while it lasts.
-func (s *supervisor) report(err error, wait time.Duration) {
-	if err.Error() == s.said && time.Since(s.saidAt) < remindEvery {
-		return
+// lost notes that the source failed, and logs an outage when it begins and now
+// and then while it lasts, whatever each try to open it says.
+func (s *supervisor) lost(err error, wait time.Duration) {
+	s.set("waiting", err)
+	now := time.Now()
+	s.mu.Lock()
+	if s.back != nil {
+		s.back.Stop()
 	}
-	s.said, s.saidAt = err.Error(), time.Now()
-	s.log.Warn("source lost; it is opened again and again until it is back", "source", s.name, "error", err,
-		"next", s.hint(err), "first_retry_in", wait.Round(time.Millisecond))
+	begins := !s.away
+	if begins {
+		s.away, s.lostAt = true, now
+		s.status.Restarts++
+	}
+	say := begins || now.Sub(s.saidAt) >= remindEvery
+	if say {
+		s.saidAt = now
+	}
+	since := now.Sub(s.lostAt)
+	s.mu.Unlock()
+	switch {
+	case begins:
+		s.log.Warn("source lost; it is opened again and again until it is back", "source", s.name, "error", err,
+			"next", s.hint(err), "first_retry_in", wait.Round(time.Millisecond))
+	case say:
+		s.log.Warn("source is still away; it is opened again and again until it is back", "source", s.name, "error", err,
+			"next", s.hint(err), "for", since.Round(time.Second))
+	}
+}
+
+// returned ends an outage, unless the source was lost again meanwhile.
+func (s *supervisor) returned() {
+	s.mu.Lock()
+	is := s.away && s.status.State == "running"
+	after := s.status.Since.Sub(s.lostAt)
+	if is {
+		s.away = false
+	}
+	s.mu.Unlock()
+	if is {
+		s.log.Info("source is back", "source", s.name, "after", after.Round(100*time.Millisecond))
+	}
 }
 
 // Status returns a copy of the present state.
@@ -80,18 +119,29 @@ func (s *supervisor) Status() SourceStatus {
 	return s.status
 }
 
-// opened says that the device is open.
-func (s *supervisor) opened() { s.set("running", nil) }
+// opened says that the device is open. An outage is over when it stays so.
+func (s *supervisor) opened() {
+	s.set("running", nil)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.away {
+		if s.back != nil {
+			s.back.Stop()
+		}
+		s.back = time.AfterFunc(backAfter, s.returned)
+	}
+}
 
 // Run blocks until ctx ends or the source finishes by itself with nil, as a
 // recording does at its end. Only a finite source returns an error.
 func (s *supervisor) Run(ctx context.Context) error {
+	defer s.ended()
 	delay := restartMin
 	for {
 		if s.opens {
 			s.set("opening", nil)
 		} else {
-			s.set("running", nil)
+			s.opened()
 		}
 		began := time.Now()
 		err := s.run(ctx)
@@ -104,11 +154,10 @@ func (s *supervisor) Run(ctx context.Context) error {
 			return err
 		}
 		if time.Since(began) > restartSettled {
-			delay, s.said = restartMin, ""
+			delay = restartMin
 		}
 		wait := delay/2 + rand.N(delay/2+1)
-		s.set("waiting", err)
-		s.report(err, wait)
+		s.lost(err, wait)
 		select {
 		case <-ctx.Done():
 			s.set("finished", nil)
@@ -117,7 +166,16 @@ func (s *supervisor) Run(ctx context.Context) error {
 		}
 		delay = min(2*delay, restartMax)
 		s.mu.Lock()
-		s.status.Restarts++
+		s.status.Attempts++
 		s.mu.Unlock()
+	}
+}
+
+// ended leaves no timer behind.
+func (s *supervisor) ended() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.back != nil {
+		s.back.Stop()
 	}
 }

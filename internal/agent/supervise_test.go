@@ -1,9 +1,11 @@
 package agent
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -42,7 +44,7 @@ func TestLostSourceComesBackAlone(t *testing.T) {
 			t.Errorf("after a settled run the wait was %v, want at most %v", again, restartMin)
 		}
 		st := s.Status()
-		if st.State != "finished" || st.Error != "no such device" || st.Restarts < len(began)-2 {
+		if st.State != "finished" || st.Error != "no such device" || st.Restarts != 2 || st.Attempts < len(began)-2 {
 			t.Errorf("status %+v after %d starts", st, len(began))
 		}
 	})
@@ -55,4 +57,52 @@ func TestRecordingEndsOnce(t *testing.T) {
 	if err := s.Run(t.Context()); err != nil || runs != 1 {
 		t.Errorf("runs %d, err %v", runs, err)
 	}
+}
+
+// TestOutageIsToldOnce: one line when a source is lost, whatever each try to
+// open it says, one an hour while it lasts, one when it is back; a device that
+// opens and fails at once is not back.
+func TestOutageIsToldOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 150*time.Minute+time.Hour)
+		defer cancel()
+		var log bytes.Buffer
+		var s *supervisor
+		began, tries := time.Now(), 0
+		s = newSupervisor("gps", slog.New(slog.NewTextHandler(&log, nil)), func(ctx context.Context) error {
+			tries++
+			switch away := time.Since(began); {
+			case tries == 1:
+				s.opened()
+				time.Sleep(time.Minute)
+				return errors.New("read: input/output error")
+			case away > 149*time.Minute:
+				s.opened()
+				<-ctx.Done()
+				return nil
+			case tries%10 == 0: // it opens, and that is all
+				s.opened()
+				return errors.New("device is gone")
+			}
+			return errors.New("no such serial port")
+		})
+		s.opens, s.hint = true, func(error) string { return "plug it in" }
+		if err := s.Run(ctx); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		var said []string
+		for line := range strings.Lines(log.String()) {
+			_, text, _ := strings.Cut(line, "msg=")
+			said = append(said, text)
+		}
+		if len(said) != 4 || !strings.HasPrefix(said[0], `"source lost;`) || !strings.Contains(said[0], `next="plug it in"`) ||
+			!strings.HasPrefix(said[1], `"source is still away;`) || !strings.Contains(said[2], " for=2h0m") ||
+			!strings.HasPrefix(said[3], `"source is back" source=gps after=2h2`) {
+			t.Errorf("it said\n%s", log.String())
+		}
+		if st := s.Status(); st.Restarts != 1 || st.Attempts != tries-1 {
+			t.Errorf("status %+v after %d tries", st, tries)
+		}
+	})
 }
