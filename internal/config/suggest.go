@@ -18,6 +18,14 @@ func (d *decoder) unknown(path string, e entry, v reflect.Value) {
 	keys := keysOf(v)
 	what := fmt.Sprintf("unknown key `%s`%s", e.key, under(path))
 	homes := homesOf(e.key)
+	if word, value, ok := strings.Cut(e.key, " "); ok && slices.Contains(keys, word) {
+		d.meant[word] = true
+		if word == "password" {
+			value = "…"
+		}
+		d.fail(e.where, fmt.Sprintf("there is no colon after `%s`", word), "write `"+word+": "+cut(strings.TrimSpace(value))+"`")
+		return
+	}
 	switch meant, ok := nearest(e.key, keys); {
 	case ok:
 		d.meant[meant] = true

@@ -61,6 +61,9 @@ func syntaxError(src *source, err error) *Error {
 	if hint := missingColon(src); hint != nil {
 		return hint
 	}
+	if hint := typographicError(src, line, says("quote")); hint != nil {
+		return hint
+	}
 	switch {
 	case says("quote"):
 		return src.at(line, column, "a quote is opened here and never closed", "put the same quote at the end of the value")
@@ -154,6 +157,9 @@ func bracketError(src *source, line, column int) *Error {
 	if len(open) > 0 {
 		o := open[len(open)-1]
 		return src.at(o.line, o.column, fmt.Sprintf("this `%c` is never closed", o.r), "close it: [a, b] and {key: value, key: value}")
+	}
+	if hint := missingComma(src, line, column); hint != nil {
+		return hint
 	}
 	return src.at(line, column, "brackets or braces are used wrongly here", "write [a, b] or {key: value}; if the bracket belongs to the value, put the value in quotes")
 }

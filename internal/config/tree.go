@@ -34,6 +34,7 @@ type node struct {
 	kind kind
 	place
 	text    string // of a scalar, after ${ENV}
+	plain   bool   // a scalar written without quotes
 	env     bool   // text comes from the environment: never shown
 	entries []entry
 	items   []*node
@@ -138,9 +139,9 @@ func (b *builder) build(n ast.Node) *node {
 	out := &node{place: b.place(firstToken(n))}
 	switch v := n.(type) {
 	case *ast.MappingNode:
-		b.mapping(out, v.Values)
+		b.mapping(out, v.Values, v.IsFlowStyle)
 	case *ast.MappingValueNode:
-		b.mapping(out, []*ast.MappingValueNode{v})
+		b.mapping(out, []*ast.MappingValueNode{v}, v.IsFlowStyle)
 	case *ast.SequenceNode:
 		out.kind = kindList
 		for _, item := range v.Values {
@@ -153,6 +154,9 @@ func (b *builder) build(n ast.Node) *node {
 		}
 	case *ast.StringNode:
 		out.kind, out.text = kindScalar, v.Value
+		if isPlain(v.GetToken()) {
+			out.plain, out.text = true, b.unquote(out.place, v.Value)
+		}
 	case *ast.LiteralNode:
 		out.kind = kindScalar
 		if v.Value != nil {
@@ -175,7 +179,8 @@ func (b *builder) refuse(n *node, what, cure string) {
 	b.wrong = append(b.wrong, n.fail(what, cure))
 }
 
-func (b *builder) mapping(out *node, values []*ast.MappingValueNode) {
+// mapping builds the settings of a section; in braces they may lack a comma.
+func (b *builder) mapping(out *node, values []*ast.MappingValueNode, braces bool) {
 	out.kind = kindMap
 	for _, v := range values {
 		if v == nil || v.Key == nil {
@@ -189,19 +194,32 @@ func (b *builder) mapping(out *node, values []*ast.MappingValueNode) {
 			continue
 		case *ast.StringNode:
 			e.key = v.Key.(*ast.StringNode).Value
+			if isPlain(tk) {
+				e.key = b.unquote(e.where, e.key)
+			}
 		default:
 			e.key = strings.TrimSpace(tk.Value)
 		}
 		if e.value.kind == kindEmpty {
 			e.value.place = e.where
 		}
-		if first, ok := out.lookup(e.key); ok {
-			b.wrong = append(b.wrong, e.where.fail(fmt.Sprintf("`%s` is here a second time; it is already in line %d", e.key, first.where.line),
-				"keep one of the two; entries of a list begin with `- `"))
-			continue
+		b.add(out, e)
+		if braces && e.value.plain {
+			for _, more := range b.separate(&e) {
+				b.add(out, more)
+			}
 		}
-		out.entries = append(out.entries, e)
 	}
+}
+
+// add appends one setting to a section, or says that it is there already.
+func (b *builder) add(out *node, e entry) {
+	if first, ok := out.lookup(e.key); ok {
+		b.wrong = append(b.wrong, e.where.fail(fmt.Sprintf("`%s` is here a second time; it is already in line %d", e.key, first.where.line),
+			"keep one of the two; entries of a list begin with `- `"))
+		return
+	}
+	out.entries = append(out.entries, e)
 }
 
 // child returns the path of a key or list index under path.

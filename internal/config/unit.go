@@ -231,6 +231,8 @@ func (p *PIDNumber) parse(text string) *problem {
 			pr.cure = fmt.Sprintf("write `%s` for %s", meant, strings.ToLower(text))
 		} else if err == nil && len(digits) == 1 {
 			pr.cure = fmt.Sprintf("write two digits: `0%s`", digits)
+		} else if words := strings.Fields(text); len(words) > 1 {
+			pr.cure = "write a comma between two PIDs: [" + cut(strings.Join(words, ", ")) + "]"
 		}
 		return pr
 	case v%0x20 == 0:
