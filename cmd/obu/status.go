@@ -3,11 +3,14 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
+	"strings"
 	"text/tabwriter"
 	"time"
 
 	"obu/internal/agent"
 	"obu/internal/config"
+	"obu/uplink"
 )
 
 // socketOf finds the running agent's socket: the flag, else the configuration.
@@ -60,61 +63,158 @@ func statusCommand() *command {
 	return cmd
 }
 
-func printStatus(out io.Writer, s *agent.Status) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	row := func(key, format string, args ...any) {
-		fmt.Fprintf(w, "%s\t"+format+"\n", append([]any{key}, args...)...)
+// rows writes a table of a word and a text.
+type rows struct{ *tabwriter.Writer }
+
+func (w rows) row(key, format string, args ...any) {
+	fmt.Fprintf(w, "%s\t"+format+"\n", append([]any{key}, args...)...)
+}
+
+func (w rows) next(text string) {
+	if text != "" {
+		w.row("", "next: %s", text)
 	}
+}
+
+func printStatus(out io.Writer, s *agent.Status) error {
+	w := rows{tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)}
 	simulated := ""
 	if s.Simulated {
 		simulated = " (simulated)"
 	}
-	row("unit", "%s%s, vehicle %s", s.Unit, simulated, orDash(s.Vehicle))
-	row("agent", "%s, up %s, %.1f MB, %.1f s CPU", s.Version, seconds(s.UptimeS), float64(s.Process.ResidentBytes)/1e6, s.Process.CPUS)
+	w.row("unit", "%s%s, vehicle %s, fleet %s", s.Unit, simulated, orDash(s.Vehicle), orDash(s.Fleet))
+	w.row("agent", "%s, up %s, %.1f MB, %.1f s CPU", s.Version, seconds(s.UptimeS), float64(s.Process.ResidentBytes)/1e6, s.Process.CPUS)
 	if s.Time.Wall != nil {
-		row("time", "%s by %s, give or take %s", s.Time.Wall.Format(time.RFC3339), s.Time.By, seconds(*s.Time.UncertaintyS))
+		w.row("time", "%s by %s, give or take %s", s.Time.Wall.Format(time.RFC3339), s.Time.By, seconds(*s.Time.UncertaintyS))
 	} else {
-		row("time", "unknown yet; it heals with the first fix")
+		w.row("time", "unknown yet; it heals with the first fix")
 	}
-	for _, src := range s.Sources {
-		line := src.State
-		if src.Error != "" && src.State != "running" {
-			line += ": " + src.Error
-		}
-		if src.Restarts > 0 {
-			line += fmt.Sprintf(" (%d restarts)", src.Restarts)
-		}
-		row(src.Kind+" "+src.Name, "%s%s", line, statsLine(src.Stats))
-		if src.Next != "" && src.State != "running" {
-			row("", "next: %s", src.Next)
-		}
+	for i := range s.Sources {
+		w.source(&s.Sources[i], s.UptimeS)
 	}
-	if b := s.Buffer; b != nil {
-		row("stored", "%d batches, %s, oldest %s", b.Batches, bytesText(float64(b.BacklogBytes)), seconds(b.OldestS))
-		if b.RunwayS > 0 {
-			row("runway", "%s until the oldest history must go", seconds(b.RunwayS))
-		}
-		row("commits", "%d, slowest %.0f ms, every %s", b.Commits, b.SlowestCommitMS, seconds(s.Flush.EveryS))
-		row("gaps", "%d listed, %d batches evicted, %d values dropped in memory", b.Gaps, b.Evicted, s.Batcher.Drops)
-		if b.Volatile {
-			row("DISK", "does not take data: kept in memory. Check free space and the card")
-		}
-	}
-	if u := s.Uplink; u != nil {
-		if u.Connected {
-			row("uplink", "connected for %s, round trip %s, %s/s", seconds(u.SessionS), seconds(u.RTTS), bytesText(u.AckRate))
-		} else {
-			row("uplink", "not connected: %s", orDash(u.LastError))
-			if u.LastHint != "" {
-				row("", "next: %s", u.LastHint)
-			}
-		}
-		row("sent", "%d packets, %d acknowledged, %s on the wire", u.Published, u.Acked, bytesText(float64(u.WireOut+u.WireIn)))
-	}
-	for _, text := range s.Warnings {
-		row("WARNING", "%s", text)
+	w.buffer(s)
+	w.uplink(s.Uplink)
+	for _, text := range warningsOf(s) {
+		w.row("WARNING", "%s", text)
 	}
 	return w.Flush()
+}
+
+func (w rows) source(src *agent.SourceReport, uptimeS float64) {
+	line := src.State
+	if src.Error != "" && src.State != "running" {
+		line += ": " + src.Error
+	}
+	if src.Restarts > 0 {
+		line += fmt.Sprintf(" (away %s, %s to open it again)", times(src.Restarts, "time"), times(src.Attempts, "try"))
+	}
+	w.row(src.Kind+" "+src.Name, "%s%s", line, statsLine(src.Stats))
+	w.next(nextOf(src, uptimeS))
+}
+
+func (w rows) buffer(s *agent.Status) {
+	b := s.Buffer
+	if b == nil {
+		return
+	}
+	if b.Batches == 0 {
+		w.row("stored", "nothing waits")
+	} else {
+		w.row("stored", "%s, %s, oldest %s", times(b.Batches, "batch"), bytesText(float64(b.BacklogBytes)), seconds(b.OldestS))
+	}
+	if b.RunwayS > 0 {
+		free := ""
+		if b.DiskFree > 0 {
+			free = ", disk has " + bytesText(float64(b.DiskFree)) + " free"
+		}
+		w.row("runway", "%s until the oldest history must go%s", seconds(b.RunwayS), free)
+	}
+	w.row("commits", "%d, slowest %s, every %s", b.Commits, seconds(b.SlowestCommitMS/1000), seconds(s.Flush.EveryS))
+	w.row("gaps", "%d listed since start, %d not delivered yet; %s evicted, %s dropped in memory", b.GapsListed, b.Gaps,
+		times(int(b.Evicted), "batch"), times(int(s.Batcher.Drops), "value"))
+}
+
+func (w rows) uplink(u *agent.UplinkStatus) {
+	if u == nil {
+		return
+	}
+	if u.Connected {
+		line := "connected for " + seconds(u.SessionS)
+		if u.Acked > 0 {
+			line += ", round trip " + seconds(u.RTTS)
+		}
+		if u.AckRate > 0 {
+			line += ", link measured at " + bytesText(u.AckRate) + "/s"
+		}
+		w.row("uplink", "%s", line)
+	} else {
+		w.row("uplink", "not connected: %s", orDash(u.LastError))
+		w.next(u.LastHint)
+	}
+	w.row("sent", "%s, %d acknowledged, %s on the wire", times(int(u.Published), "packet"), u.Acked, bytesText(float64(u.WireOut+u.WireIn)))
+	if u.Awaiting > 0 {
+		w.row("receipt", "%s for the cloud's receipt", waits(u.Awaiting))
+	}
+}
+
+func waits(batches int64) string {
+	if batches == 1 {
+		return "1 batch waits"
+	}
+	return fmt.Sprintf("%d batches wait", batches)
+}
+
+// warningsOf is what a person should know and would not see in the figures,
+// each with its next step.
+func warningsOf(s *agent.Status) []string {
+	out := append([]string(nil), s.Warnings...)
+	const disk = "next: check free space (df -h) and the card (dmesg | tail)"
+	if b := s.Buffer; b != nil {
+		if b.Volatile {
+			out = append(out, fmt.Sprintf("the disk has taken no data for %s%s: what is read is kept in memory, bounded, and a power cut loses it; %s",
+				seconds(b.VolatileS), because(b.VolatileError), disk))
+		}
+		if b.MediaFailing {
+			out = append(out, fmt.Sprintf("the disk has taken no clips for %s%s: they stay on the camera's card; %s",
+				seconds(b.MediaFailingS), because(b.MediaError), disk))
+		}
+	}
+	if u := s.Uplink; u != nil && u.Echo == uplink.EchoMissing {
+		out = append(out, "the broker acknowledges what is sent and does not deliver it on this unit's topics; next: "+uplink.EchoHint(s.Fleet, s.Unit))
+	}
+	return out
+}
+
+func because(text string) string {
+	if text == "" {
+		return ""
+	}
+	return " (" + text + ")"
+}
+
+// heardBy is how long after its start a receiver has been heard.
+const heardBy = 15.0
+
+// nextOf says what to do about a source: what its supervisor says while it is
+// away, and what its counters show while it runs.
+func nextOf(src *agent.SourceReport, uptimeS float64) string {
+	if src.State != "running" {
+		return src.Next
+	}
+	m, ok := src.Stats.(map[string]any) // decoded from the socket
+	if src.Kind != "gps" || !ok {
+		return ""
+	}
+	count := func(key string) float64 { n, _ := m[key].(float64); return n }
+	switch up := min(uptimeS, time.Since(src.Since).Seconds()); {
+	case count("bytes") == 0 && up > heardBy:
+		return "it is silent: check its power, its TX wire to our RX, and that gps.device names this receiver"
+	case count("garbled") > 0 && count("sentences") == 0:
+		return "bytes arrive but no NMEA sentence: set gps.baud to another rate (4800, 9600, 38400, 115200), and the receiver to NMEA"
+	case count("epochs") > 0 && count("valid") == 0:
+		return "no fix yet: give the antenna a free view of the sky"
+	}
+	return ""
 }
 
 // statsLine shows the two counters of a source that a person looks at first.
@@ -144,15 +244,46 @@ func orDash(s string) string {
 	return s
 }
 
+// seconds writes a duration as a person says it.
 func seconds(s float64) string {
 	d := time.Duration(s * float64(time.Second))
-	switch {
-	case d >= 48*time.Hour:
-		return fmt.Sprintf("%.0f d", d.Hours()/24)
-	case d >= time.Minute:
-		return d.Round(time.Second).String()
+	two := func(big time.Duration, bigName string, small time.Duration, smallName string) string {
+		d := d.Round(small)
+		text := fmt.Sprintf("%d %s", d/big, bigName)
+		if rest := d % big / small; rest > 0 {
+			text += fmt.Sprintf(" %d %s", rest, smallName)
+		}
+		return text
 	}
-	return d.Round(time.Millisecond).String()
+	switch {
+	case d < time.Millisecond:
+		return "<1 ms"
+	case d < time.Second:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	case d < 10*time.Second:
+		return fmt.Sprintf("%g s", math.Round(d.Seconds()*10)/10)
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", d/time.Second)
+	case d < time.Hour:
+		return two(time.Minute, "min", time.Second, "s")
+	case d < 48*time.Hour:
+		return two(time.Hour, "h", time.Minute, "min")
+	}
+	return fmt.Sprintf("%.0f d", d.Hours()/24)
+}
+
+// times counts things in words: 1 batch, 2 batches.
+func times(n int, thing string) string {
+	switch {
+	case n == 1:
+	case strings.HasSuffix(thing, "ch"):
+		thing += "es"
+	case strings.HasSuffix(thing, "y"):
+		thing = strings.TrimSuffix(thing, "y") + "ies"
+	default:
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
 }
 
 func bytesText(n float64) string {

@@ -12,6 +12,7 @@ import (
 // "status" on the unix socket. Durations are in seconds, sizes in bytes.
 type Status struct {
 	Version    string         `json:"version"`
+	Fleet      string         `json:"fleet"`
 	Unit       string         `json:"unit"`
 	Vehicle    string         `json:"vehicle,omitempty"`
 	Simulated  bool           `json:"simulated"`
@@ -93,9 +94,10 @@ type UplinkStatus struct {
 	Failures      map[string]int64 `json:"failures,omitempty"` // by reason
 	LastError     string           `json:"last_error,omitempty"`
 	LastHint      string           `json:"last_hint,omitempty"`
-	LastErrorS    float64          `json:"last_error_s"` // since when the reason is the same; 0: connected
-	Published     int64            `json:"published"`    // packets
-	Acked         int64            `json:"acked"`        // PUBACKs
+	LastErrorS    float64          `json:"last_error_s"`   // since when the reason is the same; 0: connected
+	Echo          uplink.Echo      `json:"echo,omitempty"` // whether the broker delivers on this unit's topics
+	Published     int64            `json:"published"`      // packets
+	Acked         int64            `json:"acked"`          // PUBACKs
 	AckedBatches  int64            `json:"acked_batches"`
 	AckedBytes    int64            `json:"acked_bytes"`
 	WireIn        int64            `json:"wire_in_bytes"` // TLS included
@@ -116,7 +118,7 @@ type UplinkStatus struct {
 func uplinkStatus(s uplink.Stats) *UplinkStatus {
 	return &UplinkStatus{
 		Connected: s.Connected, Session: s.Session, SessionS: s.SessionFor.Seconds(), Connects: s.Connects, Failures: s.Failures,
-		LastError: s.LastError, LastHint: s.LastHint, LastErrorS: s.LastErrorFor.Seconds(),
+		LastError: s.LastError, LastHint: s.LastHint, LastErrorS: s.LastErrorFor.Seconds(), Echo: s.Echo,
 		Published: s.Published, Acked: s.Acked, AckedBatches: s.AckedBatches, AckedBytes: s.AckedBytes,
 		WireIn: s.WireIn, WireOut: s.WireOut, AckRate: s.AckRate, RTTS: s.RTT.Seconds(), InFlight: s.InFlight, InFlightBytes: s.InFlightB,
 		LiveLagS: s.LiveLag.Seconds(), LiveSkips: s.LiveSkips, Refused: s.Refused, Commands: s.Commands, BadCommands: s.BadCommands,
@@ -134,7 +136,7 @@ func (a *Agent) Status() Status {
 
 	held, values, drops := a.batch.counts()
 	s := Status{
-		Version: a.deps.Version, Unit: a.cfg.Unit, Vehicle: a.cfg.Vehicle, Simulated: a.deps.Devices.Simulated,
+		Version: a.deps.Version, Fleet: a.cfg.Fleet, Unit: a.cfg.Unit, Vehicle: a.cfg.Vehicle, Simulated: a.deps.Devices.Simulated,
 		Boot: a.clock.Boot().String(), Time: a.timeStatus(), Process: processStatus(),
 		Batcher: BatcherStatus{Held: held, Values: values, Drops: drops},
 		Flush: FlushStatus{EveryS: time.Duration(a.cfg.Buffer.FlushEvery).Seconds(), Flushes: fl.Flushes, Failed: fl.Failed,

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"obu/buffer"
+	"obu/can"
+	"obu/gps"
+	"obu/internal/agent"
+	"obu/uplink"
+)
+
+// shown prints a status as `obu status` does: through JSON, as from the socket.
+func shown(t *testing.T, s agent.Status) string {
+	t.Helper()
+	body, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var over agent.Status
+	if err := json.Unmarshal(body, &over); err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	if err := printStatus(&out, &over); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+func source(kind string, stats any, s agent.SourceStatus) agent.SourceReport {
+	s.Name = kind + "0"
+	if s.State == "" {
+		s.State = "running"
+	}
+	return agent.SourceReport{SourceStatus: s, Kind: kind, Stats: stats}
+}
+
+// TestStatusWarns: what a technician would not see in the figures is said, each
+// with its next step, and nothing is said of a unit that is well.
+func TestStatusWarns(t *testing.T) {
+	well := agent.Status{Fleet: "north", Unit: "unit-7", UptimeS: 100,
+		Buffer: &buffer.Stats{Batches: 3, BacklogBytes: 1234, DiskFree: 1e9, RunwayS: 1e6}, Uplink: &agent.UplinkStatus{Connected: true, Echo: uplink.EchoSeen}}
+	if text := shown(t, well); strings.Contains(text, "WARNING") || strings.Contains(text, "next:") {
+		t.Errorf("a unit that is well:\n%s", text)
+	}
+	for name, c := range map[string]struct {
+		ill  func(*agent.Status)
+		want []string
+	}{
+		"broker drops": {func(s *agent.Status) { s.Uplink.Echo = uplink.EchoMissing },
+			[]string{"WARNING  the broker acknowledges what is sent and does not deliver it", "next: ", `topic readwrite obu/v1/north/unit-7/#`}},
+		"disk full": {func(s *agent.Status) {
+			s.Buffer.Volatile, s.Buffer.VolatileS, s.Buffer.VolatileError = true, 754, "no space left on device"
+		}, []string{"WARNING  the disk has taken no data for 12 min 34 s (no space left on device)", "kept in memory", "next: check free space (df -h)"}},
+		"media failing": {func(s *agent.Status) { s.Buffer.MediaFailing, s.Buffer.MediaFailingS = true, 20 },
+			[]string{"WARNING  the disk has taken no clips for 20 s: they stay on the camera's card; next: check free space"}},
+		"last good": {func(s *agent.Status) { s.Warnings = []string{"running the last good configuration"} },
+			[]string{"WARNING  running the last good configuration"}},
+		"wrong baud": {func(s *agent.Status) {
+			s.Sources = append(s.Sources, source("gps", gps.Stats{Bytes: 900, Garbled: 1}, agent.SourceStatus{}))
+		}, []string{"gps gps0", "next: bytes arrive but no NMEA sentence: set gps.baud"}},
+		"silent": {func(s *agent.Status) {
+			s.Sources = append(s.Sources, source("gps", gps.Stats{}, agent.SourceStatus{Since: time.Now().Add(-time.Hour)}))
+		}, []string{"next: it is silent: check its power"}},
+		"no fix": {func(s *agent.Status) {
+			s.Sources = append(s.Sources, source("gps", gps.Stats{Bytes: 9, Sentences: 9, Epochs: 9}, agent.SourceStatus{}))
+		}, []string{"next: no fix yet: give the antenna a free view of the sky"}},
+		"away": {func(s *agent.Status) {
+			s.Sources = append(s.Sources, source("can", can.Stats{}, agent.SourceStatus{State: "waiting", Restarts: 1, Attempts: 5, Error: "gone", Next: "plug it in"}))
+		}, []string{"waiting: gone (away 1 time, 5 tries to open it again)", "next: plug it in"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := well
+			b, u := *well.Buffer, *well.Uplink
+			s.Buffer, s.Uplink, s.Sources = &b, &u, nil
+			c.ill(&s)
+			text := shown(t, s)
+			for _, want := range c.want {
+				if !strings.Contains(text, want) {
+					t.Errorf("does not say %q:\n%s", want, text)
+				}
+			}
+		})
+	}
+}
+
+// TestStatusSpeaksPlainly: figures are named and rounded for people.
+func TestStatusSpeaksPlainly(t *testing.T) {
+	text := shown(t, agent.Status{Fleet: "f", Unit: "u", UptimeS: 11.096,
+		Flush:  agent.FlushStatus{EveryS: 1},
+		Buffer: &buffer.Stats{BacklogBytes: 147, Gaps: 1, GapsListed: 3, Evicted: 1, RunwayS: 31 * 86400, DiskFree: 2e9, SlowestCommitMS: 4.2},
+		Uplink: &agent.UplinkStatus{Connected: true, SessionS: 10.9, Acked: 2, Published: 2, AckRate: 1.9e6, Awaiting: 4}})
+	for _, want := range []string{
+		"up 11 s", "stored   nothing waits\n", "runway   31 d until the oldest history must go, disk has 2.0 GB free",
+		"commits  0, slowest 4 ms, every 1 s", "gaps     3 listed since start, 1 not delivered yet; 1 batch evicted, 0 values dropped in memory",
+		"connected for 10 s, round trip <1 ms, link measured at 1.9 MB/s", "sent     2 packets, 2 acknowledged", "receipt  4 batches wait for the cloud's receipt",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("does not say %q:\n%s", want, text)
+		}
+	}
+	for s, want := range map[float64]string{0: "<1 ms", 0.0412: "41 ms", 1: "1 s", 9.96: "10 s", 2.34: "2.3 s", 59.9: "59 s", 60: "1 min", 3599.9: "60 min", 5*3600 + 12*60: "5 h 12 min", 49 * 3600: "2 d"} {
+		if got := seconds(s); got != want {
+			t.Errorf("%v s is shown as %q, want %q", s, got, want)
+		}
+	}
+}
