@@ -88,6 +88,7 @@ func (p *pump) subscribe(ctx context.Context) {
 	} else if errors.Is(err, context.DeadlineExceeded) {
 		p.sess.abort(why(ErrNoPuback, err))
 	}
+	p.echo.granted <- err
 }
 
 // receive handles one inbound message.
@@ -103,11 +104,13 @@ func (p *pump) receive(ctx context.Context, m message) {
 	}
 }
 
-// seen puts a stale link right: a will of an earlier session of this unit, or
+// seen hears this session's own link, which proves that the broker delivers,
+// and puts a stale one right: a will of an earlier session of this unit, or
 // another device that uses the same id.
 func (p *pump) seen(m message) {
 	l, err := telemetry.DecodeLink(m.payload)
 	if err == nil && l.Session == p.id {
+		p.echoed()
 		return
 	}
 	if err == nil && l.State == telemetry.LinkOnline && !m.retained {

@@ -33,6 +33,7 @@ type pump struct {
 	lives   int         // live packets since history last had its share
 
 	relinked time.Time // when link was last published again
+	echo     echo
 	wake     *time.Timer
 	refresh  time.Time // when the backlog was last looked at
 	gauges   time.Time
@@ -40,7 +41,7 @@ type pump struct {
 }
 
 func newPump(u *Uplink, sess *Session, id string) *pump {
-	return &pump{u: u, sess: sess, id: id, results: make(chan result, maxPackets)}
+	return &pump{u: u, sess: sess, id: id, results: make(chan result, maxPackets), echo: echo{granted: make(chan error, 1)}}
 }
 
 // run drains the backlog over one session until it is lost or ctx ends.
@@ -71,6 +72,8 @@ func (p *pump) run(ctx context.Context) error {
 			p.settle(r, time.Now())
 		case m := <-u.inbox:
 			p.receive(ctx, m)
+		case err := <-p.echo.granted:
+			p.subscribed(err)
 		case a := <-u.cmds.done:
 			p.answer(ctx, a)
 		case <-p.wake.C:
@@ -122,6 +125,9 @@ func (p *pump) fill(now time.Time) {
 		p.u.publishGauges(len(p.flying))
 	}
 	later := refreshEvery
+	if wait := p.listen(now); wait > 0 {
+		later = min(later, wait)
+	}
 	for len(p.flying) < maxPackets {
 		pk, wait := p.choose(now)
 		if pk == nil {

@@ -21,6 +21,9 @@ func (p *pump) settle(r result, now time.Time) {
 	u.pacer.acked(len(pk.payload), pk.mark, now)
 	if pk.lane == nil {
 		u.replies = slices.DeleteFunc(u.replies, func(q *packet) bool { return q == pk })
+		if pk.topic == u.topic("link") {
+			p.linkAcked(now)
+		}
 	} else {
 		p.delivered(pk, now)
 	}

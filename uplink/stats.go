@@ -39,26 +39,6 @@ type Stats struct {
 	History      int64            `json:"history"`      // batches waiting below the live cursor
 }
 
-// Echo says whether the unit's own link message came back. A broker whose ACL
-// forbids a topic may acknowledge what it then drops: MQTT 3.1.1 has no way to
-// say no to a PUBLISH but to hang up (§3.3.5).
-type Echo string
-
-// The verdicts. Data is sent in each of them: an ACL may forbid no more than
-// reading link.
-const (
-	EchoPending Echo = "pending" // not known yet
-	EchoSeen    Echo = "seen"    // it came back
-	EchoMissing Echo = "missing" // acknowledged, but it did not come back: see EchoHint
-	EchoDenied  Echo = "denied"  // the broker refused the subscription, so nobody knows
-)
-
-// EchoHint is what to do next when the verdict is EchoMissing.
-func EchoHint(fleet, unit string) string {
-	return "check uplink.fleet, unit and the broker's ACL, which has to allow \"topic readwrite obu/v1/" + fleet + "/" + unit +
-		"/#\"; with uplink.custody: receipt nothing is deleted before the cloud confirms it"
-}
-
 // counters is the shared, locked part of the statistics.
 type counters struct {
 	mu      sync.Mutex
@@ -83,6 +63,9 @@ func (c *counters) connected(id string, now time.Time) {
 	c.s.Connected, c.s.Session, c.since = true, id, now
 	c.s.Connects++
 	c.s.LastError, c.s.LastHint, c.errWord = "", "", ""
+	if c.s.Echo == "" {
+		c.s.Echo = EchoPending
+	}
 }
 
 // failed notes why there is no session, and reports whether that is news: a

@@ -38,6 +38,7 @@ type Faults struct {
 	DropPuback   func(m Message) bool      // true: no PUBACK for m
 	CutOnPublish func(m Message) bool      // true: close instead of PUBACK; m was accepted
 	CutBefore    func(m Message) bool      // true: close, m was not accepted
+	Swallow      func(m Message) bool      // true: PUBACK, but no subscriber gets it, as mosquitto's ACL does; it is recorded
 	DupPuback    bool                      // every PUBACK twice
 	MaxPacket    int                       // close the connection on larger packets; 0: no limit
 	Stall        bool                      // stop reading, keep the connections

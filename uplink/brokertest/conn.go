@@ -172,7 +172,9 @@ func (c *conn) publish(p *packets.PublishPacket) error {
 	drop := f.DropPuback != nil && f.DropPuback(m)
 	m.Acked = p.Qos > 0 && !cut && !drop
 	c.b.record(m)
-	c.b.deliver(m)
+	if f.Swallow == nil || !f.Swallow(m) {
+		c.b.deliver(m)
+	}
 	if cut {
 		return cutError{}
 	}
