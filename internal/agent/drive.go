@@ -1,7 +1,7 @@
 package agent
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,8 +14,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/goccy/go-yaml"
-
 	"obu/can"
 	"obu/dashcam"
 	"obu/gps"
@@ -26,6 +24,9 @@ import (
 // ErrNoDrive: the folder holds nothing to replay. Cure: it wants can*.log or
 // can*.log.gz (candump -L), gps.nmea or a folder dashcam/.
 var ErrNoDrive = errors.New("nothing to replay in folder")
+
+// ErrFile: a replay wants a folder. Cure: name the one the file lies in.
+var ErrFile = errors.New("is a file")
 
 // Drive is a replay folder: recordings of one drive and how they lie on one
 // clock. drive.yaml is optional; without it every recording starts at the
@@ -62,12 +63,16 @@ type DriveDashcam struct {
 // ReadDrive reads drive.yaml of a replay folder and fills in what it leaves
 // out from the files that are there. Nothing is opened yet.
 func ReadDrive(dir string) (*Drive, error) {
+	if st, err := os.Stat(dir); err == nil && !st.IsDir() {
+		return nil, fmt.Errorf("%s %w: name the folder it lies in, %s", dir, ErrFile, filepath.Dir(dir))
+	}
 	d := &Drive{Dir: dir}
-	text, err := os.ReadFile(filepath.Join(dir, "drive.yaml"))
+	path := filepath.Join(dir, "drive.yaml")
+	text, err := os.ReadFile(path)
 	switch {
 	case err == nil:
-		if err := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict()).Decode(d); err != nil && err != io.EOF {
-			return nil, fmt.Errorf("read %s:\n%w", filepath.Join(dir, "drive.yaml"), err)
+		if err := parseDrive(path, text, d); err != nil {
+			return nil, err
 		}
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, err
@@ -101,8 +106,11 @@ func (d *Drive) discover() error {
 			d.GPS = &DriveFile{File: name}
 		}
 	}
-	if d.Dashcam != nil && d.Dashcam.Camera == "" {
-		d.Dashcam.Camera = "front"
+	if d.GPS != nil {
+		d.GPS.File = cmp.Or(d.GPS.File, "gps.nmea")
+	}
+	if d.Dashcam != nil {
+		d.Dashcam.Dir, d.Dashcam.Camera = cmp.Or(d.Dashcam.Dir, "dashcam"), cmp.Or(d.Dashcam.Camera, "front")
 	}
 	return nil
 }
