@@ -99,6 +99,8 @@ func (m *mqttConn) sniff() error {
 		return err
 	case first[0] == 0x20 && first[1] == 2:
 		return nil
+	case first[0] == 21 && first[1] == 3: // a TLS alert
+		return ErrTLSPort
 	case bytes.HasPrefix(first, []byte("HT")) || first[0] == '<':
 		return ErrCaptivePortal
 	}

@@ -108,8 +108,16 @@ func parseBroker(raw string) (endpoint, error) {
 	return e, nil
 }
 
-// open dials the broker and does the TLS handshake.
-func (c *SessionConfig) open(ctx context.Context, e endpoint) (net.Conn, error) {
+// credentials returns the user name and password, "" without.
+func (c *SessionConfig) credentials(e endpoint) (user, password string) {
+	if c.Username != "" {
+		return c.Username, c.Password
+	}
+	return e.user, e.password
+}
+
+// open dials the broker and, unless tc is nil, does the TLS handshake.
+func (c *SessionConfig) open(ctx context.Context, e endpoint, tc *tls.Config) (net.Conn, error) {
 	dial := c.Dial
 	if dial == nil {
 		dial = func(ctx context.Context) (net.Conn, error) {
@@ -121,13 +129,8 @@ func (c *SessionConfig) open(ctx context.Context, e endpoint) (net.Conn, error) 
 		return nil, err
 	}
 	conn := net.Conn(&countConn{raw, c.Wire})
-	if !e.tls {
+	if tc == nil {
 		return conn, nil
-	}
-	tc, err := c.TLS.config(e, c.Now)
-	if err != nil {
-		raw.Close()
-		return nil, err
 	}
 	secured := tls.Client(conn, tc)
 	if err := secured.HandshakeContext(ctx); err != nil {
@@ -137,8 +140,13 @@ func (c *SessionConfig) open(ctx context.Context, e endpoint) (net.Conn, error) 
 	return secured, nil
 }
 
-func (t TLS) config(e endpoint, now func() time.Time) (*tls.Config, error) {
-	tc := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: e.host, Time: now}
+// tlsConfig reads the TLS files; nil for a plain session.
+func (c *SessionConfig) tlsConfig(e endpoint) (*tls.Config, error) {
+	if !e.tls {
+		return nil, nil
+	}
+	t := c.TLS
+	tc := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: e.host, Time: c.Now}
 	if t.ServerName != "" {
 		tc.ServerName = t.ServerName
 	}
@@ -158,7 +166,7 @@ func (t TLS) config(e endpoint, now func() time.Time) (*tls.Config, error) {
 	if t.CertFile != "" {
 		pair, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
 		if err != nil {
-			return nil, why(ErrTLSFiles, err)
+			return nil, why(ErrTLSFiles, fmt.Errorf("%s with %s: %w", t.CertFile, t.KeyFile, err))
 		}
 		tc.Certificates = []tls.Certificate{pair}
 	}

@@ -28,9 +28,9 @@ func (r *Reason) Error() string { return r.Text }
 // Hint.
 var (
 	ErrNotAuthorised = &Reason{"not-authorised", "the broker does not authorise this unit",
-		"check the broker's ACL for the unit's user name or certificate name"}
+		"check uplink.username and uplink.password, then the broker's ACL for the unit's user name or certificate name"}
 	ErrBadCredentials = &Reason{"bad-credentials", "the broker rejects the user name or password",
-		"check user name and password in uplink.broker, and that the broker knows them"}
+		"check uplink.username and uplink.password, and that the broker knows them"}
 	ErrIDRejected = &Reason{"id-rejected", "the broker rejects the client id",
 		"check that unit holds only letters, digits, - and _, and that the broker allows this client id"}
 	ErrBrokerBusy = &Reason{"broker-unavailable", "the broker answers but is not available",
@@ -54,17 +54,27 @@ var (
 	ErrWrongHost = &Reason{"wrong-host", "the broker's certificate is for another host name",
 		"use the name in the certificate in uplink.broker, or set uplink.tls.server_name"}
 	ErrClientCert = &Reason{"client-cert", "the broker ended the TLS session, most likely because it rejects this unit's certificate",
-		"check uplink.tls.cert and key: right CA, not expired, name known to the broker"}
+		"check uplink.tls.cert and key: right CA, not expired, name known to the broker; if it worked before, the broker may just have stopped"}
+	ErrNoClientCert = &Reason{"no-client-cert", "the broker ended the TLS session, most likely because it wants a certificate of this unit and none is configured",
+		"set uplink.tls.cert and uplink.tls.key to this unit's certificate and key; if it worked before, the broker may just have stopped"}
+	ErrOwnCertExpired = &Reason{"own-cert-expired", "the broker ended the TLS session: this unit's certificate has expired",
+		"renew uplink.tls.cert and key; if the unit's date is wrong, let it get a GPS fix first"}
+	ErrOwnCertNotYetValid = &Reason{"own-cert-not-yet-valid", "the broker ended the TLS session: this unit's certificate is not valid yet by the unit's clock",
+		"compare the dates in uplink.tls.cert with the unit's: wait for a GPS fix or NTP, or have the certificate issued anew"}
 	ErrTLSFiles = &Reason{"tls-files", "the TLS files cannot be used",
 		"check that uplink.tls.ca, cert and key exist, are PEM, belong together and are readable by the agent"}
 	ErrCaptivePortal = &Reason{"captive-portal", "a web server answers in the broker's place",
 		"this network has a login page or a proxy: log in, or use another network; if not, the port is a web port"}
 	ErrNotTLS = &Reason{"not-tls", "the broker's port does not speak TLS",
 		"use mqtt:// with the plain port or mqtts:// with the TLS port (usually 8883)"}
+	ErrTLSPort = &Reason{"tls-port", "the broker's port speaks TLS",
+		"use mqtts:// with this port, or mqtt:// with the plain port (usually 1883)"}
 	ErrNotMQTT = &Reason{"not-mqtt", "the other end does not speak MQTT",
 		"check the port in uplink.broker (1883 plain, 8883 TLS)"}
 	ErrLost = &Reason{"lost", "the connection was lost",
 		"nothing to do, the agent reconnects; if it repeats, check the signal and the broker's log"}
+	ErrEndedEarly = &Reason{"ended-early", "the connection ended before the broker answered",
+		"is this the right port? mqtts:// is usually 8883, mqtt:// 1883; if it is, the broker just stopped or turns this unit away: look at its log"}
 	ErrEndedByBroker = &Reason{"ended-by-broker", "the broker closed the connection",
 		"if it repeats, look at the broker's log: packet too large, publish not allowed, or another client with the same id"}
 	ErrNoPuback = &Reason{"no-puback", "the broker stopped acknowledging",
@@ -78,6 +88,10 @@ var (
 
 // HintFor returns what to do next about err, "" when nothing is known.
 func HintFor(err error) string {
+	var a *advised
+	if errors.As(err, &a) {
+		return a.hint
+	}
 	var r *Reason
 	if errors.As(err, &r) {
 		return r.Hint
@@ -134,7 +148,7 @@ func classify(err error, now time.Time) error {
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded), isTimeout(err):
 		return why(ErrTimeout, err)
 	case endedByPeer(err):
-		return why(ErrEndedByBroker, err)
+		return why(ErrEndedEarly, err)
 	}
 	return err
 }

@@ -2,6 +2,7 @@ package uplink_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -148,11 +149,105 @@ func TestMosquittoPlain(t *testing.T) {
 		m, uplink.SessionConfig{Broker: "mqtt://" + address, ClientID: "watch"}, names)
 }
 
+// TestMosquittoPassword: a broker with a password file refuses with one code
+// for everything; the hint names the user name before the ACL.
 func TestMosquittoPassword(t *testing.T) {
-	address := mosquitto(t, "allow_anonymous false")
-	_, err := uplink.Connect(t.Context(), uplink.SessionConfig{Broker: "mqtt://u:wrong@" + address, ClientID: "u"})
-	if !errors.Is(err, uplink.ErrNotAuthorised) && !errors.Is(err, uplink.ErrBadCredentials) {
-		t.Errorf("wrong password: %v", err)
+	users := filepath.Join(t.TempDir(), "users")
+	if out, err := exec.Command("mosquitto_passwd", "-b", "-c", users, "u1", "right").CombinedOutput(); err != nil {
+		t.Skipf("mosquitto_passwd: %v %s: the test with a password file did not run", err, out)
+	}
+	if err := os.Chmod(users, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	address := mosquitto(t, "allow_anonymous false", "password_file "+users)
+	for _, c := range []struct{ name, user, password, hint string }{
+		{"no user name", "", "", "no username is set: set uplink.username"},
+		{"no password", "u1", "", `no password is set for uplink.username "u1"`},
+		{"wrong password", "u1", "wrong", `check uplink.username "u1" and uplink.password`},
+	} {
+		_, err := uplink.Connect(t.Context(), uplink.SessionConfig{Broker: "mqtt://" + address, ClientID: "u", Username: c.user, Password: c.password})
+		if !errors.Is(err, uplink.ErrNotAuthorised) && !errors.Is(err, uplink.ErrBadCredentials) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if h := uplink.HintFor(err); !strings.HasPrefix(h, c.hint) || !strings.Contains(h, "ACL") {
+			t.Errorf("%s: hint %q, want %q…", c.name, h, c.hint)
+		}
+	}
+	s, err := uplink.Connect(t.Context(), uplink.SessionConfig{Broker: "mqtt://" + address, ClientID: "u", Username: "u1", Password: "right"})
+	if err != nil {
+		t.Fatalf("right password: %v, next: %s", err, uplink.HintFor(err))
+	}
+	s.Close()
+}
+
+// TestMosquittoWrongPort: TLS to the plain port and the other way round. What
+// the broker does then depends on timing; each way out asks for the port.
+func TestMosquittoWrongPort(t *testing.T) {
+	ca := newAuthority(t, "fleet-ca")
+	cert, key := ca.issue("broker", -time.Hour, time.Hour)
+	plain, tls := mosquitto(t, "allow_anonymous true"), mosquitto(t, secured(ca, cert, key)...)
+	for _, broker := range []string{"mqtts://" + plain, "mqtt://" + tls} {
+		_, err := uplink.Connect(t.Context(), uplink.SessionConfig{Broker: broker, ClientID: "u1", TLS: uplink.TLS{CAFile: ca.file}})
+		if h := uplink.HintFor(err); !strings.Contains(h, "mqtts://") || !strings.Contains(h, "port") {
+			t.Errorf("%s: %v, next: %s", broker, err, h)
+		} else {
+			t.Logf("%s: %v", broker, err)
+		}
+	}
+}
+
+// TestMosquittoOwnCertificate: what is wrong with the unit's certificate is
+// named from what the unit knows, because the broker only hangs up.
+func TestMosquittoOwnCertificate(t *testing.T) {
+	ca := newAuthority(t, "fleet-ca")
+	cert, key := ca.issue("broker", -time.Hour, time.Hour)
+	address := mosquitto(t, secured(ca, cert, key)...)
+	oldCert, oldKey := ca.issue("old", -48*time.Hour, -24*time.Hour)
+	earlyCert, earlyKey := ca.issue("early", 24*time.Hour, 48*time.Hour)
+	day := time.Now().UTC().Add(-24 * time.Hour).Format("2006-01-02")
+	for _, c := range []struct {
+		name      string
+		cert, key string
+		want      error
+		says      string
+	}{
+		{"none configured", "", "", uplink.ErrNoClientCert, "none is configured"},
+		{"expired", oldCert, oldKey, uplink.ErrOwnCertExpired, oldCert + " expired on " + day},
+		{"not yet valid", earlyCert, earlyKey, uplink.ErrOwnCertNotYetValid, earlyCert + " is valid from "},
+	} {
+		_, err := uplink.Connect(t.Context(), uplink.SessionConfig{Broker: "mqtts://" + address, ClientID: "u1",
+			TLS: uplink.TLS{CAFile: ca.file, CertFile: c.cert, KeyFile: c.key}})
+		if !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.says) || uplink.HintFor(err) == "" {
+			t.Errorf("%s: %v, want %v", c.name, err, c.want)
+		} else {
+			t.Logf("%s: %v", c.name, err)
+		}
+	}
+}
+
+// TestTLSFilesAreReadBeforeDialling: a missing or useless file is named without
+// a network.
+func TestTLSFilesAreReadBeforeDialling(t *testing.T) {
+	ca := newAuthority(t, "fleet-ca")
+	cert, key := ca.issue("u1", -time.Hour, time.Hour)
+	otherCert, _ := ca.issue("u2", -time.Hour, time.Hour)
+	for name, files := range map[string]uplink.TLS{
+		"no CA":             {CAFile: "/nowhere/ca.crt"},
+		"no certificate":    {CAFile: ca.file, CertFile: "/nowhere/u1.crt", KeyFile: key},
+		"no key":            {CAFile: ca.file, CertFile: cert, KeyFile: "/nowhere/u1.key"},
+		"key of another":    {CAFile: ca.file, CertFile: otherCert, KeyFile: key},
+		"key not mentioned": {CAFile: ca.file, CertFile: cert},
+	} {
+		_, err := uplink.Connect(t.Context(), uplink.SessionConfig{Broker: "mqtts://b", ClientID: "u1", TLS: files,
+			Dial: func(context.Context) (net.Conn, error) {
+				t.Errorf("%s: dialled", name)
+				return nil, net.ErrClosed
+			}})
+		if !errors.Is(err, uplink.ErrTLSFiles) {
+			t.Errorf("%s: %v", name, err)
+		} else {
+			t.Logf("%s: %v", name, err)
+		}
 	}
 }
 
@@ -236,7 +331,7 @@ func TestMosquittoTLS(t *testing.T) {
 	}{
 		{"wrong CA", uplink.TLS{CAFile: stranger.file, CertFile: unitCert, KeyFile: unitKey}, 0, uplink.ErrUnknownAuthority},
 		{"system CAs", uplink.TLS{CertFile: unitCert, KeyFile: unitKey}, 0, uplink.ErrUnknownAuthority},
-		{"no client certificate", uplink.TLS{CAFile: ca.file}, 0, uplink.ErrClientCert},
+		{"no client certificate", uplink.TLS{CAFile: ca.file}, 0, uplink.ErrNoClientCert},
 		{"client certificate of a stranger", uplink.TLS{CAFile: ca.file, CertFile: strangeCert, KeyFile: strangeKey}, 0, uplink.ErrClientCert},
 		{"clock at 1970", tls, -50 * 365 * 24 * time.Hour, uplink.ErrCertNotYetValid},
 		{"clock far ahead", tls, 365 * 24 * time.Hour, uplink.ErrCertExpired},

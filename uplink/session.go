@@ -62,11 +62,15 @@ func Connect(ctx context.Context, c SessionConfig) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
+	tc, err := c.tlsConfig(e) // before anything is dialled: a missing file needs no network to be found
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", e.address, err)
+	}
 	ctx, cancel := context.WithTimeout(ctx, c.ConnectTimeout)
 	defer cancel()
-	raw, err := c.open(ctx, e)
+	raw, err := c.open(ctx, e, tc)
 	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", e.address, classify(err, c.Now()))
+		return nil, fmt.Errorf("connect to %s: %w", e.address, c.explain(classify(err, c.Now()), e, tc))
 	}
 	conn := newMQTTConn(raw, c.MaxInbound, c.WriteTimeout)
 	if err := handshake(ctx, conn, connectPacket(&c, e)); err != nil {
@@ -76,7 +80,7 @@ func Connect(ctx context.Context, c SessionConfig) (*Session, error) {
 			// reset that follows may overtake the alert that would say so.
 			err = why(ErrClientCert, err)
 		}
-		return nil, fmt.Errorf("connect to %s: %w", e.address, classify(err, c.Now()))
+		return nil, fmt.Errorf("connect to %s: %w", e.address, c.explain(classify(err, c.Now()), e, tc))
 	}
 	s := &Session{
 		conn: conn, keepAlive: c.KeepAlive, began: time.Now(),
@@ -96,11 +100,7 @@ func connectPacket(c *SessionConfig, e endpoint) *packets.ConnectPacket {
 	p.CleanSession = true
 	p.ClientIdentifier = c.ClientID
 	p.Keepalive = uint16(min(math.Ceil(c.KeepAlive.Seconds()), math.MaxUint16))
-	user, password := e.user, e.password
-	if c.Username != "" {
-		user, password = c.Username, c.Password
-	}
-	if user != "" {
+	if user, password := c.credentials(e); user != "" {
 		p.UsernameFlag, p.Username = true, user
 		p.PasswordFlag, p.Password = password != "", []byte(password)
 	}

@@ -76,8 +76,10 @@ func TestConnectToWhatIsNoBroker(t *testing.T) {
 		{"captive portal under TLS", "mqtts://b", portal, uplink.ErrCaptivePortal},
 		{"plain broker under TLS", "mqtts://b", "\x20\x02\x00\x00 and more", uplink.ErrNotTLS},
 		{"an SSH server", "mqtt://b", "SSH-2.0-OpenSSH_9.2p1\r\n", uplink.ErrNotMQTT},
-		{"hangs up", "mqtt://b", "", uplink.ErrEndedByBroker},
-		{"half a CONNACK", "mqtt://b", "\x20", uplink.ErrEndedByBroker},
+		{"hangs up", "mqtt://b", "", uplink.ErrEndedEarly},
+		{"hangs up on TLS", "mqtts://b", "", uplink.ErrEndedEarly},
+		{"a TLS port", "mqtt://b", "\x15\x03\x01\x00\x02\x02\x46", uplink.ErrTLSPort},
+		{"half a CONNACK", "mqtt://b", "\x20", uplink.ErrEndedEarly},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := uplink.Connect(t.Context(), uplink.SessionConfig{Broker: c.broker, ClientID: "u", Dial: answer(c.says)})
