@@ -38,7 +38,8 @@ func runCommand() *command {
 With --replay the recordings of a folder take the place of the devices
 (can*.log[.gz], gps.nmea, dashcam/, drive.yaml); the run ends when everything
 read was delivered. A replay is marked simulated and its unit gets "sim-" in
-front unless --as-real is given.`,
+front unless --as-real is given; its store is a folder of its own, replay in
+buffer.dir, and the unit's backlog is left alone.`,
 		Example: "  obu run -c /etc/obu/obu.yaml\n  obu run -c obu.yaml --replay drive/ --speed 10",
 		Args:    atMost(0),
 		RunE: func(cmd *command, _ []string) error {
@@ -108,7 +109,54 @@ func (o *runOptions) loadConfig() (cfg *config.Config, why string, err error) {
 	if lastErr != nil {
 		return nil, "", err
 	}
-	return last, fmt.Sprintf("running the last good configuration, because the present one is wrong: %v", err), nil
+	if named := plainUnit(path); named != "" && named != strings.TrimPrefix(last.Unit, simulatedPrefix) {
+		return nil, "", fmt.Errorf("%w\n\nthe last good configuration, in %s, is not run in its place: it is of unit %s, and this file names %s",
+			err, stateDir(), last.Unit, named)
+	}
+	return last, fmt.Sprintf("running the last good configuration, of unit %s, from %s, because the present one is wrong: %s",
+		last.Unit, filepath.Join(stateDir(), "last-good.yaml"), oneLine(err, path)), nil
+}
+
+// oneLine says the first mistake of a configuration in one line, and where the
+// others are shown.
+func oneLine(err error, path string) string {
+	var all config.Errors
+	if !errors.As(err, &all) || len(all) == 0 {
+		return err.Error()
+	}
+	first := all[0]
+	text := first.File
+	if first.Line > 0 {
+		text += fmt.Sprintf(":%d", first.Line)
+	}
+	text += ": " + first.Problem
+	if len(all) > 1 {
+		text += fmt.Sprintf(", and %d more", len(all)-1)
+	}
+	return text + "; next: correct it (obu check -c " + path + " shows each mistake with its cure) and restart"
+}
+
+// plainUnit returns the unit that a wrong configuration names all the same, ""
+// when it does not say so plainly. A card put into another vehicle must not
+// speak as the unit it was made for.
+func plainUnit(path string) string {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return ""
+	}
+	for line := range strings.Lines(string(text)) {
+		name, ok := strings.CutPrefix(line, "unit:")
+		if !ok {
+			continue
+		}
+		name, _, _ = strings.Cut(name, " #")
+		name = strings.Trim(strings.TrimSpace(name), `"'`)
+		if strings.ContainsAny(name, "$ \t") {
+			return ""
+		}
+		return strings.TrimPrefix(name, simulatedPrefix)
+	}
+	return ""
 }
 
 func runAgent(ctx context.Context, o runOptions, errw io.Writer) error {
@@ -159,18 +207,24 @@ func runAgent(ctx context.Context, o runOptions, errw io.Writer) error {
 	return err
 }
 
+// simulatedPrefix begins the name of every make-believe unit.
+const simulatedPrefix = "sim-"
+
 // simulate gives a make-believe car a name of its own.
 func (o *runOptions) simulate(cfg *config.Config) {
 	if cfg.Unit == "" {
 		cfg.Unit = "replay"
 	}
-	if !o.asReal && !strings.HasPrefix(cfg.Unit, "sim-") {
-		cfg.Unit = "sim-" + cfg.Unit
+	if !o.asReal && !strings.HasPrefix(cfg.Unit, simulatedPrefix) {
+		cfg.Unit = simulatedPrefix + cfg.Unit
 	}
 }
 
 func (o *runOptions) replayDevices(cfg *config.Config, deps *agent.Deps, scratch string, log *slog.Logger) error {
 	drive, err := agent.ReadDrive(o.replay)
+	if errors.Is(err, agent.ErrFile) {
+		return usageError{err}
+	}
 	if err != nil {
 		return err
 	}
@@ -183,6 +237,9 @@ func (o *runOptions) replayDevices(cfg *config.Config, deps *agent.Deps, scratch
 	if drive.Vehicle != "" {
 		cfg.Vehicle = drive.Vehicle
 	}
+	// The unit's own backlog must not travel under a make-believe name.
+	cfg.Buffer.Dir = filepath.Join(cfg.Buffer.Dir, "replay")
+	log.Info("a replay keeps a store of its own and leaves the unit's alone", "buffer", cfg.Buffer.Dir)
 	deps.Clock, deps.Devices, deps.Finite, deps.DrainFor = clk, dev, true, 10*time.Minute
 	return nil
 }
