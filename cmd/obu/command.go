@@ -6,8 +6,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/tabwriter"
+	"time"
 )
 
 // command is one word of the command line: the standard library's flags, with
@@ -20,7 +22,7 @@ type command struct {
 	Example string
 	Hidden  bool
 	Args    func(*command, []string) error // checks what is no flag
-	RunE    func(*command, []string) error // nil: print help
+	RunE    func(*command, []string) error // nil: a word more is wanted
 
 	above *command
 	subs  []*command
@@ -86,6 +88,9 @@ func (c *command) run(ctx context.Context, args []string, in io.Reader, out, err
 			}
 		}
 	}
+	if c.above == nil && len(args) > 0 && args[0] == "--version" {
+		return c.run(ctx, append([]string{"version"}, args[1:]...), in, out, errw)
+	}
 	if len(c.subs) > 0 && len(args) > 0 && args[0] == "help" {
 		return c.run(ctx, append(args[1:], "--help"), in, out, errw)
 	}
@@ -94,14 +99,14 @@ func (c *command) run(ctx context.Context, args []string, in io.Reader, out, err
 		return c.Help()
 	}
 	if err != nil {
-		text := strings.Replace(err.Error(), "flag provided but not defined: -", "unknown flag --", 1)
-		return usageError{fmt.Errorf("%s; `%s --help` shows the flags", text, c.CommandPath())}
+		return usageError{fmt.Errorf("%s; `%s --help` shows the flags", c.flagMistake(err), c.CommandPath())}
 	}
 	if c.RunE == nil {
 		if len(rest) > 0 {
 			return usageError{fmt.Errorf("unknown command %q; `%s --help` lists them", rest[0], c.CommandPath())}
 		}
-		return c.Help()
+		c.out = c.errw // nothing was asked for
+		return errors.Join(usageError{errSilent}, c.Help())
 	}
 	if c.Args != nil {
 		if err := c.Args(c, rest); err != nil {
@@ -129,6 +134,59 @@ func (c *command) parse(args []string) (rest []string, err error) {
 	}
 }
 
+// flagMistake says what the flag package found in words of the command line.
+func (c *command) flagMistake(err error) string {
+	text := err.Error()
+	if name, ok := strings.CutPrefix(text, "flag provided but not defined: -"); ok {
+		return "unknown flag " + dashed(name)
+	}
+	if name, ok := strings.CutPrefix(text, "flag needs an argument: -"); ok {
+		return dashed(name) + " wants a value behind it"
+	}
+	for _, prefix := range [...]string{"invalid value ", "invalid boolean value "} {
+		rest, ok := strings.CutPrefix(text, prefix)
+		if !ok {
+			continue
+		}
+		value, err := strconv.QuotedPrefix(rest)
+		_, name, found := strings.Cut(rest[len(value):], "-")
+		if name, _, _ = strings.Cut(name, ":"); err != nil || !found {
+			return text
+		}
+		return fmt.Sprintf("%s %s: want %s", dashed(name), value, c.wants(name))
+	}
+	return text
+}
+
+// wants says what kind of value a flag takes.
+func (c *command) wants(name string) string {
+	if f := c.Flags().Lookup(name); f != nil {
+		if g, ok := f.Value.(flag.Getter); ok {
+			switch g.Get().(type) {
+			case float64:
+				return "a number, for example 1 or 0.5"
+			case int, int64, uint, uint64:
+				return "a whole number"
+			case bool:
+				return "true or false, or nothing behind it"
+			case time.Duration:
+				return "a number and its unit, for example 5s"
+			}
+		}
+	}
+	return "another value"
+}
+
+func dashed(name string) string {
+	if len(name) == 1 {
+		return "-" + name
+	}
+	return "--" + name
+}
+
+// shortFor begins the usage of a flag of one letter that stands for a long one.
+const shortFor = "short for --"
+
 // Help prints what the command is for and how it is used.
 func (c *command) Help() error {
 	text := c.Long
@@ -152,18 +210,19 @@ func (c *command) Help() error {
 			}
 		}
 	}
+	short := map[string]string{}
 	first := true
-	c.Flags().VisitAll(func(f *flag.Flag) {
+	c.Flags().VisitAll(func(f *flag.Flag) { // the letter comes before its word
+		if long, ok := strings.CutPrefix(f.Usage, shortFor); ok {
+			short[long] = "-" + f.Name + ", "
+			return
+		}
 		if first {
 			fmt.Fprintf(w, "\nFlags:\n")
 			first = false
 		}
 		kind, usage := flag.UnquoteUsage(f)
-		dashes := "--"
-		if len(f.Name) == 1 {
-			dashes = "-"
-		}
-		fmt.Fprintf(w, "  %s%s %s\t%s\n", dashes, f.Name, kind, usage)
+		fmt.Fprintf(w, "  %s\t%s\n", strings.TrimSpace(short[f.Name]+dashed(f.Name)+" "+kind), usage)
 	})
 	return w.Flush()
 }

@@ -54,8 +54,8 @@ buffer.dir, and the unit's backlog is left alone.`,
 	}
 	f := cmd.Flags()
 	configFlag(cmd, &o.config)
-	f.StringVar(&o.replay, "replay", "", "folder with recordings to read instead of the devices")
-	f.Float64Var(&o.speed, "speed", 1, "of the replay: 1 as recorded, 0 as fast as possible")
+	f.StringVar(&o.replay, "replay", "", "read the recordings of folder `DIR` instead of the devices")
+	f.Float64Var(&o.speed, "speed", 1, "replay `N` times as fast as recorded; 0: as fast as possible")
 	f.BoolVar(&o.asReal, "as-real", false, "do not mark a replay or a virtual car as simulated")
 	f.BoolVar(&o.service, "service", false, "run the last good configuration when the present one is wrong, and report why")
 	return cmd
@@ -66,8 +66,8 @@ var configPaths = [...]string{"obu.yaml", "/etc/obu/obu.yaml"}
 
 func configFlag(cmd *command, path *string) {
 	const usage = "configuration `FILE` (default obu.yaml here, else /etc/obu/obu.yaml)"
-	cmd.Flags().StringVar(path, "c", "", usage)
-	cmd.Flags().StringVar(path, "config", "", "the same")
+	cmd.Flags().StringVar(path, "c", "", shortFor+"config")
+	cmd.Flags().StringVar(path, "config", "", usage)
 }
 
 // errNoConfig: no configuration is named and none lies where it is looked for.

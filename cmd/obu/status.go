@@ -58,7 +58,7 @@ func statusCommand() *command {
 		},
 	}
 	configFlag(cmd, &configPath)
-	cmd.Flags().StringVar(&socket, "socket", "", "unix socket of the agent (default: as configured)")
+	cmd.Flags().StringVar(&socket, "socket", "", "unix `SOCKET` of the agent (default: as configured)")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "everything, as one JSON object")
 	return cmd
 }
