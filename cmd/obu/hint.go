@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"io/fs"
+	"net"
 	"syscall"
 
 	"obu/buffer"
@@ -20,9 +21,13 @@ var hints = []struct {
 	hint string
 }{
 	{can.ErrNoDevice, "`ip link` lists the interfaces; a USB adapter shows up after `modprobe can_raw` and plugging it in"},
-	{can.ErrDown, "bring it up: ip link set can0 up type can bitrate 500000"},
-	{can.ErrNoCAN, "load the module: modprobe can_raw; on a kernel built without CAN only unix:PATH and recordings work"},
+	{can.ErrDown, "bring it up, with the vehicle's bit rate: ip link set can0 up type can bitrate 500000 restart-ms 1000"},
+	{can.ErrNoCAN, "modprobe can_raw, and the driver of the adapter; on a kernel built without CAN only unix:PATH and recordings work"},
 	{can.ErrNotCAN, "`ip -details link show type can` lists the CAN interfaces"},
+	{can.ErrPlatform, "run it on Linux; here recordings can be decoded"},
+	{can.ErrBusy, "nobody on the bus acknowledges: check ignition, bit rate and wiring"},
+	{can.ErrConfig, "correct the entry of this bus under can; `obu config example` explains each setting"},
+	{can.ErrClosed, "check the adapter's plug and driver (ip link; dmesg | tail), or the virtual car behind unix:PATH; the agent opens it again by itself"},
 	{can.ErrLine, "record with `candump -L can0 > can0.log`"},
 	{gps.ErrNoDevice, "plug the receiver in; `ls /dev/serial/by-id` shows names that stay"},
 	{gps.ErrPermission, "join the group that owns the port: usermod -aG dialout USER, then start again"},
@@ -30,9 +35,11 @@ var hints = []struct {
 	{gps.ErrNotSerial, "correct gps.device or gps.baud"},
 	{gps.ErrGone, "check the plug and the receiver's power; the agent opens it again by itself"},
 	{dashcam.ErrNoFolder, "mount the camera's card, or correct dashcam.dir"},
+	{dashcam.ErrConfig, "correct the entry of this camera under dashcam; `obu config example` explains each setting"},
 	{buffer.ErrLocked, "stop the other agent (systemctl stop obu), or give this one a buffer.dir of its own"},
 	{buffer.ErrNewerFormat, "install the newer obu again to deliver what it stored"},
 	{buffer.ErrDiskFailed, "check free space (df -h) and the card (dmesg | tail)"},
+	{buffer.ErrDamaged, "start the agent: it sets a damaged file aside, lists what is missing and goes on; dmesg | tail tells whether the card fails"},
 	{agent.ErrNothingToDo, "add can, gps or dashcam to the configuration; `obu config example` shows all of it"},
 	{agent.ErrNoDrive, "a replay folder holds can*.log[.gz], gps.nmea, dashcam/ and, if they do not start together, drive.yaml"},
 	{agent.ErrSpan, "cut out the line whose time is wrong; `obu decode can --obd` prints the times"},
@@ -40,6 +47,14 @@ var hints = []struct {
 	{errNoStore, "name the folder in buffer.dir, or the configuration with -c"},
 	{agent.ErrNoAgent, "start it (systemctl start obu, or obu run -c obu.yaml), or name its socket with --socket"},
 }
+
+// advised is an error that brings its next step with it, from who knows more.
+type advised struct {
+	error
+	next string
+}
+
+func (a advised) Unwrap() error { return a.error }
 
 // hint returns what to do next about err, "" when the error says it all.
 func hint(err error) string {
@@ -50,23 +65,54 @@ func hint(err error) string {
 	if h := uplink.HintFor(err); h != "" {
 		return h
 	}
+	if h := busHint(err); h != "" {
+		return h
+	}
 	for _, h := range hints {
 		if errors.Is(err, h.err) {
 			return h.hint
 		}
 	}
 	var mistakes config.Errors
-	switch {
-	case errors.As(err, &mistakes), errors.As(err, new(usageError)):
+	if errors.As(err, &mistakes) || errors.As(err, new(usageError)) {
 		return "" // each mistake has its cure beside it
-	case errors.Is(err, syscall.ENOSPC):
-		return "the disk is full: df -h shows which one"
-	case errors.Is(err, syscall.EROFS):
-		return "the file system is read-only: dmesg | tail says why; a worn card does this"
-	case errors.Is(err, fs.ErrPermission):
-		return "the agent's user may not do that: check owner and mode of the path"
-	case errors.Is(err, fs.ErrNotExist):
-		return "check the path"
+	}
+	for _, h := range systemHints {
+		if errors.Is(err, h.err) {
+			return h.hint
+		}
 	}
 	return ""
+}
+
+// systemHints are for what the kernel says, where no sentinel knows more.
+var systemHints = []struct {
+	err  error
+	hint string
+}{
+	{syscall.ENOSPC, "the disk is full: df -h shows which one"},
+	{syscall.EDQUOT, "the user's disk quota is used up: quota -s shows it"},
+	{syscall.EROFS, "the file system is read-only: dmesg | tail says why; a worn card does this"},
+	{syscall.EIO, "the device fails: dmesg | tail says how; change the card, or check the plug"},
+	{syscall.ENODEV, "the device is gone: check its plug; dmesg | tail says when it went"},
+	{syscall.ENXIO, "the device is gone: check its plug; dmesg | tail says when it went"},
+	{syscall.ENOTDIR, "a file is in the way of a folder: correct the path, or move the file"},
+	{fs.ErrPermission, "the agent's user may not do that: check owner and mode of the path"},
+	{fs.ErrNotExist, "check the path"},
+}
+
+// busHint is for a bus behind a unix socket: it is there while somebody serves
+// it.
+func busHint(err error) string {
+	var op *net.OpError
+	if !errors.As(err, &op) || op.Net != "unixpacket" || op.Op != "dial" {
+		return ""
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return "start the virtual car that serves this socket, or correct the path behind unix: in can.device"
+	case errors.Is(err, fs.ErrPermission):
+		return "give the agent's user the right to write to this socket"
+	}
+	return "the path behind unix: in can.device has to be the socket (SEQPACKET) of a virtual car"
 }

@@ -1,0 +1,253 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"obu/can"
+	"obu/dashcam"
+	"obu/gps"
+	"obu/internal/agent"
+	"obu/internal/clock"
+	"obu/internal/config"
+	"obu/telemetry"
+)
+
+// listenFor is how long check listens to a bus or a receiver.
+const listenFor = 3 * time.Second
+
+// watched is what a running agent says of itself at both ends of listenFor:
+// its counters run since its start and say nothing of now.
+type watched struct{ before, after *agent.Status }
+
+// watchAgent returns nil when no agent runs on this configuration.
+func watchAgent(ctx context.Context, cfg *config.Config) *watched {
+	var before, after agent.Status
+	if ask(ctx, cfg.Status.Socket, "status", &before) != nil {
+		return nil
+	}
+	if len(cfg.CAN) == 0 && cfg.GPS == nil {
+		return &watched{&before, &before}
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(listenFor):
+	}
+	if ask(ctx, cfg.Status.Socket, "status", &after) != nil {
+		return nil // it has stopped meanwhile: the devices are free
+	}
+	return &watched{&before, &after}
+}
+
+// sourceIn finds a source in a status; nil when it is not there.
+func sourceIn(s *agent.Status, kind, name string) *agent.SourceReport {
+	for i := range s.Sources {
+		if r := &s.Sources[i]; r.Kind == kind && r.Name == name {
+			return r
+		}
+	}
+	return nil
+}
+
+// reads returns a source's reports at both ends. When the agent does not read
+// that device, why it does not is the finding.
+func (w *watched) reads(kind, name string) (before, after *agent.SourceReport, why finding) {
+	before, after = sourceIn(w.before, kind, name), sourceIn(w.after, kind, name)
+	switch {
+	case after == nil:
+		return nil, nil, failedWith("restart it: systemctl restart obu", "the running agent does not know this device: the configuration has changed since it started")
+	case after.State == "running":
+		if before == nil {
+			before = &agent.SourceReport{} // another agent has started meanwhile
+		}
+		return before, after, finding{}
+	case after.Error == "":
+		return nil, nil, failedWith("wait a few seconds and check again; `obu status` shows it too", "the running agent has not opened it yet")
+	}
+	next := after.Next
+	if next == "" {
+		next = noCure
+	}
+	return nil, nil, failedWith(next, "the running agent has lost it: %s", after.Error)
+}
+
+// span is the time between both ends, as the agent measured it.
+func (w *watched) span() time.Duration {
+	s := w.after.UptimeS - w.before.UptimeS
+	if s <= 0 { // started again meanwhile
+		s = w.after.UptimeS
+	}
+	return time.Duration(s * float64(time.Second)).Round(100 * time.Millisecond)
+}
+
+// statsOf decodes a source's counters, which came through the socket.
+func statsOf[T any](r *agent.SourceReport) (stats T) {
+	if b, err := json.Marshal(r.Stats); err == nil {
+		_ = json.Unmarshal(b, &stats) // another version's counters stay zero
+	}
+	return stats
+}
+
+// grown is how far a counter rose; one that fell belongs to a new agent.
+func grown(before, after uint64) uint64 {
+	if after < before {
+		return after
+	}
+	return after - before
+}
+
+// Texts of a finding's first words.
+const (
+	opensFirst = "opens"
+	agentFirst = "the running agent reads it"
+)
+
+func checkCAN(ctx context.Context, running *watched, c config.CAN) finding {
+	if running == nil {
+		return tryCAN(ctx, c)
+	}
+	before, after, why := running.reads("can", c.Device)
+	if after == nil {
+		return why
+	}
+	b, a := statsOf[can.Stats](before), statsOf[can.Stats](after)
+	return judgeCAN(agentFirst, grown(b.Frames, a.Frames), grown(b.ErrorFrames, a.ErrorFrames), running.span())
+}
+
+// tryCAN opens a bus and listens.
+func tryCAN(ctx context.Context, c config.CAN) finding {
+	clk, err := clock.System()
+	if err != nil {
+		return failed(err)
+	}
+	bus, err := can.Device(c.Device, can.SocketOptions{Clock: clk})(ctx)
+	if err != nil {
+		return failed(plainly(err))
+	}
+	defer bus.Close()
+	var over atomic.Bool
+	stop := time.AfterFunc(listenFor, func() { over.Store(true); bus.Close() })
+	defer stop.Stop()
+	var frames, bad uint64
+	for {
+		f, err := bus.Receive()
+		if err != nil {
+			if !over.Load() {
+				return failed(fmt.Errorf("opens, and is lost at once: %w", err))
+			}
+			return judgeCAN(opensFirst, frames, bad, listenFor)
+		}
+		frames++
+		if f.Error {
+			bad++
+		}
+	}
+}
+
+// judgeCAN judges what was heard on a bus, by check or by the agent.
+func judgeCAN(first string, frames, bad uint64, span time.Duration) finding {
+	switch {
+	case bad > 0:
+		return failedWith("compare the bit rate with the vehicle's (ip -details link show), then check CAN-H, CAN-L and the 120 ohm at both ends",
+			"%d error frames among %d in %v: wrong bit rate, or a wiring fault", bad, frames, span)
+	case frames == 0:
+		return passed("%s; no frame in %v (normal with the ignition off, and on a diagnostic connector behind a gateway)", first, span)
+	}
+	return passed("%s; %.0f frames/s", first, float64(frames)/span.Seconds())
+}
+
+func checkGPS(ctx context.Context, running *watched, g *config.GPS) finding {
+	if running == nil {
+		return tryGPS(ctx, g)
+	}
+	before, after, why := running.reads("gps", g.Name)
+	if after == nil {
+		return why
+	}
+	b, a := statsOf[gps.Stats](before), statsOf[gps.Stats](after)
+	heard := gps.Stats{Bytes: grown(b.Bytes, a.Bytes), Sentences: grown(b.Sentences, a.Sentences), Valid: grown(b.Valid, a.Valid)}
+	if bad := judgeGPS(heard, g.Baud, running.span()); !bad.OK {
+		return bad
+	}
+	if heard.Valid == 0 {
+		return passed("%s; it speaks NMEA; no fix yet: give the antenna a free view of the sky", agentFirst)
+	}
+	return passed("%s; %d positions in %v", agentFirst, heard.Valid, running.span())
+}
+
+// tryGPS opens a receiver and listens.
+func tryGPS(ctx context.Context, g *config.GPS) finding {
+	clk, err := clock.System()
+	if err != nil {
+		return failed(err)
+	}
+	var best telemetry.Fix
+	var opening error
+	src, err := gps.New(gps.Config{Name: g.Name, Clock: clk,
+		Open: func(context.Context) (io.ReadCloser, error) {
+			port, err := gps.OpenSerial(g.Device, g.Baud)
+			opening = err
+			return port, err
+		},
+		Emit: func(f telemetry.Fix) { best = f }})
+	if err != nil {
+		return failed(err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, listenFor)
+	defer cancel()
+	switch err := src.Run(ctx); {
+	case opening != nil:
+		return failed(plainly(opening))
+	case err != nil:
+		return failed(err)
+	}
+	s := src.Stats()
+	if bad := judgeGPS(s, g.Baud, listenFor); !bad.OK {
+		return bad
+	}
+	if s.Valid == 0 {
+		return passed("speaks NMEA; no fix yet, %d satellites: give the antenna a free view of the sky", max(best.Sats, 0))
+	}
+	return passed("%s fix, %d satellites, HDOP %.1f", best.Mode, best.Sats, best.HDOP)
+}
+
+// judgeGPS judges what was heard of a receiver, by check or by the agent: is it
+// NMEA at all?
+func judgeGPS(s gps.Stats, baud int, span time.Duration) finding {
+	switch {
+	case s.Bytes == 0:
+		return failedWith("check its power, its TX wire to our RX, and that gps.device names this receiver", "nothing heard in %v", span)
+	case s.Sentences == 0:
+		return failedWith("set gps.baud to another of 4800, 9600, 38400, 115200, or the receiver from its binary protocol to NMEA 0183",
+			"%d bytes but no NMEA sentence at %d baud", s.Bytes, baud)
+	}
+	return passed("speaks NMEA")
+}
+
+func checkFolder(dir string) finding {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return failed(fmt.Errorf("%w: %w", dashcam.ErrNoFolder, err))
+	}
+	return mounted(dir, dir, "dashcam.dir", passed("%s, %d entries", dir, len(entries)))
+}
+
+// plainly drops what a check's line says already: its first column names the
+// device, and these errors say the rest by themselves.
+func plainly(err error) error {
+	for _, known := range [...]error{can.ErrNoDevice, can.ErrDown, can.ErrNotCAN, gps.ErrNoDevice, gps.ErrPermission, gps.ErrBusy} {
+		if errors.Is(err, known) {
+			return known
+		}
+	}
+	if errors.Is(err, can.ErrNoCAN) { // it repeats the hint
+		return advised{errors.New("the kernel has no CAN"), hint(err)}
+	}
+	return err
+}
