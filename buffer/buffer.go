@@ -141,6 +141,8 @@ type Buffer struct {
 	lost   []telemetry.Gap
 	closed bool
 	stats  counters
+
+	mediaProbe telemetry.At // when to try media.db's disk again
 }
 
 // Open takes the buffer in dir into use, making what is missing. A store that
@@ -174,6 +176,7 @@ func Open(ctx context.Context, o Options) (*Buffer, error) {
 		lock.release()
 		return nil, err
 	}
+	b.nameOthers()
 	return b, nil
 }
 

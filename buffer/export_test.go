@@ -45,6 +45,9 @@ func (b *Buffer) Pages(fn func()) (telemetry, media int64) {
 	return pages(b.tele) - t, pages(b.vid) - m
 }
 
+// RoomOf returns what Stats takes for the room left, given s.
+func (b *Buffer) RoomOf(s Stats) int64 { return b.room(s) }
+
 // MaxGapRows is the bound of the Gap table.
 const MaxGapRows = maxGapRows
 

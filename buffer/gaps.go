@@ -30,6 +30,8 @@ type gapTable struct {
 	touched map[uint64]bool   // to be written by the next transaction
 	undo    map[uint64]gapRow // as it was before the running transaction; ID 0: not there
 	undoing bool
+	listed  uint64                      // rows made since the start
+	before  uint64                      // listed as it was before the running transaction
 	carry   map[telemetry.Name][]uint64 // event batch → rows in it
 }
 
@@ -77,7 +79,7 @@ func (t *gapTable) reown(f *file) {
 }
 
 // begin starts a transaction: rollback returns to this point, commit keeps.
-func (t *gapTable) begin() { t.undo, t.undoing = map[uint64]gapRow{}, true }
+func (t *gapTable) begin() { t.undo, t.undoing, t.before = map[uint64]gapRow{}, true, t.listed }
 
 func (t *gapTable) commit() {
 	t.undo, t.undoing = nil, false
@@ -96,7 +98,7 @@ func (t *gapTable) rollback() {
 			t.setCarrier(&row, row.carrier, row.carried)
 		}
 	}
-	t.undo, t.undoing = nil, false
+	t.undo, t.undoing, t.listed = nil, false, t.before
 }
 
 func (t *gapTable) touch(id uint64) {
@@ -159,6 +161,7 @@ func (t *gapTable) add(g telemetry.Gap) {
 	}
 	g.ID, g.Version = t.next, 1
 	t.next++
+	t.listed++
 	t.touch(g.ID)
 	t.rows[g.ID] = &gapRow{Gap: g}
 }

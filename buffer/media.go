@@ -118,10 +118,9 @@ func (b *Buffer) mediaReady() error {
 // the back-off has passed.
 func (b *Buffer) mediaFailed(err error) error {
 	f := b.vid
-	b.log.Error("the media store does not take data: clips stay on the camera; check free space and the disk's health", "file", f.path, "err", err)
-	b.mu.Lock()
-	b.stats.failures++
-	b.mu.Unlock()
+	if b.noteMedia(err) {
+		b.log.Error("the media store does not take data: clips stay on the camera; trying again", "file", f.path, "err", err, "next", diskHint)
+	}
 	b.vidRetire = true
 	if isFull(err) && f.db != nil {
 		return fmt.Errorf("%w: %w", ErrDiskFailed, err)
@@ -136,8 +135,54 @@ func (b *Buffer) mediaFailed(err error) error {
 	return fmt.Errorf("%w: %w", ErrDiskFailed, err)
 }
 
-// mediaBackoff is how long media.db is left alone after a failure.
-const mediaBackoff = 15 * time.Second
+// What to do about a media store that does not take data.
+const (
+	mediaBackoff    = 15 * time.Second // media.db is left alone after a failure
+	mediaProbeEvery = time.Minute      // between tries whether the disk takes data again, while no chunk comes
+	mediaProbeBytes = 1 << 20          // more than a chunk's transaction needs
+)
+
+// noteMedia books a failure of the media store and reports whether it is the
+// first of an outage.
+func (b *Buffer) noteMedia(err error) (news bool) {
+	now := b.opts.Now()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.stats.failures++
+	news = b.stats.mediaErr == ""
+	if news {
+		b.stats.mediaSince = now
+	}
+	b.stats.mediaErr = err.Error()
+	b.mediaProbe = now.Add(mediaProbeEvery)
+	return news
+}
+
+// mediaWorks books that the disk took a chunk, or as much as one.
+func (b *Buffer) mediaWorks() {
+	b.mu.Lock()
+	was := b.stats.mediaErr
+	b.stats.mediaErr = ""
+	b.mu.Unlock()
+	if was != "" {
+		b.log.Info("the media store takes data again", "file", b.vid.path)
+	}
+}
+
+// probeMedia tries at times whether the disk takes data again: after a failure
+// the camera may have nothing left to store. Deletes alone prove nothing.
+func (b *Buffer) probeMedia() {
+	now := b.opts.Now()
+	b.mu.Lock()
+	due := b.stats.mediaErr != "" && now >= b.mediaProbe
+	if due {
+		b.mediaProbe = now.Add(mediaProbeEvery)
+	}
+	b.mu.Unlock()
+	if due && probe(b.vid.path+".probe", mediaProbeBytes) == nil {
+		b.mediaWorks()
+	}
+}
 
 // sweepMedia deletes acknowledged chunks while no new ones come, and opens the
 // file again after a failure so that it can drain.
@@ -157,6 +202,7 @@ func (b *Buffer) sweepMedia() {
 	if n > 0 && !shut() {
 		_, _ = b.commitMedia(nil, nil) // logged; tried again with the next Commit
 	}
+	b.probeMedia()
 }
 
 // commitMedia is one synced transaction of media.db.
@@ -169,6 +215,9 @@ func (b *Buffer) commitMedia(recs []record, also func(*bbolt.Tx) error) ([]telem
 	}
 	if err != nil {
 		return nil, b.mediaFailed(err)
+	}
+	if len(recs) > 0 {
+		b.mediaWorks()
 	}
 	return names, nil
 }

@@ -36,7 +36,7 @@ func (b *Buffer) recovered() bool {
 }
 
 func (b *Buffer) recover() error {
-	if err := probe(b.opts.Dir); err != nil {
+	if err := probe(filepath.Join(b.opts.Dir, "probe"), probeBytes); err != nil {
 		return err
 	}
 	f := b.tele
@@ -252,14 +252,13 @@ func (f *file) diskStoreIDs() []string {
 	return out
 }
 
-// probe writes and syncs a file of its own.
-func probe(dir string) error {
-	path := filepath.Join(dir, "probe")
+// probe writes and syncs size bytes into a file of its own and removes it.
+func probe(path string, size int) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, dbMode)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(make([]byte, probeBytes))
+	_, err = f.Write(make([]byte, size))
 	if err == nil {
 		err = f.Sync()
 	}

@@ -5,6 +5,8 @@ import (
 	"os"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"obu/telemetry"
 )
 
@@ -36,7 +38,7 @@ type Stats struct {
 	MediaUsed          int64    `json:"media_used_bytes"`
 	MediaQuota         int64    `json:"media_quota_bytes"`
 	MediaFile          int64    `json:"media_file_bytes"`
-	RunwayS            float64  `json:"runway_s"`             // until the telemetry quota or the disk is full at the mean rate since Open; 0 when unknown
+	RunwayS            float64  `json:"runway_s"`             // until the telemetry quota or the disk, or while volatile memory, is full at the mean rate since Open; 0 when unknown
 	DiskFree           int64    `json:"disk_free_bytes"`      // what the file system has left; -1 when unknown
 	DiskBytesTelemetry int64    `json:"disk_bytes_telemetry"` // pages written by bbolt since Open
 	DiskBytesMedia     int64    `json:"disk_bytes_media"`
@@ -52,8 +54,15 @@ type counters struct {
 	gaps     int
 	memory   int64
 	volatile bool
-	stored   int64 // bytes put into telemetry.db since Open
-	opened   telemetry.At
+	volSince telemetry.At
+	volErr   string
+
+	mediaErr   string // of the running outage; "": media.db works
+	mediaSince telemetry.At
+
+	listed uint64 // rows put into the Gap table since Open
+	stored int64  // bytes put into telemetry.db since Open
+	opened telemetry.At
 }
 
 // committed counts a transaction that stored something.
@@ -76,8 +85,9 @@ func (b *Buffer) countEvicted(n int) {
 func (b *Buffer) note() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.stats.gaps = len(b.gaps.rows)
+	b.stats.gaps, b.stats.listed = len(b.gaps.rows), b.gaps.listed
 	b.stats.memory, b.stats.volatile = b.fail.memory, b.fail.active
+	b.stats.volSince, b.stats.volErr = b.fail.since, b.fail.last
 }
 
 // Stats returns the figures as of now. It reads file sizes, no content.
@@ -89,8 +99,14 @@ func (b *Buffer) Stats() Stats {
 	s := Stats{
 		Commits: c.commits, LastCommitMS: ms(c.last), SlowestCommitMS: ms(c.slowest),
 		Failures: c.failures, Volatile: c.volatile, VolatileBytes: c.memory,
-		Evicted: c.evicted, Gaps: c.gaps,
+		Evicted: c.evicted, Gaps: c.gaps, GapsListed: c.listed,
 		TelemetryQuota: b.tele.quota, MediaQuota: b.vid.quota,
+	}
+	if c.volatile {
+		s.VolatileS, s.VolatileError = now.Sub(c.volSince).Seconds(), c.volErr
+	}
+	if c.mediaErr != "" {
+		s.MediaFailing, s.MediaError, s.MediaFailingS = true, c.mediaErr, now.Sub(c.mediaSince).Seconds()
 	}
 	oldest := telemetry.At(math.MaxInt64)
 	for _, f := range [...]*file{b.tele, b.vid} {
@@ -113,10 +129,35 @@ func (b *Buffer) Stats() Stats {
 	}
 	s.TelemetryUsed, s.TelemetryFile, s.DiskBytesTelemetry = b.tele.sizes()
 	s.MediaUsed, s.MediaFile, s.DiskBytesMedia = b.vid.sizes()
+	s.DiskFree = diskFree(b.opts.Dir)
 	if up := now.Sub(c.opened).Seconds(); up > 0 && c.stored > 0 {
-		s.RunwayS = math.Round(float64(max(0, s.TelemetryQuota-s.TelemetryUsed)) / (float64(c.stored) / up))
+		s.RunwayS = math.Round(float64(b.room(s)) / (float64(c.stored) / up))
 	}
 	return s
+}
+
+// room is how many bytes can still be stored before the oldest have to go: what
+// the quota leaves, and no more than the disk has, in the file's free pages and
+// outside; while the disk takes nothing, what memory leaves.
+func (b *Buffer) room(s Stats) int64 {
+	if s.Volatile {
+		return max(0, b.opts.VolatileBytes-s.VolatileBytes)
+	}
+	left := max(0, s.TelemetryQuota-s.TelemetryUsed)
+	if s.DiskFree >= 0 {
+		left = min(left, max(0, s.TelemetryFile-s.TelemetryUsed)+s.DiskFree)
+	}
+	return left
+}
+
+// diskFree returns what the file system of dir has left for this user; -1 when
+// it does not say.
+func diskFree(dir string) int64 {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(dir, &fs); err != nil {
+		return -1
+	}
+	return int64(min(fs.Bavail*uint64(fs.Bsize), math.MaxInt64)) //nolint:unconvert // types differ between platforms
 }
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -26,7 +26,12 @@ type failure struct {
 	backoff time.Duration
 	calmAt  telemetry.At // a failure from then on is the first again
 	memory  int64        // bytes held in volatile streams
+	since   telemetry.At // when it began
+	last    string       // what the disk said last
 }
+
+// diskHint is for the technician.
+const diskHint = "check free space (df -h) and the disk's health (dmesg | tail)"
 
 // failed retires the store after a transaction that may or may not be on disk
 // and lets a volatile store take over. Nothing is minted under the old id
@@ -40,13 +45,14 @@ func (b *Buffer) failed(err error) {
 	b.mu.Lock()
 	b.stats.failures++
 	b.mu.Unlock()
+	b.fail.last = err.Error()
 	if b.fail.active {
 		return
 	}
-	b.fail.active = true
+	b.fail.active, b.fail.since = true, b.opts.Now()
 	b.tele.mintUnder(newStoreID())
-	b.log.Error("the buffer's disk does not take data: keeping a bounded amount in memory and trying again; check free space and the disk's health",
-		"file", b.tele.path, "err", err)
+	b.log.Error("the buffer's disk does not take data: keeping a bounded amount in memory and trying again",
+		"file", b.tele.path, "err", err, "next", diskHint)
 }
 
 func (b *Buffer) backOff() {
