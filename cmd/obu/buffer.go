@@ -38,7 +38,7 @@ func bufferCommand() *command {
 	cmd.AddCommand(
 		sub("stat", "what is held, what is lost, per stream", bufferStat),
 		sub("ls", "every batch that is held, as JSON lines", bufferList),
-		sub("verify", "check every stored value; exit 1 when one is damaged", bufferVerify),
+		sub("verify", "check every stored value; exit 1 when one is damaged, 2 while an agent uses it", bufferVerify),
 		&command{Use: "export [DIR]", Short: "write the backlog into files (a later release)",
 			RunE: func(*command, []string) error { return later("buffer export") }},
 	)
@@ -100,7 +100,12 @@ func bufferStat(ctx context.Context, p *bufferPlace, out io.Writer) error {
 		if askErr := ask(ctx, p.socket, "status", &s); askErr != nil {
 			return fmt.Errorf("%w; asking it: %w", err, askErr)
 		}
-		fmt.Fprintf(out, "a running agent uses %s; this is what it says\n\n", p.dir)
+		fmt.Fprintf(out, "a running agent uses %s; this is what it says\n", p.dir)
+		if b := s.Buffer; b != nil {
+			fmt.Fprintf(out, "%s: %d bytes\n", filepath.Join(p.dir, "telemetry.db"), b.TelemetryFile)
+			fmt.Fprintf(out, "%s: %d bytes\n", filepath.Join(p.dir, "media.db"), b.MediaFile)
+		}
+		fmt.Fprintln(out)
 		return printStreams(out, s.Streams)
 	}
 	if err != nil {
@@ -130,7 +135,22 @@ func bufferStat(ctx context.Context, p *bufferPlace, out io.Writer) error {
 	for _, g := range r.Gaps {
 		fmt.Fprintf(out, "gap %d: %s %s seq %d-%d, %s values, %s\n", g.ID, g.Class, g.Store, g.FromSeq, g.ToSeq, countText(g.Count), g.Reason)
 	}
-	return nil
+	return unsound(r.Files)
+}
+
+// unsound returns what is wrong with files: all that could be read of them was
+// shown.
+func unsound(files []buffer.FileReport) error {
+	var errs []error
+	for _, f := range files {
+		switch {
+		case f.Err != nil:
+			errs = append(errs, fmt.Errorf("%s cannot be read: %w", f.Path, f.Err))
+		case len(f.Damaged) > 0:
+			errs = append(errs, fmt.Errorf("%s: %d of %d records: %w", f.Path, len(f.Damaged), f.Records, buffer.ErrDamaged))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func countText(n int64) string {
@@ -154,8 +174,11 @@ func bufferList(ctx context.Context, p *bufferPlace, out io.Writer) error {
 	err := buffer.Each(ctx, p.dir, func(b buffer.Batch) error {
 		return enc.Encode(agent.Held{Store: b.Store.String(), Class: b.Class.String(), Seq: b.Seq, Values: b.Values, Bytes: len(b.Blob)})
 	})
+	if err == nil {
+		return nil
+	}
 	if !inUse(err) {
-		return err
+		return fmt.Errorf("list %s: %w", p.dir, err)
 	}
 	var rows []agent.Held
 	if askErr := ask(ctx, p.socket, "ls", &rows); askErr != nil {
@@ -172,7 +195,10 @@ func bufferList(ctx context.Context, p *bufferPlace, out io.Writer) error {
 func bufferVerify(ctx context.Context, p *bufferPlace, out io.Writer) error {
 	r, err := buffer.Inspect(ctx, p.dir)
 	if inUse(err) {
-		return fmt.Errorf("%w: stop it first (systemctl stop obu); it checks an unclean store by itself at its next start", err)
+		return usageError{advised{
+			fmt.Errorf("a running agent uses %s, so it is not walked; that agent checks every value itself whenever it reads it", p.dir),
+			"`obu status` and `obu buffer stat` ask the running agent; to walk all of it now: systemctl stop obu, verify, systemctl start obu",
+		}}
 	}
 	if err != nil {
 		return err

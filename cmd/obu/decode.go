@@ -52,30 +52,76 @@ func decodeCANCommand() *command {
 	return cmd
 }
 
-// maxProblems bounds how many complaints about one recording are printed; the
-// rest is counted.
-const maxProblems = 20
+// maxProblems bounds how many complaints about one recording are printed, the
+// rest is counted; maxExamples bounds them in a file that is no recording.
+const (
+	maxProblems = 20
+	maxExamples = 3
+)
+
+// problems prints complaints about a recording as they come, once something was
+// read of it: a file that is none gets its verdict first.
+type problems struct {
+	out   io.Writer
+	n     int
+	held  []error
+	among bool // something was read
+}
+
+func (p *problems) add(err error) {
+	switch p.n++; {
+	case p.n > maxProblems:
+	case p.among:
+		fmt.Fprintf(p.out, "obu: warning: %v\n", err)
+	default:
+		p.held = append(p.held, err)
+	}
+}
+
+// good notes that something was read.
+func (p *problems) good() {
+	if p.among {
+		return
+	}
+	p.among = true
+	for _, err := range p.held {
+		fmt.Fprintf(p.out, "obu: warning: %v\n", err)
+	}
+	p.held = nil
+}
+
+// end counts what was not printed.
+func (p *problems) end() {
+	p.good()
+	if more := p.n - maxProblems; more > 0 {
+		fmt.Fprintf(p.out, "obu: warning: %d more problems like these\n", more)
+	}
+}
+
+// examples are the first complaints, a line each.
+func (p *problems) examples() (text string) {
+	for _, err := range p.held[:min(len(p.held), maxExamples)] {
+		text += "\n  " + err.Error()
+	}
+	return text
+}
 
 func decodeOBD(r io.Reader, w *bufio.Writer, errw io.Writer) error {
 	var line []byte
-	problems := 0
+	said := problems{out: errw}
 	stats, err := can.DecodeOBD(r, func(rec can.Record) error {
+		said.good()
 		line = appendRecord(line[:0], &rec)
 		_, err := w.Write(line)
 		return err
-	}, func(err error) {
-		if problems++; problems <= maxProblems {
-			fmt.Fprintf(errw, "obu: warning: %v\n", err)
-		}
-	})
-	if problems > maxProblems {
-		fmt.Fprintf(errw, "obu: warning: %d more problems like these\n", problems-maxProblems)
+	}, said.add)
+	if err == nil && stats.Frames == 0 && stats.BadLines > 0 {
+		return fmt.Errorf("no line of %d reads like candump's log format, `(1700000000.123456) can0 7E8#03410D38`: record with `candump -L`%s",
+			stats.BadLines, said.examples())
 	}
+	said.end()
 	if err != nil {
 		return err
-	}
-	if stats.Frames == 0 && stats.BadLines > 0 {
-		return fmt.Errorf("no line of %d reads like candump's log format, `(1700000000.123456) can0 7E8#03410D38`: record with `candump -L`", stats.BadLines)
 	}
 	if stats.Frames == 0 {
 		return errors.New("no frame in it: the recording is empty")
@@ -168,12 +214,19 @@ func decodeNMEA(r io.Reader, w *bufio.Writer, errw io.Writer) error {
 	if err = errors.Join(err, failed); err != nil {
 		return err
 	}
+	rejected := ""
 	if n := stats.Rejected.Total(); n > 0 {
-		fmt.Fprintf(errw, "obu: warning: %d of %d lines rejected: checksum wrong %d, no checksum %d, malformed %d, too long %d\n", n, stats.Lines,
+		rejected = fmt.Sprintf("%d of %d lines rejected: checksum wrong %d, no checksum %d, malformed %d, too long %d", n, stats.Lines,
 			stats.Rejected.Checksum, stats.Rejected.NoChecksum, stats.Rejected.Malformed, stats.Rejected.TooLong)
 	}
 	if stats.Epochs == 0 {
-		return fmt.Errorf("no NMEA 0183 position sentence in %d lines: is this the receiver's text output ($GPRMC,…)?", stats.Lines)
+		if rejected != "" {
+			rejected = "\n  " + rejected
+		}
+		return fmt.Errorf("no NMEA 0183 position sentence in %d lines: is this the receiver's text output ($GPRMC,…)?%s", stats.Lines, rejected)
+	}
+	if rejected != "" {
+		fmt.Fprintf(errw, "obu: warning: %s\n", rejected)
 	}
 	return nil
 }
