@@ -2,7 +2,9 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -49,7 +51,10 @@ func startChild(args ...string) (*child, error) {
 	c.lines = bufio.NewScanner(stdout)
 	if !c.lines.Scan() {
 		err := c.cmd.Wait()
-		return nil, fmt.Errorf("start %s: %v: %s", args[0], err, strings.TrimSpace(c.err.String()))
+		if said := strings.TrimSpace(strings.TrimPrefix(c.err.String(), errorPrefix)); said != "" {
+			return nil, errors.New(said) // it says what it was about itself
+		}
+		return nil, fmt.Errorf("start %s: %w", args[0], cmp.Or(err, io.ErrUnexpectedEOF))
 	}
 	c.first = c.lines.Text()
 	return c, nil

@@ -8,14 +8,14 @@ import (
 
 // agentConfig is the configuration of one agent of the fleet: what a
 // technician would write for this car, and no more.
-func agentConfig(c *car, fleet, broker, dir string) (config.Config, error) {
+func agentConfig(c *car, o *options, fleet, broker, dir string) config.Config {
 	cfg := config.Default()
 	cfg.Unit, cfg.Vehicle, cfg.Fleet = c.unit, "car-"+c.unit, fleet
 	cfg.Buffer.Dir = dir
-	cfg.Uplink.Broker = broker
+	cfg.Uplink.Broker, cfg.Uplink.LiveEvery = broker, config.Duration(o.Live)
 	cfg.Status.Socket = "none"
 	if c.recorded != nil {
-		return cfg, nil // the recording says what there is
+		return cfg // the recording says what there is
 	}
 	cfg.GPS = &config.GPS{Device: "gps", Baud: 9600, Name: "gps"}
 	switch c.load {
@@ -29,5 +29,5 @@ func agentConfig(c *car, fleet, broker, dir string) (config.Config, error) {
 	case loadCity:
 		cfg.Dashcam = []config.Dashcam{{Camera: "front", Dir: c.clips, Settle: config.Duration(2 * time.Second)}}
 	}
-	return cfg, nil
+	return cfg
 }

@@ -40,10 +40,20 @@ every value the car emitted against every value that arrived.
 
   fleet demo                  a virtual car
   fleet demo --drive DIR      a replay folder (can*.log, gps.nmea, dashcam/)`,
-		Args: cobra.NoArgs,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError{fmt.Errorf("demo takes flags only; a folder to replay is named with --drive %s", args[0])}
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.Seconds < 12 {
 				return usageError{errors.New("--seconds wants at least 12")}
+			}
+			if o.Drive != "" {
+				if err := checkDrive("--drive", o.Drive); err != nil {
+					return usageError{err}
+				}
 			}
 			if o.Fast && !cmd.Flags().Changed("seconds") {
 				o.Seconds = 18

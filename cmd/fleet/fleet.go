@@ -34,6 +34,7 @@ type options struct {
 	Load   string
 	Replay string
 	For    time.Duration
+	Live   time.Duration // uplink.live_every of every agent
 	Broker string
 	Report string
 	Seed   uint64
@@ -64,6 +65,7 @@ a receiver beside it, and compares every value the cars emitted with what came.
 
   fleet --cars 400 --load track --for 60s     10 signals and a fix a second each
   fleet --cars 20 --load city --for 60s       235 samples a second each, and clips
+  fleet --cars 4 --live-every 10s --for 60s   what the economical profile sends
   fleet --cars 5 --replay DIR                 every car replays the folder
   fleet demo                                  one car, the real obu, a cut link`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -84,26 +86,12 @@ a receiver beside it, and compares every value the cars emitted with what came.
 	f.StringVar(&o.Load, "load", loadTrack, "what each car sends: track or city")
 	f.StringVar(&o.Replay, "replay", "", "folder every car replays instead of driving")
 	f.DurationVar(&o.For, "for", 30*time.Second, "how long the cars drive")
+	f.DurationVar(&o.Live, "live-every", time.Second, "how often the newest state leaves each agent")
 	f.StringVar(&o.Broker, "broker", "", "broker URL; without it one is started")
 	f.StringVar(&o.Report, "report", "", "file for the report as JSON, - for standard output")
 	f.Uint64Var(&o.Seed, "seed", 1, "chooses roads, drivers and engines")
 	f.StringVar(&o.Dir, "dir", "out", "folder for stores, on a real disk; a sub-folder is made and removed")
 	return cmd
-}
-
-// valid says what is wrong with the flags.
-func (o *options) valid() error {
-	switch {
-	case o.Cars < 1:
-		return errors.New("--cars wants a number of cars, for example --cars 400")
-	case o.Load != loadTrack && o.Load != loadCity:
-		return fmt.Errorf("--load %s: there are track and city", o.Load)
-	case o.Load == loadCity && o.Replay == "" && o.Cars > maxCityCars:
-		return fmt.Errorf("--load city is meant for up to %d cars", maxCityCars)
-	case o.For < time.Second:
-		return errors.New("--for wants at least 1s")
-	}
-	return nil
 }
 
 // fleetMain runs, prints, and judges.
@@ -146,7 +134,7 @@ type fleetRun struct {
 // runFleet does everything and returns the report.
 func runFleet(ctx context.Context, o options, progress io.Writer) (*report, error) {
 	r := &fleetRun{options: o, progress: progress,
-		report: report{Cars: o.Cars, Load: o.Load, Seconds: o.For.Seconds(), Seed: o.Seed}}
+		report: report{Cars: o.Cars, Load: o.Load, LiveEvery: o.Live.Seconds(), Seconds: o.For.Seconds(), Seed: o.Seed}}
 	if o.Replay != "" {
 		r.report.Load = "replay"
 	}

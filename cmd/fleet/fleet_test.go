@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -27,6 +28,9 @@ func drive(t *testing.T, o options) *report {
 	}
 	if o.For == 0 {
 		o.For = 6 * time.Second
+	}
+	if o.Live == 0 {
+		o.Live = time.Second
 	}
 	o.Dir, o.noCars = t.TempDir(), true
 	var progress bytes.Buffer
@@ -50,6 +54,7 @@ func TestFleet(t *testing.T) {
 		check func(t *testing.T, r *report)
 	}{
 		{"track is clean", options{Cars: 3, For: 8 * time.Second}, trackIsClean},
+		{"live every 3 s is clean", options{For: 8 * time.Second, Live: 3 * time.Second}, rareIsCleanAndSmaller},
 		{"city is clean", options{Load: loadCity, For: 8 * time.Second, clipTime: 2 * time.Second}, cityIsClean},
 		{"a link that swallows loses nothing", options{faults: faults{swallow: badAfter}}, nothingIsMissing},
 		{"lost PUBACKs make copies, no loss", options{faults: faults{mute: badAfter}}, copiesAreTold},
@@ -102,6 +107,17 @@ func trackIsClean(t *testing.T, r *report) {
 	}
 	if r.Commits == 0 || r.WirePerCarHour == nil || r.LatencyP50 == nil || r.RSSAnonMB == 0 {
 		t.Error("not measured")
+	}
+}
+
+// The economical profile keeps everything and sends it in fewer envelopes.
+func rareIsCleanAndSmaller(t *testing.T, r *report) {
+	nothingIsMissing(t, r)
+	if r.LiveEvery != 3 {
+		t.Errorf("live_every_s %v, want 3", r.LiveEvery)
+	}
+	if text := r.text(); !strings.Contains(text, "bytes a car and hour, live every 3s") || !strings.Contains(text, "the newest state left 2 times only: drive for 18s or longer") {
+		t.Error("the report does not say how often the newest state left, or that it was too seldom")
 	}
 }
 
@@ -213,7 +229,7 @@ func TestReportKeepsItsKeys(t *testing.T) {
 	if err := json.Unmarshal(b, &got); err != nil {
 		t.Fatal(err)
 	}
-	for _, k := range []string{"cars", "load", "seconds", "emitted", "received", "missing", "holes", "gaps", "copies",
+	for _, k := range []string{"cars", "load", "live_every_s", "seconds", "emitted", "received", "missing", "holes", "gaps", "copies",
 		"latency_p50_s", "latency_p99_s", "cpu_agents_s", "cpu_broker_s", "cpu_receiver_s", "rss_anon_mb",
 		"wire_bytes_per_car_hour", "device_bytes_per_car_hour", "commits", "verdict"} {
 		if _, ok := got[k]; !ok {

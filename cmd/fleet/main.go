@@ -31,6 +31,9 @@ func (e usageError) Unwrap() error { return e.err }
 // errUnclean ends with exit code 1 after the report has said why.
 var errUnclean = errors.New("the ledger is not clean")
 
+// errorPrefix begins the line that says why fleet ended with 1 or 2.
+const errorPrefix = "fleet: error: "
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -48,12 +51,15 @@ func run(ctx context.Context, args []string, in io.Reader, out, errw io.Writer) 
 	case err == nil:
 		return 0
 	case errors.As(err, new(usageError)):
-		fmt.Fprintf(errw, "fleet: error: %v\n", err)
+		fmt.Fprintf(errw, errorPrefix+"%v\n", err)
 		return 2
 	case errors.Is(err, errUnclean):
 		return 1
+	case errors.Is(err, context.Canceled):
+		fmt.Fprintln(errw, "fleet: interrupted")
+		return 1
 	}
-	fmt.Fprintf(errw, "fleet: error: %v\n", err)
+	fmt.Fprintf(errw, errorPrefix+"%v\n", err)
 	return 1
 }
 
@@ -61,9 +67,7 @@ func newRoot() *cobra.Command {
 	root := fleetCommand()
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usageError{fmt.Errorf("%w; `%s --help` shows the flags", err, cmd.CommandPath())}
-	})
+	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(demoCommand(), brokerCommand(), receiveCommand(), verifyFileCommand())
 	return root
 }

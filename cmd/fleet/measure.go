@@ -144,6 +144,10 @@ func (r *fleetRun) traffic() (t traffic) {
 	return t
 }
 
+// liveTimes is how often the newest state leaves, at least, in a run whose
+// wire bytes say something.
+const liveTimes = 6
+
 // window measures while every car drives and every agent runs.
 func (r *fleetRun) window(ctx context.Context) {
 	disk := ownDevice(r.dir)
@@ -164,6 +168,9 @@ func (r *fleetRun) window(ctx context.Context) {
 	r.report.Cores = r.report.CPUAgents / lasted.Seconds()
 	if r.Replay != "" {
 		return // played faster than it was recorded: an hour of it is no hour
+	}
+	if n := lasted / r.Live; n < liveTimes {
+		r.note(fmt.Sprintf("the newest state left %d times only: drive for %v or longer to see what is sent in an hour", n, liveTimes*r.Live))
 	}
 	perCarHour := 1 / lasted.Hours() / float64(r.Cars)
 	now := r.traffic()

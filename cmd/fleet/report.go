@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"strings"
+	"time"
 )
 
 // report is what a run ends with. The keys are a promise to scripts
@@ -14,21 +15,22 @@ import (
 // are user and system seconds while all cars drove; bytes on the wire are
 // MQTT's in both directions, without TCP/IP headers.
 type report struct {
-	Cars     int      `json:"cars"`
-	Load     string   `json:"load"`
-	Seconds  float64  `json:"seconds"`
-	Seed     uint64   `json:"seed"`
-	Notes    []string `json:"notes,omitempty"`
-	Emitted  int      `json:"emitted"`
-	Received int      `json:"received"`
-	Missing  int      `json:"missing"`
-	Listed   int      `json:"missing_listed"`    // of those, listed in a Gap
-	Unlisted int      `json:"missing_uncovered"` // and not
-	Strange  int      `json:"strange"`           // received, never emitted
-	Holes    int64    `json:"holes"`
-	Gaps     int      `json:"gaps"`
-	Copies   int      `json:"copies"`
-	Backlog  int      `json:"backlog"` // batches still stored at the end, health included
+	Cars      int      `json:"cars"`
+	Load      string   `json:"load"`
+	LiveEvery float64  `json:"live_every_s"` // how often the newest state left
+	Seconds   float64  `json:"seconds"`
+	Seed      uint64   `json:"seed"`
+	Notes     []string `json:"notes,omitempty"`
+	Emitted   int      `json:"emitted"`
+	Received  int      `json:"received"`
+	Missing   int      `json:"missing"`
+	Listed    int      `json:"missing_listed"`    // of those, listed in a Gap
+	Unlisted  int      `json:"missing_uncovered"` // and not
+	Strange   int      `json:"strange"`           // received, never emitted
+	Holes     int64    `json:"holes"`
+	Gaps      int      `json:"gaps"`
+	Copies    int      `json:"copies"`
+	Backlog   int      `json:"backlog"` // batches still stored at the end, health included
 
 	LatencyP50 *float64 `json:"latency_p50_s"`
 	LatencyP99 *float64 `json:"latency_p99_s"`
@@ -98,7 +100,7 @@ func (r *report) print(w io.Writer) {
 	line := func(name, format string, a ...any) {
 		fmt.Fprintf(w, "  %-20s %s\n", name, fmt.Sprintf(format, a...))
 	}
-	fmt.Fprintf(w, "\nfleet: %d cars, load %s, %.0f s\n\n", r.Cars, r.Load, r.Seconds)
+	fmt.Fprintf(w, "\nfleet: %d cars, load %s, live every %v, %.0f s\n\n", r.Cars, r.Load, seconds(r.LiveEvery), r.Seconds)
 	line("values emitted", "%s", thousands(int64(r.Emitted)))
 	line("values received", "%s", thousands(int64(r.Received)))
 	line("missing", "%s  (%s listed in gaps, %s not)", thousands(int64(r.Missing)), thousands(int64(r.Listed)), thousands(int64(r.Unlisted)))
@@ -114,7 +116,7 @@ func (r *report) print(w io.Writer) {
 	line("CPU receiver", "%.1f s", r.CPUReceiver)
 	line("memory", "%.0f MB RssAnon at most, %.2f MB a car", r.RSSAnonMB, r.RSSAnonMB/float64(max(r.Cars, 1)))
 	if r.WirePerCarHour != nil {
-		line("wire", "%s bytes a car and hour", thousands(int64(*r.WirePerCarHour)))
+		line("wire", "%s bytes a car and hour, live every %v", thousands(int64(*r.WirePerCarHour)), seconds(r.LiveEvery))
 	}
 	if r.DevicePerCarHour != nil {
 		line("device", "%s bytes a car and hour", thousands(int64(*r.DevicePerCarHour)))
@@ -148,6 +150,9 @@ func (r *report) print(w io.Writer) {
 		false: "NOT CLEAN: see above",
 	}[r.clean()])
 }
+
+// seconds returns s for printing.
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
 // thousands prints n with spaces between groups of three digits.
 func thousands(n int64) string {

@@ -32,10 +32,7 @@ func newUnit(r *fleetRun, c *car) (*unit, error) {
 			return nil, fmt.Errorf("make clip folder: %w", err)
 		}
 	}
-	cfg, err := agentConfig(c, r.fleet, r.url, dir)
-	if err != nil {
-		return nil, err
-	}
+	cfg := agentConfig(c, &r.options, r.fleet, r.url, dir)
 	deps := agent.Deps{Devices: c.devices(), Clock: c.clk, Verify: verifyArgs(), Version: "fleet",
 		Finite: c.recorded != nil, DrainFor: drainLimit}
 	if f := r.faults.bus; f != nil {

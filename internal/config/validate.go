@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -83,6 +84,16 @@ func checkPath(what, text string) *problem {
 		return &problem{fmt.Sprintf("the path has %d characters and the kernel allows %d", len(text), maxSocketPath), "use a shorter one, for example /run/obu/obu.sock"}
 	}
 	return nil
+}
+
+// BrokerAddress completes the address of a broker as Load does: mqtt or mqtts
+// as the scheme, and a port. The error says what is wrong and how to write it.
+func BrokerAddress(text string) (full string, err error) {
+	full, p := checkBroker(text)
+	if p != nil {
+		return "", errors.New(p.what + "; " + p.cure)
+	}
+	return full, nil
 }
 
 // checkBroker completes a broker's address: mqtt or mqtts as the scheme, and a
