@@ -131,7 +131,7 @@ func (b *Buffer) Stats() Stats {
 	s.MediaUsed, s.MediaFile, s.DiskBytesMedia = b.vid.sizes()
 	s.DiskFree = diskFree(b.opts.Dir)
 	if up := now.Sub(c.opened).Seconds(); up > 0 && c.stored > 0 {
-		s.RunwayS = math.Round(float64(b.room(s)) / (float64(c.stored) / up))
+		s.RunwayS = max(1, math.Round(float64(b.room(s))/(float64(c.stored)/up))) // 0 means unknown
 	}
 	return s
 }
