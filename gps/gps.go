@@ -150,7 +150,7 @@ func (s *Source) lost(from, to telemetry.At, count int64, why telemetry.Reason) 
 		r := s.stats.Rejected
 		s.log.Warn("lines from the receiver could not be read", "lines", lines, "within", to.Sub(from),
 			"ever_checksum", r.Checksum, "ever_no_checksum", r.NoChecksum, "ever_malformed", r.Malformed, "ever_too_long", r.TooLong,
-			"do", "check gps.baud, the ground and the length of the receiver's cable; a few a day are normal")
+			"next", "check gps.baud, the ground and the length of the receiver's cable; a few a day are normal")
 	}
 	s.cfg.Lost(telemetry.Gap{
 		Class: telemetry.ClassTelemetry, Boot: s.cfg.Clock.Boot(),

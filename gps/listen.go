@@ -170,7 +170,7 @@ func (g *guard) judge(s *Source, now telemetry.At) {
 		if g.quiet++; g.quiet >= 2 && !g.silent {
 			g.silent = true
 			s.log.Warn("receiver is silent: no byte for 10 s",
-				"do", "check its power, its TX wire to our RX, and that gps.device names this receiver")
+				"next", "check its power, its TX wire to our RX, and that gps.device names this receiver")
 		}
 	case bytes < garbledBytes:
 		return // too few to judge: go on counting
@@ -181,7 +181,7 @@ func (g *guard) judge(s *Source, now telemetry.At) {
 			g.garbled = true
 			s.stats.Garbled++
 			s.log.Warn("bytes arrive but no NMEA sentence among them: the baud rate is wrong, or the receiver is set to a binary protocol",
-				"bytes", bytes, "baud", g.baud, "do", "set gps.baud to "+otherBauds(g.baud))
+				"bytes", bytes, "baud", g.baud, "next", "set gps.baud to "+otherBauds(g.baud))
 		}
 	}
 	g.bytes, g.sentences, g.since = s.stats.Bytes, s.stats.Sentences, now

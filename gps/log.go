@@ -99,7 +99,7 @@ func (s *Source) replay(ctx context.Context, l *Log) error {
 		if cut {
 			s.loss.unknown(p.at, p.at)
 			s.log.Warn("the recording is cut off or damaged; it was played up to there", "file", l.file.Name(),
-				"do", "record or copy it again if the rest matters")
+				"next", "record or copy it again if the rest matters")
 		}
 		s.loss.due(p.at, true)
 		if cut || errors.Is(err, io.EOF) {

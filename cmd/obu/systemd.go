@@ -87,7 +87,7 @@ func (w *watch) look(now time.Time) {
 	if w.keep && s.Uplink != nil && s.Uplink.Connects > 0 {
 		w.keep = false
 		if err := config.SaveLastGood(stateDir(), w.cfg); err != nil {
-			w.log.Warn("copy of the good configuration is not kept; a wrong edit would stop the service. Check the folder's permissions", "dir", stateDir(), "error", err)
+			w.log.Warn("copy of the good configuration is not kept; a wrong edit would stop the service", "dir", stateDir(), "error", err, "next", "check the folder's permissions")
 		}
 	}
 }

@@ -253,7 +253,7 @@ func (a *Agent) drain(ctx context.Context, buf *buffer.Buffer) {
 			return
 		case <-end.C:
 			a.log.Warn("not everything was delivered in time; it stays stored and goes out at the next run",
-				"batches", held(buf), "waited", limit)
+				"batches", held(buf), "waited", limit, "next", "check the broker and start it again")
 			return
 		case <-time.After(drainPoll):
 		}

@@ -77,7 +77,8 @@ func (a *Agent) commit(buf *buffer.Buffer, entries []buffer.Entry) {
 	a.mu.Unlock()
 	switch {
 	case first:
-		a.log.Error("store failed; data is kept in memory and still sent. Check free space and the card", "dir", a.cfg.Buffer.Dir, "error", err)
+		a.log.Error("store failed; data is kept in memory and still sent", "dir", a.cfg.Buffer.Dir, "error", err,
+			"next", "check free space (df -h) and the card (dmesg | tail)")
 	case recovered:
 		a.log.Info("store works again", "dir", a.cfg.Buffer.Dir)
 	}

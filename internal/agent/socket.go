@@ -39,17 +39,17 @@ func (a *Agent) serveStatus(ctx context.Context) {
 		return
 	}
 	if err := clearSocket(path); err != nil {
-		a.log.Warn("status socket does not open; `obu status` will not work. Give status.socket a path of its own", "socket", path, "error", err)
+		a.log.Warn("status socket does not open; `obu status` will not work", "socket", path, "error", err, "next", "give status.socket a path of its own")
 		return
 	}
 	_ = os.MkdirAll(filepath.Dir(path), 0o755) // as a service systemd made it; what is wrong with it Listen says
 	listener, err := net.Listen("unix", path)
 	if err != nil {
-		a.log.Warn("status socket does not open; `obu status` will not work. Check the folder and its permissions", "socket", path, "error", err)
+		a.log.Warn("status socket does not open; `obu status` will not work", "socket", path, "error", err, "next", "check the folder and its permissions")
 		return
 	}
 	if err := os.Chmod(path, 0o660); err != nil {
-		a.log.Warn("status socket keeps its permissions", "socket", path, "error", err)
+		a.log.Warn("status socket keeps its permissions", "socket", path, "error", err, "next", "run `obu status` as the agent's user or as root")
 	}
 	defer context.AfterFunc(ctx, func() { listener.Close() })()
 	var asking sync.WaitGroup
@@ -60,7 +60,7 @@ func (a *Agent) serveStatus(ctx context.Context) {
 		conn, err := listener.Accept()
 		if err != nil {
 			if ctx.Err() == nil {
-				a.log.Warn("status socket ended; `obu status` will not work until the agent is started again", "socket", path, "error", err)
+				a.log.Warn("status socket ended; `obu status` will not work", "socket", path, "error", err, "next", "start the agent again: systemctl restart obu")
 			}
 			return
 		}

@@ -2,10 +2,15 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"sync"
+	"syscall"
 	"time"
+
+	"obu/gps"
 )
 
 // Back-off of a lost device: the delay doubles from restartMin to restartMax,
@@ -64,8 +69,21 @@ func (s *supervisor) set(state string, err error) {
 	s.status.State = state
 	s.status.Since = time.Now()
 	if err != nil {
-		s.status.Error, s.status.Next = err.Error(), s.hint(err)
+		s.status.Error, s.status.Next = s.plain(err), s.hint(err)
 	}
+}
+
+// plain is an error without what is said twice: each layer says what it opens,
+// and the system repeats what a sentinel has said.
+func (s *supervisor) plain(err error) string {
+	text := err.Error()
+	if inner, ok := strings.CutPrefix(text, "open "+s.name+": "); ok && strings.HasPrefix(inner, "open ") {
+		text = inner
+	}
+	if errors.Is(err, gps.ErrNoDevice) {
+		text = strings.TrimSuffix(text, ": "+syscall.ENOENT.Error())
+	}
+	return text
 }
 
 // lost notes that the source failed, and logs an outage when it begins and now
@@ -90,10 +108,10 @@ func (s *supervisor) lost(err error, wait time.Duration) {
 	s.mu.Unlock()
 	switch {
 	case begins:
-		s.log.Warn("source lost; it is opened again and again until it is back", "source", s.name, "error", err,
+		s.log.Warn("source lost; it is opened again and again until it is back", "source", s.name, "error", s.plain(err),
 			"next", s.hint(err), "first_retry_in", wait.Round(time.Millisecond))
 	case say:
-		s.log.Warn("source is still away; it is opened again and again until it is back", "source", s.name, "error", err,
+		s.log.Warn("source is still away; it is opened again and again until it is back", "source", s.name, "error", s.plain(err),
 			"next", s.hint(err), "for", since.Round(time.Second))
 	}
 }

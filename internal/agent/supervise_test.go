@@ -4,11 +4,15 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"obu/gps"
 )
 
 // TestLostSourceComesBackAlone: a source that fails is opened again, later and
@@ -105,4 +109,18 @@ func TestOutageIsToldOnce(t *testing.T) {
 			t.Errorf("status %+v after %d tries", st, tries)
 		}
 	})
+}
+
+// TestLossIsSaidOnce: an error does not name twice what could not be opened.
+func TestLossIsSaidOnce(t *testing.T) {
+	s := newSupervisor("gps", slog.New(slog.DiscardHandler), nil)
+	for want, err := range map[string]error{
+		"open /dev/ttyUSB0: no such serial port": fmt.Errorf("open gps: %w", fmt.Errorf("open /dev/ttyUSB0: %w: %w", gps.ErrNoDevice, syscall.ENOENT)),
+		"open gps: no answer":                    errors.New("open gps: no answer"),
+		"read gps: device is gone":               errors.New("read gps: device is gone"),
+	} {
+		if s.set("waiting", err); s.Status().Error != want {
+			t.Errorf("%v is shown as %q", err, s.Status().Error)
+		}
+	}
 }
