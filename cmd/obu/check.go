@@ -21,20 +21,12 @@ type finding struct {
 	Next  string `json:"next,omitempty"`
 }
 
-// noCure is the next step where this program knows none: no failure ends
-// without one.
-const noCure = "no cure is known for this one: `dmesg | tail` and the agent's log (journalctl -u obu) may say more"
-
 func passed(format string, args ...any) finding {
 	return finding{OK: true, Text: fmt.Sprintf(format, args...)}
 }
 
 func failed(err error) finding {
-	f := finding{Text: err.Error(), Next: hint(err)}
-	if f.Next == "" {
-		f.Next = noCure
-	}
-	return f
+	return finding{Text: err.Error(), Next: nextStep(err)}
 }
 
 // failedWith is a failure whose next step is known where it is found.
@@ -100,9 +92,9 @@ func printCheck(out io.Writer, r checkReport) {
 		case f.Next != "":
 			mark, warnings = "warn", warnings+1
 		}
-		fmt.Fprintf(out, "%s  %-14s %s\n", mark, f.Check, f.Text)
+		fmt.Fprintf(out, "%s  %-*s%s\n", mark, max(15, len(f.Check)+2), f.Check, f.Text)
 		if f.Next != "" {
-			fmt.Fprintf(out, "      %-14s -> %s\n", "", f.Next)
+			fmt.Fprintf(out, "%21s-> %s\n", "", f.Next)
 		}
 	}
 	end := fmt.Sprintf("all %d passed", len(r.Findings))

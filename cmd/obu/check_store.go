@@ -98,7 +98,7 @@ func mounted(dir, near, setting string, good finding) finding {
 	for _, above := range [...]string{"/media/", "/mnt/", "/run/media/"} {
 		if strings.HasPrefix(dir, above) && sameDisk(near, "/") {
 			good.Text += "; but it is on the root file system: no card is mounted there"
-			good.Next = "mount the card first (findmnt --target " + dir + " shows what is there), or correct " + setting
+			good.Next = "mount the card first (lsblk lists cards and where they are mounted), or correct " + setting
 		}
 	}
 	return good

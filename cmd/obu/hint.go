@@ -85,6 +85,18 @@ func hint(err error) string {
 	return ""
 }
 
+// noCure is the next step where this program knows none.
+const noCure = "no cure is known for this one: `dmesg | tail` and the agent's log (journalctl -u obu) may say more"
+
+// nextStep is hint for who has only one line to say what to do: what check
+// finds, a source that the agent has lost. It is never empty.
+func nextStep(err error) string {
+	if h := hint(err); h != "" {
+		return h
+	}
+	return noCure
+}
+
 // systemHints are for what the kernel says, where no sentinel knows more.
 var systemHints = []struct {
 	err  error

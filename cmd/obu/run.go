@@ -173,7 +173,7 @@ func runAgent(ctx context.Context, o runOptions, errw io.Writer) error {
 	if why != "" {
 		log.Error(why)
 	}
-	deps := agent.Deps{Log: log, Version: version, Hint: hint, Warning: why}
+	deps := agent.Deps{Log: log, Version: version, Hint: nextStep, Warning: why}
 	if self, err := os.Executable(); err == nil {
 		deps.Verify = []string{self, verifyFileName}
 	}
