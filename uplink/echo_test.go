@@ -115,6 +115,7 @@ func TestEchoOfABrokerThatRetainsNothing(t *testing.T) {
 // TestMosquittoACLThatDrops: the real broker grants the subscription,
 // acknowledges every publish and delivers none of them.
 func TestMosquittoACLThatDrops(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	acl := filepath.Join(t.TempDir(), "acl")
 	if err := os.WriteFile(acl, []byte("topic readwrite obu/v1/another/#\n"), 0o644); err != nil {
 		t.Fatal(err)

@@ -367,6 +367,7 @@ func TestMosquittoExpiredBrokerCertificate(t *testing.T) {
 // TestMosquittoPacketLimit: everything arrives through a broker that closes
 // the connection on packets of more than 30,000 bytes.
 func TestMosquittoPacketLimit(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	address := mosquitto(t, "allow_anonymous true", "max_packet_size 30000")
 	clk := clock.Virtual()
 	m, names := backlog(clk, 50)
