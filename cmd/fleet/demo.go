@@ -26,6 +26,20 @@ type demoOptions struct {
 	Fast    bool
 	Dir     string
 	Seed    uint64
+
+	limit time.Duration // of the whole showing; 0: demoLimit
+}
+
+// demoSlack is how much longer than the drive a demo may take: the start of
+// all parts, the agent's back-off, what drains.
+const demoSlack = 28 * time.Second
+
+// demoLimit is when a demo gives up. Ending its processes comes on top.
+func (o *demoOptions) demoLimit() time.Duration {
+	if o.limit > 0 {
+		return o.limit
+	}
+	return time.Duration(o.Seconds)*time.Second + demoSlack
 }
 
 func demoCommand() *cobra.Command {
@@ -92,15 +106,25 @@ type demo struct {
 func runDemo(ctx context.Context, o demoOptions, out io.Writer) (err error) {
 	d := &demo{demoOptions: o, screen: newScreen(out), fleet: "sim-demo-" + randomHex(3), unit: "sim-demo"}
 	defer func() { err = errors.Join(err, d.cleanUp()) }()
+	ctx, stop := context.WithTimeoutCause(ctx, o.demoLimit(), fmt.Errorf("the demo took longer than %v; is this machine busy?", o.demoLimit()))
+	defer stop()
+	err = d.show(ctx)
+	if why := context.Cause(ctx); err != nil && why != nil && !errors.Is(err, why) {
+		err = fmt.Errorf("%w (%v)", why, err)
+	}
+	return err
+}
+
+// show shows everything, cleaning up excepted.
+func (d *demo) show(ctx context.Context) error {
 	if err := d.prepare(ctx); err != nil {
 		return err
 	}
-	if o.Drive != "" {
-		err = d.replay(ctx)
-	} else {
-		err = d.live(ctx)
+	drive := d.live
+	if d.Drive != "" {
+		drive = d.replay
 	}
-	if err != nil {
+	if err := drive(ctx); err != nil {
 		return err
 	}
 	return d.ledger()
@@ -262,107 +286,6 @@ func (d *demo) devices(plugged, driving context.Context, parts *sync.WaitGroup) 
 			}
 		})
 	}, err
-}
-
-// showEvery is how often the car's line is printed.
-const showEvery = 2 * time.Second
-
-// story is the drive: online, cut, online again.
-func (d *demo) story(ctx context.Context, before, cut, after time.Duration) error {
-	if err := d.watch(ctx, before, d.online); err != nil {
-		return err
-	}
-	d.link.Cut()
-	d.line(yellow, "- link cut: the car drives on, the agent stores")
-	if err := d.watch(ctx, cut, d.offline); err != nil {
-		return err
-	}
-	return d.reconnect(ctx, after)
-}
-
-// reconnect restores the link and shows what comes first.
-func (d *demo) reconnect(ctx context.Context, after time.Duration) error {
-	resumed := d.cloud.await()
-	d.link.Restore()
-	d.line(green, "+ link restored; the agent tries again when its back-off ends")
-	waiting, stop := context.WithTimeout(ctx, resumeLimit)
-	defer stop()
-	tick := time.NewTicker(showEvery)
-	defer tick.Stop()
-	for open := true; open; {
-		select {
-		case <-resumed:
-			open = false
-		case <-tick.C:
-			d.offline()
-		case <-d.obu.done:
-			return d.obu.failure("ended")
-		case <-waiting.Done():
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			return d.obu.failure("did not come back " + resumeLimit.String() + " after the link did")
-		}
-	}
-	return d.watch(ctx, after, d.online)
-}
-
-// resumeLimit is how long the agent's back-off may last.
-const resumeLimit = 40 * time.Second
-
-// watch prints the line of the car for d.
-func (d *demo) watch(ctx context.Context, long time.Duration, line func()) error {
-	end := time.After(long)
-	tick := time.NewTicker(showEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			line()
-		case <-end:
-			return nil
-		case <-d.obu.done:
-			if d.Drive != "" && d.obu.err == nil {
-				return nil // the recording is over
-			}
-			return d.obu.failure("ended")
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-func (d *demo) online() { d.line(plain, "  %s", d.cloud.state()) }
-
-// offline prints what the agent says of itself: the cloud hears nothing.
-func (d *demo) offline() {
-	h := d.held(context.Background())
-	d.line(yellow, "  no link   stored: %s values in %d batches, %s bytes, oldest %.0f s", thousands(h.values), h.batches, thousands(h.bytes), h.oldest)
-}
-
-// held asks the agent what it holds; nothing when it does not answer.
-func (d *demo) held(ctx context.Context) held {
-	s, err := d.obu.status(ctx)
-	if err != nil {
-		return held{}
-	}
-	return heldBy(s)
-}
-
-// drain waits until the agent holds nothing of the car and ends it.
-func (d *demo) drain(ctx context.Context) error {
-	quiet := 0
-	for start := time.Now(); quiet < 3 && time.Since(start) < drainLimit && sleep(ctx, 300*time.Millisecond); {
-		s, err := d.obu.status(ctx)
-		if err == nil && heldBy(s).batches == 0 {
-			quiet++
-		} else {
-			quiet = 0
-		}
-	}
-	err := d.obu.stop()
-	sleep(ctx, 500*time.Millisecond) // what is on its way from the broker
-	return err
 }
 
 // ledger prints the account and judges it.

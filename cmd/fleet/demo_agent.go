@@ -80,7 +80,7 @@ func (p *obuProcess) status(ctx context.Context) (*agent.Status, error) {
 }
 
 // startLimit is how long the agent may take to open its sources.
-const startLimit = 20 * time.Second
+const startLimit = 12 * time.Second
 
 // awaitRunning waits until every source runs.
 func (p *obuProcess) awaitRunning(ctx context.Context, sources int) error {
@@ -106,7 +106,7 @@ func (p *obuProcess) awaitRunning(ctx context.Context, sources int) error {
 		case <-p.done:
 			return p.failure("ended")
 		case <-ctx.Done():
-			return ctx.Err()
+			return context.Cause(ctx)
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
@@ -121,6 +121,10 @@ func (p *obuProcess) failure(what string) error {
 	return fmt.Errorf("obu %s; the end of its log:\n%s", what, bytes.Join(lines, []byte("\n")))
 }
 
+// obuGrace is how long the agent may take to store what it holds and end
+// before it is killed.
+const obuGrace = 8 * time.Second
+
 // stop asks the agent to end (SIGTERM: it stores what it holds in memory).
 func (p *obuProcess) stop() error {
 	select {
@@ -131,7 +135,7 @@ func (p *obuProcess) stop() error {
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("stop obu: %w", err)
 	}
-	kill := time.AfterFunc(stopLimit, func() { p.cmd.Process.Kill() })
+	kill := time.AfterFunc(obuGrace, func() { p.cmd.Process.Kill() })
 	defer kill.Stop()
 	<-p.done
 	if p.err != nil {
@@ -170,10 +174,14 @@ func heldBy(s *agent.Status) (h held) {
 	return h
 }
 
-// config is what the demo's obu.yaml says.
+// reconnectMax is the longest wait of the demo's agent before its next try.
+const reconnectMax = 4 * time.Second
+
+// demoConfig is what the demo's obu.yaml says.
 type demoConfig struct {
 	fleet, unit, broker, dir, socket string
 	can, gps, clips                  string // devices; "" without
+	history                          int    // KiB/s; 0: 1
 }
 
 // write writes the file a technician would write.
@@ -189,9 +197,10 @@ func (c demoConfig) write(w io.Writer) error {
 	if c.clips != "" {
 		fmt.Fprintf(&b, "dashcam:\n  - camera: front\n    dir: %s\n    settle: 1s\n", c.clips)
 	}
-	// Commits four times a second make the picture lively; history at 1 KiB/s
-	// drains slowly enough to be seen.
-	fmt.Fprintf(&b, "buffer:\n  dir: %s\n  flush_every: 250ms\nuplink:\n  broker: %s\n  history_rate: 1KiB/s\n  reconnect_max: 8s\nstatus:\n  socket: %s\n", c.dir, c.broker, c.socket)
+	// Commits four times a second make the picture lively; history as slow as it
+	// goes shows that the present does not wait for it.
+	fmt.Fprintf(&b, "buffer:\n  dir: %s\n  flush_every: 250ms\nuplink:\n  broker: %s\n  history_rate: %dKiB/s\n  reconnect_max: %v\nstatus:\n  socket: %s\n",
+		c.dir, c.broker, max(c.history, 1), reconnectMax, c.socket)
 	_, err := io.WriteString(w, b.String())
 	return err
 }

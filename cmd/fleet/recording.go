@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -148,26 +149,32 @@ func (d *demo) replay(ctx context.Context) error {
 	}
 	d.expect.Journal, d.expect.Boot = j, telemetry.BootID{} // a replay's boot is the agent's own secret
 	speed := max(1, lasts.Seconds()/float64(d.Seconds))
+	d.cloud.plays(speed)
 	values, fixes, clips := j.Counts()
 	d.text(bold, "A recorded drive, the real agent, a broker and a cloud, all on this machine.")
 	d.text(dim, "drive  %s: %s, %s OBD values, %s epochs, %d clips", d.Drive, lasts.Round(time.Second), thousands(int64(values)), thousands(int64(fixes)), clips)
 	d.text(dim, "agent  %s run --replay %s --speed %.3g", d.Obu, d.Drive, speed)
 	d.text(dim, "cloud  every line below is what it received over MQTT\n")
-	err = d.startAgent(demoConfig{}, "--replay", d.Drive, "--speed", fmt.Sprintf("%.3f", speed))
+	err = d.startAgent(demoConfig{history: int(math.Ceil(speed))}, "--replay", d.Drive, "--speed", fmt.Sprintf("%.3f", speed))
 	if err != nil {
 		return err
 	}
 	total := time.Duration(d.Seconds) * time.Second
+	if lasts > 0 {
+		total = min(total, lasts)
+	}
 	if err := d.story(ctx, total*2/5, total*3/10, total*3/10); err != nil {
 		return err
 	}
 	d.line(plain, "the recording ends; what is left drains")
 	select {
 	case <-d.obu.done:
-	case <-time.After(drainLimit + total):
-		return d.obu.failure("did not end after the recording did")
 	case <-ctx.Done():
-		return ctx.Err()
+		h := d.held(context.WithoutCancel(ctx))
+		return fmt.Errorf("%w; the agent still stores %d values in %d batches", context.Cause(ctx), h.values, h.batches)
+	}
+	if !d.recordingIsOver() {
+		return d.obu.failure("ended")
 	}
 	sleep(ctx, 500*time.Millisecond)
 	return nil
