@@ -124,7 +124,7 @@ func (w rows) buffer(s *agent.Status) {
 	}
 	if b.RunwayS > 0 {
 		free := ""
-		if b.DiskFree > 0 {
+		if b.DiskFree >= 0 {
 			free = ", disk has " + bytesText(float64(b.DiskFree)) + " free"
 		}
 		w.row("runway", "%s until the oldest history must go%s", seconds(b.RunwayS), free)
@@ -164,6 +164,10 @@ func waits(batches int64) string {
 	return fmt.Sprintf("%d batches wait", batches)
 }
 
+// lowDisk is the free space under which the next commit may fail: a database
+// grows in steps of megabytes.
+const lowDisk = 16 << 20
+
 // warningsOf is what a person should know and would not see in the figures,
 // each with its next step.
 func warningsOf(s *agent.Status) []string {
@@ -173,6 +177,9 @@ func warningsOf(s *agent.Status) []string {
 		if b.Volatile {
 			out = append(out, fmt.Sprintf("the disk has taken no data for %s%s: what is read is kept in memory, bounded, and a power cut loses it; %s",
 				seconds(b.VolatileS), because(b.VolatileError), disk))
+		}
+		if b.DiskFree >= 0 && b.DiskFree < lowDisk && !b.Volatile {
+			out = append(out, fmt.Sprintf("the disk has %s free, less than the quotas want; %s", bytesText(float64(b.DiskFree)), disk))
 		}
 		if b.MediaFailing {
 			out = append(out, fmt.Sprintf("the disk has taken no clips for %s%s: they stay on the camera's card; %s",

@@ -56,6 +56,8 @@ func TestStatusWarns(t *testing.T) {
 		"disk full": {func(s *agent.Status) {
 			s.Buffer.Volatile, s.Buffer.VolatileS, s.Buffer.VolatileError = true, 754, "no space left on device"
 		}, []string{"WARNING  the disk has taken no data for 12 min 34 s (no space left on device)", "kept in memory", "next: check free space (df -h)"}},
+		"disk almost full": {func(s *agent.Status) { s.Buffer.DiskFree = 0 },
+			[]string{"disk has 0 B free\n", "WARNING  the disk has 0 B free, less than the quotas want; next: check free space"}},
 		"media failing": {func(s *agent.Status) { s.Buffer.MediaFailing, s.Buffer.MediaFailingS = true, 20 },
 			[]string{"WARNING  the disk has taken no clips for 20 s: they stay on the camera's card; next: check free space"}},
 		"last good": {func(s *agent.Status) { s.Warnings = []string{"running the last good configuration"} },
