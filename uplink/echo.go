@@ -27,7 +27,7 @@ const (
 
 // EchoHint is what to do next when the verdict is EchoMissing.
 func EchoHint(fleet, unit string) string {
-	return "check uplink.fleet, unit and the broker's ACL, which has to allow \"topic readwrite obu/v1/" + fleet + "/" + unit +
+	return "check fleet, unit and the broker's ACL, which has to allow \"topic readwrite obu/v1/" + fleet + "/" + unit +
 		"/#\"; with uplink.custody: receipt nothing is deleted before the cloud confirms it"
 }
 
