@@ -86,79 +86,6 @@ func findConfig(path string) (string, error) {
 	return "", fmt.Errorf("%w: neither %s nor %s exists", errNoConfig, configPaths[0], configPaths[1])
 }
 
-// stateDir is where a service keeps its last good configuration.
-func stateDir() string {
-	if d := os.Getenv("STATE_DIRECTORY"); d != "" {
-		d, _, _ = strings.Cut(d, ":")
-		return d
-	}
-	return config.Default().Buffer.Dir
-}
-
-// loadConfig reads the configuration. As a service a wrong one is replaced by
-// the last good one, since a remote unit must stay reachable; why is returned.
-func (o *runOptions) loadConfig() (cfg *config.Config, why string, err error) {
-	path, err := findConfig(o.config)
-	if err == nil {
-		cfg, err = config.Load(path)
-	}
-	if err == nil || !o.service {
-		return cfg, "", err
-	}
-	last, lastErr := config.LoadLastGood(stateDir())
-	if lastErr != nil {
-		return nil, "", err
-	}
-	if named := plainUnit(path); named != "" && named != strings.TrimPrefix(last.Unit, simulatedPrefix) {
-		return nil, "", fmt.Errorf("%w\n\nthe last good configuration, in %s, is not run in its place: it is of unit %s, and this file names %s",
-			err, stateDir(), last.Unit, named)
-	}
-	return last, fmt.Sprintf("running the last good configuration, of unit %s, from %s, because the present one is wrong: %s",
-		last.Unit, filepath.Join(stateDir(), "last-good.yaml"), oneLine(err, path)), nil
-}
-
-// oneLine says the first mistake of a configuration in one line, and where the
-// others are shown.
-func oneLine(err error, path string) string {
-	var all config.Errors
-	if !errors.As(err, &all) || len(all) == 0 {
-		return err.Error()
-	}
-	first := all[0]
-	text := first.File
-	if first.Line > 0 {
-		text += fmt.Sprintf(":%d", first.Line)
-	}
-	text += ": " + first.Problem
-	if len(all) > 1 {
-		text += fmt.Sprintf(", and %d more", len(all)-1)
-	}
-	return text + "; next: correct it (obu check -c " + path + " shows each mistake with its cure) and restart"
-}
-
-// plainUnit returns the unit that a wrong configuration names all the same, ""
-// when it does not say so plainly. A card put into another vehicle must not
-// speak as the unit it was made for.
-func plainUnit(path string) string {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return ""
-	}
-	for line := range strings.Lines(string(text)) {
-		name, ok := strings.CutPrefix(line, "unit:")
-		if !ok {
-			continue
-		}
-		name, _, _ = strings.Cut(name, " #")
-		name = strings.Trim(strings.TrimSpace(name), `"'`)
-		if strings.ContainsAny(name, "$ \t") {
-			return ""
-		}
-		return strings.TrimPrefix(name, simulatedPrefix)
-	}
-	return ""
-}
-
 func runAgent(ctx context.Context, o runOptions, errw io.Writer) error {
 	cfg, why, err := o.loadConfig()
 	if err != nil {
@@ -281,8 +208,12 @@ func keepLastGood(dir string) []clock.Option {
 	path := filepath.Join(dir, "last-good-time")
 	opts := []clock.Option{clock.OnGood(func(t time.Time) {
 		next := path + ".new"
-		if os.WriteFile(next, []byte(t.UTC().Format(time.RFC3339)+"\n"), 0o640) == nil {
-			_ = os.Rename(next, path) // the older one serves as well
+		err := os.WriteFile(next, []byte(t.UTC().Format(time.RFC3339)+"\n"), 0o640)
+		if err == nil {
+			err = os.Rename(next, path)
+		}
+		if err != nil { // a full disk: the older one serves as well
+			_ = os.Remove(next)
 		}
 	})}
 	if text, err := os.ReadFile(path); err == nil {
