@@ -117,3 +117,29 @@ func (d *demo) drain(ctx context.Context) error {
 	sleep(ctx, 500*time.Millisecond) // what is on its way from the broker
 	return err
 }
+
+// ledger prints the account and judges it.
+func (d *demo) ledger() error {
+	a := d.cloud.account(d.expect)
+	d.text(bold, "\nThe ledger: what the car emitted against what the cloud has")
+	row := func(name, value, note string) { d.text(plain, "  %-18s %12s   %s", name, value, d.paint(dim, note)) }
+	row("values emitted", thousands(int64(a.Emitted)), "readings, fixes and clips, from the car's own journal")
+	row("received", thousands(int64(a.Received)), "compared value by value, clips by SHA-256")
+	row("missing", fmt.Sprint(a.Missing), "emitted, not received")
+	row("holes", fmt.Sprint(a.Holes), "sequence numbers nobody accounts for")
+	row("gaps", fmt.Sprint(a.Gaps), "losses the agent itself listed")
+	row("copies", fmt.Sprint(a.Copies), "batches that came twice and were dropped by name")
+	row("bytes on the wire", thousands(d.link.Bytes.Load()), "MQTT, both directions, clips included")
+	for _, g := range a.listed.all() {
+		d.text(dim, "  - %s", g)
+	}
+	for _, p := range a.problems.all() {
+		d.text(red, "  ! %s", p)
+	}
+	if a.Emitted == 0 || a.Missing > 0 || !a.clean() {
+		d.text(red, "\nNOT CLEAN")
+		return errUnclean
+	}
+	d.text(green, "\nNothing is missing.")
+	return nil
+}

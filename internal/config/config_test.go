@@ -149,7 +149,12 @@ func TestBrokerAddresses(t *testing.T) {
 		if c.Uplink.Broker != want {
 			t.Errorf("%s became %s, want %s", given, c.Uplink.Broker, want)
 		}
+		if got, err := config.BrokerAddress(given); got != want || err != nil {
+			t.Errorf("%s became %s, %v, want %s", given, got, err, want)
+		}
 	}
+	_, err := config.BrokerAddress("h:1883")
+	wantError(t, err, "`h:1883` does not say how to connect; write `mqtt://h:1883`: mqtts:// is with TLS, mqtt:// without")
 }
 
 func TestFilesFromAWindowsLaptop(t *testing.T) {

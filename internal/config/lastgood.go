@@ -16,7 +16,7 @@ const lastGoodFile = "last-good.yaml"
 func SaveLastGood(dir string, c *Config) (err error) {
 	body := "# The last configuration this unit ran well with. It is used when the current one is wrong.\n" + render(c, renderOptions{})
 	path := filepath.Join(dir, lastGoodFile)
-	if old, err := os.ReadFile(path); err == nil && string(old) == body {
+	if old, mode, err := readRegular(path); err == nil && mode.IsRegular() && string(old) == body {
 		return nil // spares the flash
 	}
 	f, err := os.CreateTemp(dir, lastGoodFile+".*") // mode 0600

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -17,6 +18,10 @@ import (
 // maxFile bounds a configuration file; a real one has some kilobytes, and the
 // YAML parser's time grows with the square.
 const maxFile = 64 << 10
+
+// maxOverlays bounds the files of path.d; a unit has a handful, and thousands
+// are a script gone wrong.
+const maxOverlays = 256
 
 // source is the text of one file.
 type source struct {
@@ -56,29 +61,79 @@ func masked(line string) string {
 	return line[:len(line)-len(rest)] + Mask
 }
 
-// readFile reads one file as text.
+// ReadBytes returns the beginning of a file that may be no valid configuration,
+// as it stands: all that a configuration may have. It waits for nobody; what is
+// no regular file is ErrUnreadable.
+func ReadBytes(path string) ([]byte, error) {
+	data, mode, err := readRegular(path)
+	if err == nil && !mode.IsRegular() {
+		err = fmt.Errorf("read %s: %w: it is no file", path, ErrUnreadable)
+	}
+	return data, err
+}
+
+// readFile reads one file as text. Only a regular file is read: a pipe waits
+// for a writer for ever, and opening a device may start it.
 func readFile(path string) (string, *Error) {
 	fail := func(what, cure string) (string, *Error) {
 		return "", &Error{File: path, Problem: what, Cure: cure, Err: ErrUnreadable}
 	}
-	f, err := os.Open(path)
-	if err == nil {
-		defer f.Close()
-		var data []byte
-		if data, err = io.ReadAll(io.LimitReader(f, maxFile+1)); err == nil {
-			return decodeText(path, data)
-		}
-	}
+	data, mode, err := readRegular(path)
 	switch {
+	case err == nil && mode.IsRegular():
+		return decodeText(path, data)
+	case err == nil && mode.IsDir():
+		return fail("it is a folder", fmt.Sprintf("name the file in it, for example %s", filepath.Join(path, "obu.yaml")))
+	case err == nil:
+		return fail(fmt.Sprintf("it is %s, not a file", kindOf(mode)), "put a plain text file, or a link to one, in its place")
 	case errors.Is(err, fs.ErrNotExist):
+		if target, err := os.Readlink(path); err == nil {
+			return fail(fmt.Sprintf("it is a link to %s, which is not there", target), "put the file there (is its disk mounted?), or remove the link")
+		}
 		return fail("there is no such file", fmt.Sprintf("make one with `obu config example > %s`, or name another one with -c", path))
 	case errors.Is(err, fs.ErrPermission):
 		return fail("no permission to read it", fmt.Sprintf("the agent runs as its own user: `chgrp obu %[1]s && chmod 640 %[1]s`", path))
 	}
-	if info, statErr := os.Stat(path); statErr == nil && info.IsDir() {
-		return fail("it is a folder", fmt.Sprintf("name the file in it, for example %s", filepath.Join(path, "obu.yaml")))
-	}
 	return fail(fmt.Sprintf("it cannot be read: %v", err), "check the disk it is on, with `dmesg` for example")
+}
+
+// readRegular reads at most maxFile and one byte of a regular file; of anything
+// else it returns the mode alone, and has not opened it.
+func readRegular(path string) ([]byte, fs.FileMode, error) {
+	info, err := os.Stat(path)
+	if err != nil || !info.Mode().IsRegular() {
+		return nil, modeOf(info), err
+	}
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // it may have been replaced meanwhile
+	if err != nil {
+		return nil, 0, err
+	}
+	defer f.Close()
+	if info, err = f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, modeOf(info), err
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	return data, info.Mode(), err
+}
+
+func modeOf(info fs.FileInfo) fs.FileMode {
+	if info == nil {
+		return 0
+	}
+	return info.Mode()
+}
+
+// kindOf names what is not a regular file.
+func kindOf(mode fs.FileMode) string {
+	switch {
+	case mode&fs.ModeNamedPipe != 0:
+		return "a pipe (FIFO)"
+	case mode&fs.ModeSocket != 0:
+		return "a socket"
+	case mode&fs.ModeDevice != 0:
+		return "a device"
+	}
+	return "something else"
 }
 
 // decodeText turns what an editor saved into UTF-8 with plain line ends.
@@ -145,13 +200,21 @@ func overlays(path string) (files []string, wrong Errors) {
 	for _, e := range entries { // sorted by name
 		name := filepath.Join(dir, e.Name())
 		switch {
-		case e.IsDir() || strings.HasPrefix(e.Name(), "."):
+		case strings.HasPrefix(e.Name(), "."):
+		case e.IsDir() && strings.HasSuffix(e.Name(), ".yaml"):
+			wrong = append(wrong, &Error{File: name, Problem: "it is a folder, and only files are read here",
+				Cure: fmt.Sprintf("move its files to %s and remove it", dir), Err: ErrUnreadable})
+		case e.IsDir():
 		case strings.HasSuffix(e.Name(), ".yaml"):
 			files = append(files, name)
 		case strings.HasSuffix(e.Name(), ".yml"):
 			wrong = append(wrong, &Error{File: name, Problem: "only files that end in .yaml are read here",
 				Cure: fmt.Sprintf("`mv %s %s`, or remove it", name, strings.TrimSuffix(name, "yml")+"yaml")})
 		}
+	}
+	if len(files) > maxOverlays {
+		return nil, Errors{{File: dir, Problem: fmt.Sprintf("there are %d files in it, more than the %d that are read", len(files), maxOverlays),
+			Cure: "put the settings into fewer files; has a script written there again and again?", Err: ErrUnreadable}}
 	}
 	return files, wrong
 }
