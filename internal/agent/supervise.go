@@ -52,6 +52,7 @@ type supervisor struct {
 
 	mu     sync.Mutex // guards what follows
 	status SourceStatus
+	was    bool      // it has been open
 	away   bool      // an outage lasts
 	lostAt time.Time // it began
 	saidAt time.Time // it was logged last
@@ -104,14 +105,18 @@ func (s *supervisor) lost(err error, wait time.Duration) {
 	if say {
 		s.saidAt = now
 	}
-	since := now.Sub(s.lostAt)
+	since, never := now.Sub(s.lostAt), s.opens && !s.was
 	s.mu.Unlock()
 	switch {
 	case begins:
-		s.log.Warn("source lost; it is opened again and again until it is back", "source", s.name, "error", s.plain(err),
+		what := "source lost"
+		if never {
+			what = "source is not there"
+		}
+		s.log.Warn(what+"; it is opened again and again until it answers", "source", s.name, "error", s.plain(err),
 			"next", s.hint(err), "first_retry_in", wait.Round(time.Millisecond))
 	case say:
-		s.log.Warn("source is still away; it is opened again and again until it is back", "source", s.name, "error", s.plain(err),
+		s.log.Warn("source is still away; it is opened again and again until it answers", "source", s.name, "error", s.plain(err),
 			"next", s.hint(err), "for", since.Round(time.Second))
 	}
 }
@@ -142,6 +147,7 @@ func (s *supervisor) opened() {
 	s.set("running", nil)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.was = true
 	if s.away {
 		if s.back != nil {
 			s.back.Stop()

@@ -111,6 +111,24 @@ func TestOutageIsToldOnce(t *testing.T) {
 	})
 }
 
+// TestSourceThatNeverWas: a device that is not there at the start is not called
+// lost.
+func TestSourceThatNeverWas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		var log bytes.Buffer
+		s := newSupervisor("gps", slog.New(slog.NewTextHandler(&log, nil)), func(context.Context) error { return errors.New("no such serial port") })
+		s.opens = true
+		if err := s.Run(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, `msg="source is not there; it is opened again and again until it answers"`) {
+			t.Errorf("it said\n%s", text)
+		}
+	})
+}
+
 // TestLossIsSaidOnce: an error does not name twice what could not be opened.
 func TestLossIsSaidOnce(t *testing.T) {
 	s := newSupervisor("gps", slog.New(slog.DiscardHandler), nil)
