@@ -126,6 +126,7 @@ type Buffer struct {
 	clipOrder uint64                    // guarded by vid.mu
 	vidRetry  telemetry.At              // guarded by vid.wr
 	vidRetire bool                      // media.db failed: its store id is not to be used again; guarded by vid.wr
+	vidGone   bool                      // media.db's name does not lead to it any more; guarded by vid.wr
 	owed      []owedLoss                // of media.db, to go into the Gap table; guarded by vid.mu
 
 	gaps *gapTable

@@ -50,6 +50,10 @@ func (b *Buffer) Record(id string, reply []byte, notAfter time.Time) error {
 	if b.fail.active && !b.recovered() {
 		return fmt.Errorf("record command %s: %w", id, ErrDiskFailed)
 	}
+	if err := b.tele.look(b.opts.Now()); err != nil {
+		b.failed(err)
+		return fmt.Errorf("record command %s: %w", id, ErrDiskFailed)
+	}
 	err := b.tele.update(func(t *txn) error {
 		bk, err := t.tx.CreateBucketIfNotExists(bucketCommands)
 		if err != nil {

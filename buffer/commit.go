@@ -108,6 +108,10 @@ func (b *Buffer) commit(recs []record, c cut) ([]telemetry.Name, error) {
 		return b.commitVolatile(recs), nil
 	}
 	b.flushed(c)
+	if err := b.tele.look(b.opts.Now()); err != nil {
+		b.failed(err)
+		return b.commitVolatile(recs), nil
+	}
 	if len(recs) == 0 && !b.anythingQueued() {
 		return nil, nil // no page written for nothing
 	}

@@ -13,6 +13,10 @@ var (
 	// disk fails: keep the data and try again; the buffer itself retries the
 	// disk with every commit once its back-off has passed.
 	ErrDiskFailed = errors.New("disk does not take data")
+	// ErrGone says that a file of the store was deleted, moved or replaced while
+	// it was in use: put it back, or let the buffer move what is undelivered to
+	// the configured place, which it does by itself once that can be written.
+	ErrGone = errors.New("the store was deleted, moved or replaced while it is in use")
 	// ErrOffset is returned by CommitChunk when the chunk does not continue
 	// what is stored: ask ClipProgress and go on from there.
 	ErrOffset = errors.New("chunk does not continue the stored clip")

@@ -38,11 +38,13 @@ type file struct {
 	log     *slog.Logger
 	faults  *faults
 
-	wr sync.Mutex // held by the one writer through a whole transaction
+	wr     sync.Mutex   // held by the one writer through a whole transaction
+	lookAt telemetry.At // when its name is to be looked up again; guarded by wr
 
-	open sync.RWMutex // R: db is in use; W: db is being swapped
-	db   *bbolt.DB
-	os   *os.File // bbolt's own handle
+	open  sync.RWMutex // R: db is in use; W: db is being swapped
+	db    *bbolt.DB
+	os    *os.File // bbolt's own handle
+	place place    // of the file opened last; guarded by open
 
 	mu          sync.Mutex // guards what follows
 	state       state
@@ -114,9 +116,14 @@ func (f *file) openDB() (err error) {
 	if err != nil {
 		return fmt.Errorf("open %s: %w", f.path, err)
 	}
+	at, err := placeOfOpen(f.os)
+	if err != nil {
+		_ = db.Close()
+		return fmt.Errorf("open %s: %w", f.path, err)
+	}
 	db.AllocSize = 0 // the file grows by what is needed, ahead of need: see grow
 	f.open.Lock()
-	f.db = db
+	f.db, f.place = db, at
 	f.open.Unlock()
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -89,6 +90,9 @@ func (b *Buffer) FinishClip(key string, m telemetry.Clip) error {
 // mediaReady makes media.db on first use, and opens it again after the disk
 // failed.
 func (b *Buffer) mediaReady() error {
+	if err := b.mediaThere(math.MaxInt64); err != nil {
+		return err
+	}
 	f := b.vid
 	if f.db != nil && !f.db.IsReadOnly() {
 		if !b.vidRetire {
@@ -196,7 +200,7 @@ func (b *Buffer) sweepMedia() {
 	}
 	defer f.wr.Unlock()
 	shut := func() bool { return f.db == nil || f.db.IsReadOnly() }
-	if b.isClosed() || shut() && (!b.vidRetire || b.mediaReady() != nil) {
+	if b.isClosed() || b.mediaThere(rescueInFlush) != nil || shut() && (!b.vidRetire || b.mediaReady() != nil) {
 		return
 	}
 	if n > 0 && !shut() {

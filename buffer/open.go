@@ -230,16 +230,22 @@ func (b *Buffer) Close() error {
 	if was {
 		return nil
 	}
-	defer b.lock.release()
+	defer func() { b.lock.release() }()
 	err := errors.Join(b.closeTelemetry(), b.closeMedia())
 	if err == nil {
 		err = b.writeSession(true)
+	}
+	if err != nil {
+		_ = b.writeSession(false) // names the stores that are lost, where it can
 	}
 	return err
 }
 
 func (b *Buffer) closeTelemetry() error {
 	defer b.tele.closeDB()
+	if gone := b.tele.astray(); gone != nil && !b.fail.active {
+		b.failed(gone)
+	}
 	if b.fail.active {
 		b.fail.retryAt = 0
 		if !b.recovered() {
@@ -255,6 +261,12 @@ func (b *Buffer) closeMedia() error {
 	defer b.vid.closeDB()
 	if b.vid.db == nil {
 		return nil
+	}
+	if gone := b.vid.astray(); gone != nil {
+		b.vid.lookAt, b.vidRetry = 0, 0
+		if err := b.mediaReady(); err != nil {
+			return fmt.Errorf("close buffer: what the media store held is lost: %w", err)
+		}
 	}
 	b.setClean(b.vid)
 	_, err := b.commitMedia(nil, nil)

@@ -36,13 +36,19 @@ func (b *Buffer) recovered() bool {
 }
 
 func (b *Buffer) recover() error {
+	if err := b.rehome(); err != nil {
+		return err
+	}
 	if err := probe(filepath.Join(b.opts.Dir, "probe"), probeBytes); err != nil {
 		return err
 	}
 	f := b.tele
 	var c contents
-	var err error
-	if b.fail.suspect || f.db == nil {
+	moved, err := b.rescue(f)
+	if err != nil {
+		return err
+	}
+	if moved || b.fail.suspect || f.db == nil {
 		c, err = b.reopen(f)
 	} else {
 		c, err = f.load(false)

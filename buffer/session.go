@@ -52,6 +52,13 @@ func (b *Buffer) writeSession(clean bool) error {
 	defer b.sessionMu.Unlock()
 	s := session{Clean: clean, Files: map[string]sessionFile{}}
 	for _, f := range [...]*file{b.tele, b.vid} {
+		if gone := f.astray(); gone != nil {
+			if clean {
+				return fmt.Errorf("write session: %w", gone)
+			}
+			s.Files[f.name] = sessionFile{Stores: f.storeIDs()} // for the next start to list, unless they are moved
+			continue
+		}
 		info, err := os.Stat(f.path)
 		if errors.Is(err, os.ErrNotExist) {
 			continue

@@ -51,6 +51,11 @@ func (b *Buffer) failed(err error) {
 	}
 	b.fail.active, b.fail.since = true, b.opts.Now()
 	b.tele.mintUnder(newStoreID())
+	if errors.Is(err, ErrGone) {
+		b.log.Error("the buffer's store was deleted, moved or replaced while obu runs: keeping a bounded amount in memory and moving the rest",
+			"file", b.tele.path, "err", err, "next", goneHint)
+		return
+	}
 	b.log.Error("the buffer's disk does not take data: keeping a bounded amount in memory and trying again",
 		"file", b.tele.path, "err", err, "next", diskHint)
 }
