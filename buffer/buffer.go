@@ -138,10 +138,11 @@ type Buffer struct {
 
 	sessionMu sync.Mutex // one writer of the session file
 
-	mu     sync.Mutex // guards what follows
-	lost   []telemetry.Gap
-	closed bool
-	stats  counters
+	mu      sync.Mutex // guards what follows
+	lost    []telemetry.Gap
+	expired []uint64 // orders of commands that the file is still to forget
+	closed  bool
+	stats   counters
 
 	mediaProbe telemetry.At // when to try media.db's disk again
 }

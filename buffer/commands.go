@@ -10,8 +10,9 @@ import (
 
 // Bounds on executed commands.
 const (
-	// maxCommands is how many are remembered; the ones whose time has passed
-	// are forgotten first, then the oldest.
+	// maxCommands is how many are remembered. One whose time has not passed is
+	// never forgotten: it would be executed again. While there are so many,
+	// Admit takes no more.
 	maxCommands = 256
 	// maxCommandBytes bounds an id and its reply together.
 	maxCommandBytes = 16 << 10
@@ -34,9 +35,36 @@ func (b *Buffer) Executed(id string) (reply []byte, ok bool) {
 	return append([]byte(nil), c.reply...), ok
 }
 
-// Record notes durably that a command was executed, with its reply; a command
-// is not worth remembering after notAfter (zero: always). While the disk fails
-// it is remembered in memory and ErrDiskFailed returned.
+// Admit reports whether one more command can be remembered, else
+// ErrTooManyCommands: ask before executing one. It forgets those whose time has
+// passed by now, the time their not-after is checked against, and by the
+// trusted wall clock too; while that is unknown, none.
+func (b *Buffer) Admit(now time.Time) error {
+	wall := b.opts.Wall()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.done) < maxCommands {
+		return nil
+	}
+	if wall.Before(now) {
+		now = wall
+	}
+	for id, c := range b.done {
+		if !c.notAfter.IsZero() && c.notAfter.Before(now) {
+			delete(b.done, id)
+			b.expired = append(b.expired, c.order)
+		}
+	}
+	if len(b.done) >= maxCommands {
+		return ErrTooManyCommands
+	}
+	return nil
+}
+
+// Record notes durably that a command was executed, with its reply, to be
+// remembered until Admit finds notAfter passed (zero: for ever). While the disk
+// fails it is remembered in memory and ErrDiskFailed returned. A new id that
+// Admit had no room for is ErrTooManyCommands.
 func (b *Buffer) Record(id string, reply []byte, notAfter time.Time) error {
 	if len(id)+len(reply) > maxCommandBytes {
 		return fmt.Errorf("record command: %d bytes: %w", len(id)+len(reply), ErrTooLarge)
@@ -46,7 +74,10 @@ func (b *Buffer) Record(id string, reply []byte, notAfter time.Time) error {
 	if b.isClosed() {
 		return ErrClosed
 	}
-	c, gone := b.remind(command{id: id, reply: append([]byte(nil), reply...), notAfter: notAfter})
+	c, gone, err := b.remind(command{id: id, reply: append([]byte(nil), reply...), notAfter: notAfter})
+	if err != nil {
+		return fmt.Errorf("record command %s: %w", id, err)
+	}
 	if b.fail.active && !b.recovered() {
 		return fmt.Errorf("record command %s: %w", id, ErrDiskFailed)
 	}
@@ -54,13 +85,13 @@ func (b *Buffer) Record(id string, reply []byte, notAfter time.Time) error {
 		b.failed(err)
 		return fmt.Errorf("record command %s: %w", id, ErrDiskFailed)
 	}
-	err := b.tele.update(func(t *txn) error {
+	err = b.tele.update(func(t *txn) error {
 		bk, err := t.tx.CreateBucketIfNotExists(bucketCommands)
 		if err != nil {
 			return fmt.Errorf("open commands: %w", err)
 		}
-		for _, g := range gone {
-			if err := bk.Delete(seqKey(g.order)); err != nil {
+		for _, order := range gone {
+			if err := bk.Delete(seqKey(order)); err != nil {
 				return fmt.Errorf("forget command: %w", err)
 			}
 		}
@@ -70,38 +101,32 @@ func (b *Buffer) Record(id string, reply []byte, notAfter time.Time) error {
 		b.failed(err)
 		return fmt.Errorf("record command %s: %w", id, ErrDiskFailed)
 	}
+	b.mu.Lock()
+	b.expired = append([]uint64(nil), b.expired[len(gone):]...)
+	b.mu.Unlock()
 	return nil
 }
 
-// remind puts a command into memory and returns it with its order, and those
-// that had to go for it.
-func (b *Buffer) remind(c command) (command, []command) {
-	now := b.opts.Wall()
+// remind puts a command into memory and returns it with its order, and the
+// orders of those the file is to forget.
+func (b *Buffer) remind(c command) (command, []uint64, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var gone []command
-	if old, ok := b.done[c.id]; ok {
-		gone = append(gone, old)
-		delete(b.done, c.id)
+	old, known := b.done[c.id]
+	if known {
+		b.expired = append(b.expired, old.order)
+	} else if len(b.done) >= maxCommands {
+		return c, nil, ErrTooManyCommands
 	}
-	var oldest *command
 	for _, d := range b.done {
 		c.order = max(c.order, d.order)
-		if !now.IsZero() && !d.notAfter.IsZero() && d.notAfter.Before(now) {
-			gone = append(gone, d)
-			delete(b.done, d.id)
-		} else if oldest == nil || d.order < oldest.order {
-			d := d
-			oldest = &d
-		}
 	}
-	if len(b.done) >= maxCommands {
-		gone = append(gone, *oldest)
-		delete(b.done, oldest.id)
+	for _, order := range b.expired {
+		c.order = max(c.order, order)
 	}
 	c.order++
 	b.done[c.id] = c
-	return c, gone
+	return c, b.expired, nil
 }
 
 // adoptCommands takes over the commands of a file; those memory knows already

@@ -20,6 +20,10 @@ var (
 	// ErrOffset is returned by CommitChunk when the chunk does not continue
 	// what is stored: ask ClipProgress and go on from there.
 	ErrOffset = errors.New("chunk does not continue the stored clip")
+	// ErrTooManyCommands is returned while as many command ids are remembered as
+	// there is room for and none of them has expired for certain: send the
+	// command again later, or wait until the unit knows the time.
+	ErrTooManyCommands = errors.New("too many unexpired commands")
 	// ErrTooLarge is returned for a command id or reply over its bound:
 	// shorten it.
 	ErrTooLarge = errors.New("command record too large")

@@ -72,6 +72,9 @@ func (b *Buffer) Remember(i int, done bool) {
 // Clips returns how many clips and how many ranks of clips are remembered.
 func (b *Buffer) Clips() (clips, ranks int) { return len(b.clips), len(b.ranks) }
 
+// MaxCommands is how many command ids are remembered.
+const MaxCommands = maxCommands
+
 // The bounds on clips.
 const (
 	MaxDoneClips = maxDoneClips

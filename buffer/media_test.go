@@ -167,47 +167,72 @@ func TestMediaAcksReachDisk(t *testing.T) {
 	}
 }
 
-// TestCommandsAreRemembered: across restarts, bounded, the expired first.
+// TestCommandsAreRemembered: across restarts, and bounded. A full table takes
+// no new command before one it holds has expired for certain: a forgotten one
+// would be executed again.
 func TestCommandsAreRemembered(t *testing.T) {
 	dir := t.TempDir()
-	wall := time.Unix(1.7e9, 0)
+	start := time.Unix(1.7e9, 0)
+	wall := time.Time{} // not trusted
 	clock := func(o *buffer.Options) { o.Wall = func() time.Time { return wall } }
 	b := open(t, dir, clock)
 	if _, ok := b.Executed("a"); ok {
 		t.Error("knows a command it never saw")
 	}
-	if err := b.Record("a", []byte("pong"), wall.Add(time.Hour)); err != nil {
-		t.Fatal(err)
+	record := func(id string, reply string, notAfter time.Time) {
+		t.Helper()
+		if err := b.Admit(start); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Record(id, []byte(reply), notAfter); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if err := b.Record("expires", nil, wall.Add(time.Minute)); err != nil {
-		t.Fatal(err)
-	}
-	if err := b.Record("big", make([]byte, 1<<20), wall); !errors.Is(err, buffer.ErrTooLarge) {
+	record("expires", "", start.Add(time.Minute))
+	record("a", "pong", start.Add(time.Hour))
+	if err := b.Record("big", make([]byte, 1<<20), start); !errors.Is(err, buffer.ErrTooLarge) {
 		t.Errorf("big reply: %v", err)
 	}
 	b.Crash()
 	b = open(t, dir, clock)
-	defer b.Close()
-	if reply, ok := b.Executed("a"); !ok || string(reply) != "pong" {
-		t.Errorf("%q %v", reply, ok)
+	for i := range buffer.MaxCommands - 2 {
+		record(fmt.Sprint(i), "", start.Add(time.Hour))
 	}
-	wall = wall.Add(10 * time.Minute)
-	for i := range 300 {
-		if err := b.Record(fmt.Sprint(i), nil, time.Time{}); err != nil {
-			t.Fatal(err)
-		}
-		if i == 0 {
-			if _, ok := b.Executed("expires"); ok {
-				t.Error("an expired command was kept")
+	known := func(want map[string]bool) {
+		t.Helper()
+		for id, yes := range want {
+			if _, ok := b.Executed(id); ok != yes {
+				t.Errorf("%s is known: %v", id, ok)
 			}
 		}
 	}
-	if _, ok := b.Executed("299"); !ok {
-		t.Error("the newest command is not known")
+	later := start.Add(10 * time.Minute)
+	for _, c := range []struct{ now, wall time.Time }{
+		{later, time.Time{}}, // nothing vouches for the time
+		{later, start},       // the wall clock has not got that far
+		{start, later},       // the time commands are checked against has not
+		{start.Add(time.Second), start.Add(time.Second)},
+	} {
+		wall = c.wall
+		if err := b.Admit(c.now); !errors.Is(err, buffer.ErrTooManyCommands) {
+			t.Errorf("full, at %v, trusted %v: %v", c.now, c.wall, err)
+		}
 	}
-	if _, ok := b.Executed("a"); ok {
-		t.Error("not bounded")
+	if err := b.Record("new", nil, start.Add(time.Hour)); !errors.Is(err, buffer.ErrTooManyCommands) {
+		t.Errorf("recorded into a full table: %v", err)
 	}
+	if err := b.Record("a", []byte("pong"), start.Add(time.Hour)); err != nil {
+		t.Errorf("one it knows: %v", err)
+	}
+	known(map[string]bool{"expires": true, "a": true, "0": true, "new": false})
+	wall, start = later, later
+	record("new", "", start.Add(time.Hour))
+	want := map[string]bool{"expires": false, "a": true, "0": true, "253": true, "new": true}
+	known(want)
+	b.Crash()
+	b = open(t, dir, clock)
+	defer b.Close()
+	known(want)
 }
 
 // TestClipMemoryIsBounded: more clips than any camera's card holds leave the

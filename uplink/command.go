@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -43,8 +44,13 @@ type commander struct {
 	done  chan answer
 	wg    sync.WaitGroup
 	// remembered takes the place of Commands when there is none.
-	remembered map[string][]byte
-	order      []string
+	remembered map[string]known
+}
+
+// known is a remembered command id.
+type known struct {
+	reply    []byte
+	notAfter time.Time
 }
 
 func (c *commander) wait() { c.wg.Wait() }
@@ -67,12 +73,25 @@ func (p *pump) command(ctx context.Context, m message) {
 		return
 	}
 	if len(c.queue) >= inboxDepth {
-		p.bad("command "+r.ID, errTooMany)
+		p.busy(r)
 		return
 	}
 	u.stats.update(func(s *Stats) { s.Commands++ })
 	c.queue = append(c.queue, r)
 	p.nextCommand(ctx)
+}
+
+// busy tells the issuer of a command that too many wait. In a flood only some
+// are told: replies of executed commands go first.
+func (p *pump) busy(r telemetry.Command) {
+	p.bad("command "+r.ID, errBusy)
+	if len(p.u.replies) >= maxReplies/2 {
+		return
+	}
+	reply := telemetry.Reply{ID: r.ID, Error: errBusy.Error()}
+	if payload, err := json.Marshal(reply); err == nil {
+		p.reply(payload)
+	}
 }
 
 // nextCommand starts the oldest waiting command.
@@ -104,6 +123,12 @@ func (u *Uplink) execute(ctx context.Context, r telemetry.Command, session strin
 	reply := telemetry.Reply{ID: r.ID}
 	if at := u.wall(); !at.IsZero() {
 		reply.At = &at
+	}
+	if err := u.admit(); err != nil {
+		u.stats.update(func(s *Stats) { s.BadCommands++ })
+		reply.Error = err.Error() // and not recorded: it may come again
+		payload, _ := json.Marshal(reply)
+		return payload
 	}
 	result, err := u.dispatch(ctx, r, session)
 	if err == nil {
@@ -142,7 +167,8 @@ func (u *Uplink) dispatch(ctx context.Context, r telemetry.Command, session stri
 // Errors of commands, as they stand in replies.
 var (
 	errExpired = errors.New("expired")
-	errTooMany = errors.New("too many commands are waiting")
+	errBusy    = errors.New("busy, send again")
+	errTooMany = errors.New("too many unexpired commands")
 )
 
 func (u *Uplink) executed(id string) ([]byte, bool) {
@@ -151,8 +177,26 @@ func (u *Uplink) executed(id string) ([]byte, bool) {
 	}
 	u.stats.mu.Lock()
 	defer u.stats.mu.Unlock()
-	reply, ok := u.cmds.remembered[id]
-	return reply, ok
+	k, ok := u.cmds.remembered[id]
+	return k.reply, ok
+}
+
+// admit reports whether the id of one more command can be remembered.
+func (u *Uplink) admit() error {
+	now := u.cfg.Now()
+	if u.cfg.Commands != nil {
+		return u.cfg.Commands.Admit(now)
+	}
+	u.stats.mu.Lock()
+	defer u.stats.mu.Unlock()
+	c := &u.cmds
+	if len(c.remembered) >= maxRemembered {
+		maps.DeleteFunc(c.remembered, func(_ string, k known) bool { return k.notAfter.Before(now) })
+	}
+	if len(c.remembered) >= maxRemembered {
+		return errTooMany
+	}
+	return nil
 }
 
 func (u *Uplink) record(r telemetry.Command, reply []byte) error {
@@ -163,14 +207,9 @@ func (u *Uplink) record(r telemetry.Command, reply []byte) error {
 	defer u.stats.mu.Unlock()
 	c := &u.cmds
 	if c.remembered == nil {
-		c.remembered = make(map[string][]byte)
+		c.remembered = make(map[string]known)
 	}
-	if len(c.order) >= maxRemembered {
-		delete(c.remembered, c.order[0])
-		c.order = c.order[1:]
-	}
-	c.remembered[r.ID] = reply
-	c.order = append(c.order, r.ID)
+	c.remembered[r.ID] = known{reply, r.NotAfter}
 	return nil
 }
 

@@ -12,6 +12,8 @@ import (
 // Bounds of inbound messages.
 const (
 	inboxDepth      = 16               // messages waiting for the pump; more are counted and dropped
+	inboxPatience   = time.Second      // a message waits for room so long
+	badLogEvery     = time.Minute      // inbound messages of no use get one line
 	receiptPatience = 2 * time.Minute  // a new session sends again what waited longer for its receipt
 	relinkEvery     = 10 * time.Second // link is not put right more often than this
 )
@@ -72,15 +74,24 @@ func (p *pump) queue(pk *packet) { p.control = append(p.control, pk) }
 // listen is reported; data goes on flowing, it matters more than commands.
 func (p *pump) subscribe(ctx context.Context) {
 	u := p.u
+	stopping := ctx.Done()
 	ctx, cancel := context.WithTimeout(ctx, u.cfg.AckTimeout)
 	defer cancel()
 	err := p.sess.subscribe(ctx, func(topic string, payload []byte, retained bool) {
+		m := message{topic, payload, retained}
 		select {
-		case u.inbox <- message{topic, payload, retained}:
+		case u.inbox <- m:
+			return
 		default:
-			u.stats.update(func(s *Stats) { s.BadCommands++ })
-			u.cfg.Log.Warn("uplink: too many messages at once, one dropped", "topic", topic,
-				"next", "send commands one after another and wait for each reply")
+		}
+		patience := time.NewTimer(inboxPatience)
+		defer patience.Stop()
+		select {
+		case u.inbox <- m:
+		case <-stopping:
+		case <-p.sess.Done():
+		case <-patience.C:
+			u.ignored("too many messages at once on "+topic, errBusy, "send commands one after another and wait for each reply")
 		}
 	}, u.topic("cmd"), u.topic("ack"), u.topic("link"))
 	if errors.Is(err, ErrSubscribeDenied) {
@@ -153,8 +164,26 @@ func (p *pump) receipt(m message) {
 	}
 }
 
-// bad counts and logs an inbound message that is no use.
+// bad counts an inbound message that is no use.
 func (p *pump) bad(what string, err error) {
-	p.u.stats.update(func(s *Stats) { s.BadCommands++ })
-	p.u.cfg.Log.Warn("uplink: "+what+" ignored", "error", err, "next", "see telemetry/CONTRACT.md for its shape")
+	next := "see telemetry/CONTRACT.md for its shape"
+	if errors.Is(err, errBusy) {
+		next = "send commands one after another and wait for each reply"
+	}
+	p.u.ignored(what, err, next)
+}
+
+// ignored counts an inbound message that is no use. It logs the first, then one
+// line a badLogEvery with how many there were since the last.
+func (u *Uplink) ignored(what string, err error, next string) {
+	now, since := time.Now(), int64(0)
+	u.stats.update(func(s *Stats) {
+		s.BadCommands++
+		if u.badSince++; now.Sub(u.badLogged) >= badLogEvery {
+			since, u.badSince, u.badLogged = u.badSince, 0, now
+		}
+	})
+	if since > 0 {
+		u.cfg.Log.Warn("uplink: "+what+" ignored", "error", err, "ignored", since, "next", next)
+	}
 }

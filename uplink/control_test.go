@@ -1,10 +1,12 @@
 package uplink_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -28,6 +30,8 @@ func (r *remembered) Executed(id string) ([]byte, bool) {
 	reply, ok := r.replies[id]
 	return reply, ok
 }
+
+func (r *remembered) Admit(time.Time) error { return nil }
 
 func (r *remembered) Record(id string, reply []byte, _ time.Time) error {
 	r.mu.Lock()
@@ -107,6 +111,89 @@ func TestCommands(t *testing.T) {
 		if len(known.replies) != 7 {
 			t.Errorf("%d ids recorded", len(known.replies))
 		}
+	})
+}
+
+// TestFullCommandTable: no more ids can be remembered before one has expired,
+// so a new command is refused, in words, and none is executed twice.
+func TestFullCommandTable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ran := map[string]int{}
+		g := newRig(t, func(c *uplink.Config) {
+			c.Handlers = map[string]uplink.Action{"count": func(_ context.Context, c telemetry.Command) (any, error) {
+				ran[c.ID]++
+				return nil, nil
+			}}
+		}).start()
+		time.Sleep(time.Second)
+		const room, more = 256, 4
+		for i := range room + more {
+			g.command(fmt.Sprint(i), "count", time.Hour)
+		}
+		g.command("0", "count", time.Hour)
+		refused := 0
+		for _, r := range g.replies() {
+			if r.Error == "too many unexpired commands" {
+				refused++
+			}
+		}
+		if refused != more || len(ran) != room || ran["0"] != 1 {
+			t.Errorf("%d refused, %d executed, the first %d times", refused, len(ran), ran["0"])
+		}
+		time.Sleep(time.Hour)
+		g.command("258", "count", time.Hour)
+		if ran["258"] != 1 {
+			t.Error("not executed when there is room again")
+		}
+		g.stop()
+	})
+}
+
+// TestCommandFlood: more at once than can wait are refused in words as far as
+// replies have room, counted, and logged in a few lines.
+func TestCommandFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		release := make(chan struct{})
+		ran := map[string]int{}
+		g := newRig(t, func(c *uplink.Config) {
+			c.Log = slog.New(slog.NewTextHandler(&log, nil))
+			c.Handlers = map[string]uplink.Action{"wait": func(ctx context.Context, c telemetry.Command) (any, error) {
+				ran[c.ID]++
+				<-release
+				return nil, nil
+			}}
+		}).start()
+		time.Sleep(time.Second)
+		const flood = 500
+		for i := range flood {
+			p, err := json.Marshal(telemetry.Command{ID: fmt.Sprint(i), Name: "wait", NotAfter: time.Now().Add(time.Hour), Issuer: "test"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			g.b.Publish("obu/v1/f1/u1/cmd", false, p)
+		}
+		time.Sleep(10 * time.Second)
+		close(release)
+		time.Sleep(time.Minute)
+		busy, done := 0, 0
+		for _, r := range g.replies() {
+			if ran[r.ID] > 1 || r.OK != (ran[r.ID] == 1) {
+				t.Errorf("%+v, executed %d times", r, ran[r.ID])
+			}
+			if r.OK {
+				done++
+			} else if r.Error == "busy, send again" {
+				busy++
+			}
+		}
+		if done == 0 || busy == 0 || g.u.Stats().BadCommands != int64(flood-done) {
+			t.Errorf("%d done, %d refused, stats %+v", done, busy, g.u.Stats())
+		}
+		if n := strings.Count(log.String(), "level=WARN"); n == 0 || n > 2 {
+			t.Errorf("%d lines of warning:\n%s", n, log.String())
+		}
+		g.stop()
 	})
 }
 

@@ -45,6 +45,9 @@ type Backlog interface {
 // Commands remembers executed command ids across power cuts.
 type Commands interface {
 	Executed(id string) (reply []byte, ok bool)
+	// Admit is asked before a command is executed: an error says that its id
+	// could not be remembered. It may forget ids whose not-after is before now.
+	Admit(now time.Time) error
 	Record(id string, reply []byte, notAfter time.Time) error
 }
 
@@ -184,6 +187,9 @@ type Uplink struct {
 	replies []*packet // not acknowledged yet
 	inbox   chan message
 	cmds    commander
+
+	badLogged time.Time // when an inbound message of no use was logged; under stats
+	badSince  int64     // how many since; under stats
 }
 
 // New checks the configuration. It starts nothing.
