@@ -64,7 +64,7 @@ func oneLine(err error, path string) string {
 // when it does not say so plainly. A card put into another vehicle must not
 // speak as the unit it was made for.
 func plainUnit(path string) string {
-	text, err := os.ReadFile(path)
+	text, err := config.ReadBytes(path)
 	if err != nil {
 		return ""
 	}

@@ -216,7 +216,7 @@ func keepLastGood(dir string) []clock.Option {
 			_ = os.Remove(next)
 		}
 	})}
-	if text, err := os.ReadFile(path); err == nil {
+	if text, err := config.ReadBytes(path); err == nil {
 		if t, err := time.Parse(time.RFC3339, strings.TrimSpace(string(text))); err == nil {
 			opts = append(opts, clock.WithLastGood(t))
 		}
