@@ -15,17 +15,23 @@ import (
 
 // Back-off of a lost device: the delay doubles from restartMin to restartMax,
 // each wait is drawn from its upper half so that devices of one hub do not
-// come back in step, and a run that lasted restartSettled starts over.
+// come back in step, and a device that was open for restartSettled starts over.
 const (
 	restartMin     = 500 * time.Millisecond
 	restartMax     = 30 * time.Second
-	restartSettled = time.Minute
+	restartSettled = 5 * time.Second
+	// restartFlapping bounds the delay of a device that opens and is lost again
+	// at once, as one with a loose plug: it is there, so it is not left for long.
+	restartFlapping = 5 * time.Second
 	// backAfter is how long a source has to be open before its outage is over:
 	// a device that opens and fails at once is not back.
 	backAfter = 2 * time.Second
 	// remindEvery is how often a loss that lasts is logged again: a camera
 	// without its card must not fill the journal of a unit.
 	remindEvery = time.Hour
+	// maxOutageLines is how many outages are logged per remindEvery; what flaps
+	// more often is counted in Restarts.
+	maxOutageLines = 20
 )
 
 // SourceStatus is what the supervisor knows of one source.
@@ -54,9 +60,14 @@ type supervisor struct {
 	status SourceStatus
 	was    bool      // it has been open
 	away   bool      // an outage lasts
+	openAt time.Time // when this run opened the device; zero: it has not
 	lostAt time.Time // it began
 	saidAt time.Time // it was logged last
 	back   *time.Timer
+
+	window   time.Time // outages are counted for the log since then
+	outages  int       // in it
+	unlogged int       // outages the log does not have
 }
 
 func newSupervisor(name string, log *slog.Logger, run func(context.Context) error) *supervisor {
@@ -100,20 +111,30 @@ func (s *supervisor) lost(err error, wait time.Duration) {
 	if begins {
 		s.away, s.lostAt = true, now
 		s.status.Restarts++
+		s.countOutage(now)
 	}
-	say := begins || now.Sub(s.saidAt) >= remindEvery
+	say := begins && s.loud() || !begins && now.Sub(s.saidAt) >= remindEvery
+	last := begins && s.outages == maxOutageLines
+	missed := s.unlogged
 	if say {
-		s.saidAt = now
+		s.saidAt, s.unlogged = now, 0
 	}
 	since, never := now.Sub(s.lostAt), s.opens && !s.was
 	s.mu.Unlock()
+	var more []any
+	if last {
+		more = append(more, "quiet", "it comes and goes: further outages of this hour are only counted")
+	}
+	if missed > 0 {
+		more = append(more, "outages_not_logged", missed)
+	}
 	switch {
-	case begins:
+	case say && begins:
 		what := "source lost"
 		if never {
 			what = "source is not there"
 		}
-		s.log.Warn(what+"; it is opened again and again until it answers", "source", s.name, "error", s.plain(err),
+		s.log.With(more...).Warn(what+"; it is opened again and again until it answers", "source", s.name, "error", s.plain(err),
 			"next", s.hint(err), "first_retry_in", wait.Round(time.Millisecond))
 	case say:
 		s.log.Warn("source is still away; it is opened again and again until it answers", "source", s.name, "error", s.plain(err),
@@ -121,16 +142,29 @@ func (s *supervisor) lost(err error, wait time.Duration) {
 	}
 }
 
+// countOutage counts one for the log, with mu held.
+func (s *supervisor) countOutage(now time.Time) {
+	if s.outages == 0 || now.Sub(s.window) >= remindEvery {
+		s.window, s.outages = now, 0
+	}
+	if s.outages++; !s.loud() {
+		s.unlogged++
+	}
+}
+
+// loud reports whether the present outage belongs into the log, with mu held.
+func (s *supervisor) loud() bool { return s.outages <= maxOutageLines }
+
 // returned ends an outage, unless the source was lost again meanwhile.
 func (s *supervisor) returned() {
 	s.mu.Lock()
 	is := s.away && s.status.State == "running"
-	after := s.status.Since.Sub(s.lostAt)
+	after, say := s.status.Since.Sub(s.lostAt), s.loud()
 	if is {
 		s.away = false
 	}
 	s.mu.Unlock()
-	if is {
+	if is && say {
 		s.log.Info("source is back", "source", s.name, "after", after.Round(100*time.Millisecond))
 	}
 }
@@ -147,7 +181,7 @@ func (s *supervisor) opened() {
 	s.set("running", nil)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.was = true
+	s.was, s.openAt = true, time.Now()
 	if s.away {
 		if s.back != nil {
 			s.back.Stop()
@@ -162,12 +196,7 @@ func (s *supervisor) Run(ctx context.Context) error {
 	defer s.ended()
 	delay := restartMin
 	for {
-		if s.opens {
-			s.set("opening", nil)
-		} else {
-			s.opened()
-		}
-		began := time.Now()
+		s.begin()
 		err := s.run(ctx)
 		if ctx.Err() != nil || err == nil {
 			s.set("finished", nil)
@@ -177,9 +206,7 @@ func (s *supervisor) Run(ctx context.Context) error {
 			s.set("failed", err)
 			return err
 		}
-		if time.Since(began) > restartSettled {
-			delay = restartMin
-		}
+		delay = s.relax(delay)
 		wait := delay/2 + rand.N(delay/2+1)
 		s.lost(err, wait)
 		select {
@@ -193,6 +220,34 @@ func (s *supervisor) Run(ctx context.Context) error {
 		s.status.Attempts++
 		s.mu.Unlock()
 	}
+}
+
+// begin notes that the source is run.
+func (s *supervisor) begin() {
+	s.mu.Lock()
+	s.openAt = time.Time{}
+	s.mu.Unlock()
+	if s.opens {
+		s.set("opening", nil)
+	} else {
+		s.opened()
+	}
+}
+
+// relax returns the delay after a run that failed: what was open for a while
+// starts over, and what could be opened at all is not left for long. A source
+// that does not say when it is open may have failed to.
+func (s *supervisor) relax(delay time.Duration) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.openAt.IsZero():
+	case time.Since(s.openAt) >= restartSettled:
+		return restartMin
+	case s.opens:
+		return min(delay, restartFlapping)
+	}
+	return delay
 }
 
 // ended leaves no timer behind.

@@ -54,6 +54,52 @@ func TestLostSourceComesBackAlone(t *testing.T) {
 	})
 }
 
+// TestFlappingDeviceIsNotLeftForLong: a device that opens and is lost again at
+// once is opened every few seconds, one that was open for some seconds at once;
+// the log does not fill with it.
+func TestFlappingDeviceIsNotLeftForLong(t *testing.T) {
+	for _, flap := range []struct {
+		open    time.Duration
+		longest time.Duration
+	}{{time.Second, restartFlapping}, {restartSettled, restartMin}} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 6*time.Hour)
+			defer cancel()
+			var log bytes.Buffer
+			var s *supervisor
+			var lost time.Time
+			tries := 0
+			s = newSupervisor("can0", slog.New(slog.NewTextHandler(&log, nil)), func(ctx context.Context) error {
+				if tries++; tries < 20 {
+					return errors.New("no such device")
+				}
+				if wait := time.Since(lost); tries > 20 && wait > flap.longest {
+					t.Errorf("after it was open for %v it was left for %v", flap.open, wait)
+				}
+				s.opened()
+				select {
+				case <-ctx.Done():
+					return nil
+				case <-time.After(flap.open):
+				}
+				lost = time.Now()
+				return errors.New("device is gone")
+			})
+			s.opens = true
+			if err := s.Run(ctx); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			if n := strings.Count(log.String(), "\n"); n > 6*(2*maxOutageLines+2) {
+				t.Errorf("%d lines in six hours", n)
+			}
+			if flap.open > backAfter && !strings.Contains(log.String(), "outages_not_logged=") {
+				t.Errorf("what was not logged is not counted:\n%s", log.String())
+			}
+		})
+	}
+}
+
 // TestRecordingEndsOnce: a source that ends by itself is not started again.
 func TestRecordingEndsOnce(t *testing.T) {
 	runs := 0
