@@ -39,7 +39,6 @@ type run struct {
 	n           int
 	first, last telemetry.At
 	offset      time.Duration // the receiver's UTC (since 1970) minus Fix.At; the largest of the run, which came with the least latency
-	refused     bool          // already counted and reported
 }
 
 func (r *run) add(at telemetry.At, offset time.Duration) {
@@ -129,8 +128,9 @@ func (w *wallClock) observe(c *Clock, f telemetry.Fix) (telemetry.Anchor, bool) 
 	case apart.Abs() <= leapStep+drift:
 		if long {
 			w.counts.Steps++
-			w.say("the GPS receiver moved its time by seconds, as it does when it learns the leap seconds; the new time is taken",
-				"receiver", f.Receiver, "by", apart)
+			if args, ok := w.stepped.due(f.At, "receiver", f.Receiver, "by", apart); ok {
+				w.say("the GPS receiver moved its time by seconds, as it does when it learns the leap seconds; the new time is taken", args...)
+			}
 			return w.anchor(c, f, offset), true
 		}
 	default:
@@ -141,10 +141,8 @@ func (w *wallClock) observe(c *Clock, f telemetry.Fix) (telemetry.Anchor, bool) 
 
 func (w *wallClock) refuse(f telemetry.Fix, by time.Duration) {
 	w.counts.Refused++
-	if !w.run.refused {
-		w.run.refused = true
-		w.say("the GPS receiver's time is impossible and is refused; the time known before goes on. If it lasts, restart the receiver",
-			"receiver", f.Receiver, "said", f.UTC.Format(time.RFC3339), "off_by", by)
+	if args, ok := w.refused.due(f.At, "receiver", f.Receiver, "said", f.UTC.Format(time.RFC3339), "off_by", by); ok {
+		w.say("the GPS receiver's time is impossible and is refused; the time known before goes on. If it lasts, restart the receiver", args...)
 	}
 }
 

@@ -23,6 +23,9 @@ const (
 	lookEvery = 10 * time.Second
 	// rtcStep is a jump of the system clock that makes a new rtc anchor.
 	rtcStep = time.Second
+	// complainEvery bounds how often a receiver is complained about: one that
+	// jumps all the time must not fill the journal.
+	complainEvery = 10 * time.Minute
 	// maxPending bounds the anchors nobody fetched; the oldest gives way,
 	// because a newer one of the same boot says more.
 	maxPending = 32
@@ -49,7 +52,9 @@ type wallClock struct {
 	run     run
 	counts  Stats
 	said    map[string]bool // complaints made: each once a boot
-	notes   []note          // said and learnt under mu, passed on by unlock
+	refused complaint
+	stepped complaint
+	notes   []note // said and learnt under mu, passed on by unlock
 	good    time.Time
 }
 
@@ -71,6 +76,28 @@ func (w *wallClock) sayOnce(kind, text string, args ...any) {
 	}
 	w.said[kind] = true
 	w.say(text, args...)
+}
+
+// complaint is one that may come with every fix: it is made at most every
+// complainEvery, and then with how often there was reason to.
+type complaint struct {
+	made   bool
+	at     telemetry.At
+	missed int
+}
+
+// due counts a reason to complain at the time at. When it is time to, it
+// returns the arguments of the log line and begins anew.
+func (p *complaint) due(at telemetry.At, args ...any) ([]any, bool) {
+	if p.made && at.Sub(p.at) < complainEvery {
+		p.missed++
+		return nil, false
+	}
+	if p.missed > 0 {
+		args = append(args, "times_not_logged", p.missed)
+	}
+	*p = complaint{made: true, at: at}
+	return args, true
 }
 
 func (w *wallClock) say(text string, args ...any) {

@@ -267,6 +267,46 @@ func TestUnexplainedJumpIsRefused(t *testing.T) {
 	}
 }
 
+// TestReceiverThatJumpsIsComplainedOfNowAndThen: a receiver whose time jumps
+// with every few fixes gets a line per ten minutes, with a count, and every
+// refusal is counted.
+func TestReceiverThatJumpsIsComplainedOfNowAndThen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, said := logged()
+		c := clock.Virtual(clock.WithLog(log))
+		rx := receiver{c: c}
+		rx.epochs(5)
+		for i := range 600 { // an hour
+			rx.wrong = time.Duration(i+1) * time.Hour
+			rx.epochs(6)
+		}
+		if n := c.Stats().Refused; n < 1000 {
+			t.Errorf("%d refusals counted", n)
+		}
+		wantLog(t, said, "impossible", 6)
+		wantLog(t, said, "times_not_logged=", 5)
+		wantTrue(t, c.Wall(), time.Now())
+	})
+}
+
+// TestBeyondTheCeilingIsComplainedOfNowAndThen: the same before any anchor,
+// with a time that is beyond belief in a new way with each fix.
+func TestBeyondTheCeilingIsComplainedOfNowAndThen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, said := logged()
+		c := clock.Virtual(clock.WithLog(log), clock.WithCeiling(time.Now().Add(1024*week)))
+		rx := receiver{c: c}
+		for i := range 1800 {
+			rx.wrong = 1030*week + time.Duration(i)*time.Hour
+			rx.epoch()
+		}
+		wantLog(t, said, "impossible", 3)
+		if n := c.Stats().Refused; n != 1800 {
+			t.Errorf("%d refusals counted", n)
+		}
+	})
+}
+
 func TestTimeBeyondTheCeilingIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clock.Virtual(clock.WithWallAt(time.Unix(0, 0)), clock.WithCeiling(time.Now().Add(1024*week)))
