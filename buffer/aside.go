@@ -78,11 +78,13 @@ func (b *Buffer) asideName(f *file, kind string) (string, error) {
 	return prefix + strconv.Itoa(next), nil
 }
 
-// wholeStores lists every batch of a file that never arrived.
-func (b *Buffer) wholeStores(f *file, ids []telemetry.StoreID, source string) []telemetry.Gap {
+// wholeStores lists every batch of a file that never arrived, and of when they
+// are as far as the session file knows.
+func (b *Buffer) wholeStores(f *file, s session, ids []telemetry.StoreID, source string) []telemetry.Gap {
 	var out []telemetry.Gap
+	boot, from, to := b.span(s.Files[f.name].Boot, s.Files[f.name].OldestNS)
 	for _, class := range f.classes {
-		g := telemetry.Gap{Class: class, Count: telemetry.CountUnknown, Reason: telemetry.ReasonDamagedStore, Source: source}
+		g := telemetry.Gap{Class: class, Boot: boot, From: from, To: to, Count: telemetry.CountUnknown, Reason: telemetry.ReasonDamagedStore, Source: source}
 		if len(ids) == 0 {
 			out = append(out, g)
 		}
@@ -92,4 +94,21 @@ func (b *Buffer) wholeStores(f *file, ids []telemetry.StoreID, source string) []
 		}
 	}
 	return out
+}
+
+// otherStore lists the stores the last run used when none of them is in the
+// file: another one was put in its place.
+func (b *Buffer) otherStore(f *file, old session, c contents) []telemetry.Gap {
+	ids := old.stores(f.name)
+	for _, id := range ids {
+		if id == c.state.store || slices.ContainsFunc(c.streams, func(s *stream) bool { return s.store == id }) {
+			return nil
+		}
+	}
+	if len(ids) == 0 || old.Boot == "" || c.state.commits == 0 { // none, this very run, or not begun
+		return nil
+	}
+	b.log.Error("the store is not the one the last run used; what that held is lost and listed", "file", f.path,
+		"next", "put the right file back while obu is stopped, should you have it")
+	return b.wholeStores(f, old, ids, f.name)
 }

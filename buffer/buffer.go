@@ -133,6 +133,7 @@ type Buffer struct {
 	fail failure
 
 	cut     cut                // of the last Commit; guarded by tele.wr
+	before  session            // as Open found it
 	learned bool               // what telemetry.db knows of earlier runs is in memory; guarded by tele.wr
 	done    map[string]command // executed commands, by id; guarded by mu
 

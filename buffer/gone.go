@@ -151,13 +151,14 @@ func (b *Buffer) clearPlace(f *file) error {
 		return fmt.Errorf("set aside %s: %w", f.path, err)
 	}
 	var others []telemetry.StoreID
-	for _, id := range readSession(b.opts.Dir).stores(f.name) {
+	old := readSession(b.opts.Dir)
+	for _, id := range old.stores(f.name) {
 		if !slices.Contains(f.storeIDs(), id.String()) {
 			others = append(others, id)
 		}
 	}
 	if len(others) > 0 {
-		for _, g := range b.wholeStores(f, others, filepath.Base(aside)) {
+		for _, g := range b.wholeStores(f, old, others, filepath.Base(aside)) {
 			b.Lost(g)
 		}
 	}

@@ -3,6 +3,7 @@ package buffer_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -203,5 +204,125 @@ func TestStoreGoneForGood(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestUncleanWithoutStore: a run ends without order and its store is gone,
+// damaged or another's at the next start: what it had not stored yet is listed
+// all the same, and the rows say when.
+func TestUncleanWithoutStore(t *testing.T) {
+	began := telemetry.At(time.Hour)
+	lose := map[string]func(t *testing.T, path string){
+		"gone":    func(t *testing.T, path string) { must(t, os.Remove(path)) },
+		"damaged": func(t *testing.T, path string) { must(t, os.WriteFile(path, []byte("not a database"), 0o600)) },
+		"another's": func(t *testing.T, path string) {
+			must(t, os.Rename(filepath.Join(filled(t, true), "telemetry.db"), path))
+		},
+	}
+	for name, do := range lose {
+		for _, reboot := range [...]bool{false, true} {
+			t.Run(fmt.Sprintf("%s, reboot %v", name, reboot), func(t *testing.T) {
+				r := newGoneRig(t)
+				crashed := r.now.Add(500 * time.Millisecond)
+				r.b.Crash()
+				do(t, filepath.Join(r.dir, "telemetry.db"))
+				next := telemetry.BootID{1}
+				if r.now = crashed.Add(time.Minute); reboot {
+					r.now, next = telemetry.At(time.Second), telemetry.BootID{2}
+				}
+				b := open(t, r.dir, func(o *buffer.Options) {
+					o.Boot, o.Verify, o.Now = next, verifier(), func() telemetry.At { return r.now }
+				})
+				defer b.Close()
+				_, gaps := drainAll(t, b)
+				listed := map[telemetry.Class]bool{}
+				whole := 0
+				for _, g := range gaps {
+					if g.Boot != (telemetry.BootID{1}) || g.From > began || g.To < crashed || g.Count != telemetry.CountUnknown {
+						t.Errorf("row %+v, the run began at %v and ended at %v", g, began, crashed)
+					}
+					listed[g.Class] = listed[g.Class] || g.Reason == telemetry.ReasonUncleanStart
+					if g.Reason == telemetry.ReasonDamagedStore {
+						whole++
+					}
+				}
+				if !listed[telemetry.ClassTelemetry] || !listed[telemetry.ClassEvent] || !listed[telemetry.ClassHealth] || whole != 3 {
+					t.Errorf("gaps %+v", gaps)
+				}
+			})
+		}
+	}
+}
+
+// TestCleanWithoutStore: after an end in order there is no interval to list.
+func TestCleanWithoutStore(t *testing.T) {
+	r := newGoneRig(t)
+	must(t, r.b.Close())
+	must(t, os.Remove(filepath.Join(r.dir, "telemetry.db")))
+	r.open()
+	defer r.b.Close()
+	_, gaps := drainAll(t, r.b)
+	for _, g := range gaps {
+		if g.Reason != telemetry.ReasonDamagedStore || g.Boot.IsZero() || g.To < g.From {
+			t.Errorf("row %+v", g)
+		}
+	}
+	if len(gaps) != 3 {
+		t.Errorf("gaps %+v", gaps)
+	}
+}
+
+// TestSpoiledBatchNamesItsTime: the row of a batch that is not what was written
+// carries the time its neighbours leave for it.
+func TestSpoiledBatchNamesItsTime(t *testing.T) {
+	for _, running := range [...]bool{false, true} {
+		r := newGoneRig(t)
+		n := r.commit()
+		at := r.now
+		held, err := r.b.Read(n.Store, n.Class, n.Seq, 1)
+		must(t, err)
+		stored := held[0].Blob
+		r.commit()
+		if !running {
+			r.b.Crash()
+		}
+		path := filepath.Join(r.dir, "telemetry.db")
+		raw, err := os.ReadFile(path)
+		must(t, err)
+		hurt := false
+		for i := 0; ; {
+			k := bytes.Index(raw[i:], stored)
+			if k < 0 {
+				break
+			}
+			i += k + len(stored)
+			raw[i-1] ^= 1
+			hurt = true
+		}
+		if !hurt {
+			t.Skip("the batch does not lie in one piece")
+		}
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		must(t, err)
+		_, err = f.WriteAt(raw, 0) // in place: the running store maps it
+		must(t, err)
+		must(t, f.Close())
+		if !running {
+			r.open()
+		}
+		_, gaps := drainAll(t, r.b)
+		found := false
+		for _, g := range gaps {
+			if g.Covers(n) {
+				found = true
+				if g.Boot != (telemetry.BootID{1}) || g.From > at || g.To < at || g.To > r.now.Add(time.Minute) {
+					t.Errorf("row %+v, stored at %v", g, at)
+				}
+			}
+		}
+		if !found {
+			t.Errorf("running %v: %v is not listed: %+v", running, n, gaps)
+		}
+		must(t, r.b.Close())
 	}
 }

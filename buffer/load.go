@@ -20,6 +20,7 @@ type contents struct {
 	owed     []owedLoss
 	damaged  []telemetry.Gap // values that are not what was written
 	bad      []telemetry.Name
+	new      bool // made in place of one that is gone or damaged
 }
 
 // load reads a file's contents. With check it also verifies every value's sum
@@ -90,6 +91,9 @@ func (c *contents) readStreams(tx *bbolt.Tx, check bool) error {
 
 func (c *contents) readStream(s *stream, b *bbolt.Bucket, check bool) error {
 	cur := b.Cursor()
+	damaged := len(c.damaged)
+	var last header
+	defer func() { c.closeSpans(damaged) }()
 	for k, v := cur.First(); k != nil; k, v = cur.Next() {
 		if len(k) != 8 {
 			return fmt.Errorf("read %s %s: key of %d bytes: %w", s.store, s.class, len(k), ErrDamaged)
@@ -111,9 +115,11 @@ func (c *contents) readStream(s *stream, b *bbolt.Bucket, check bool) error {
 			h, blob, err = openRecord(n, v)
 		}
 		if errors.Is(err, ErrDamaged) {
-			c.spoiled(n)
+			c.spoiled(n, last)
 			continue
 		}
+		c.boundSpans(damaged, h)
+		damaged, last = len(c.damaged), h
 		s.add(n.Seq, h.rank, h.clip)
 		s.account(1, h, len(blob), diskCost(len(v), b.Tx().DB().Info().PageSize))
 		if s.batches == 1 {
@@ -123,10 +129,31 @@ func (c *contents) readStream(s *stream, b *bbolt.Bucket, check bool) error {
 	return nil
 }
 
-// spoiled lists a batch whose value is not what was written.
-func (c *contents) spoiled(n telemetry.Name) {
+// spoiled lists a batch whose value is not what was written; it is no older
+// than the one before it.
+func (c *contents) spoiled(n telemetry.Name, before header) {
 	c.bad = append(c.bad, n)
-	c.damaged = append(c.damaged, spoiledGap(n))
+	g := spoiledGap(n)
+	g.Boot, g.From, g.To = before.boot, before.at, endOfBoot
+	c.damaged = append(c.damaged, g)
+}
+
+// boundSpans ends the time of the spoiled batches from the i-th on: the next
+// sound one is no older.
+func (c *contents) boundSpans(i int, next header) {
+	for ; i < len(c.damaged); i++ {
+		switch g := &c.damaged[i]; g.Boot {
+		case telemetry.BootID{}:
+			g.Boot, g.From, g.To = next.boot, 0, next.at
+		case next.boot:
+			g.To = next.at
+		}
+	}
+}
+
+// closeSpans is boundSpans at the end of a stream: the last flush tells.
+func (c *contents) closeSpans(i int) {
+	c.boundSpans(i, header{boot: c.state.boot, at: c.state.flushAt.Add(c.state.window)})
 }
 
 func spoiledGap(n telemetry.Name) telemetry.Gap {

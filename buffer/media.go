@@ -109,7 +109,7 @@ func (b *Buffer) mediaReady() error {
 	}
 	_ = f.closeDB()
 	dropCache(f.path)
-	old := session{Files: map[string]sessionFile{f.name: {Stores: f.diskStoreIDs()}}}
+	old := session{Files: map[string]sessionFile{f.name: b.noted(f, f.diskStoreIDs())}}
 	if err := b.startMedia(context.Background(), old, true); err != nil {
 		return b.mediaFailed(err)
 	}

@@ -20,6 +20,7 @@ func (b *Buffer) start(ctx context.Context) error {
 	defer b.note()
 	b.cut = b.cutNow()
 	old := readSession(b.opts.Dir)
+	b.before = old
 	if err := b.takeIntoUse(old); isDiskTrouble(err) {
 		old.Clean = false // it cannot be marked, so the child looks first every time
 	} else if err != nil {
@@ -69,7 +70,11 @@ func (b *Buffer) learn(c contents) {
 	b.learned = true
 	b.gaps.load(c.gaps, c.state.nextGap, b.tele)
 	b.adoptCommands(c.commands)
-	for _, g := range uncleanGaps(c.state, b.opts.Boot, b.opts.Now()) {
+	unclean := uncleanGaps(c.state, b.opts.Boot, b.opts.Now())
+	if c.new {
+		unclean = b.uncleanSession(b.before)
+	}
+	for _, g := range unclean {
 		b.Lost(g)
 		b.log.Warn("the last run did not end in order: what it had not stored yet is lost", "class", g.Class.String(), "from_s", g.From.Seconds(), "to_s", g.To.Seconds())
 	}
@@ -137,10 +142,12 @@ func (b *Buffer) prepare(ctx context.Context, f *file, old session) (c contents,
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		if ids := old.stores(f.name); len(ids) > 0 {
-			b.log.Error("the store is gone; what it held is lost", "file", f.path)
-			lost = b.wholeStores(f, ids, f.name)
+			b.log.Error("the store is gone; what it held is lost and listed", "file", f.path,
+				"next", "stop obu before moving or deleting its store")
+			lost = b.wholeStores(f, old, ids, f.name)
 		}
 		c, err = b.fresh(f)
+		c.new = len(lost) > 0
 		return c, lost, err
 	case err != nil:
 		return c, nil, fmt.Errorf("open buffer: %w", err)
@@ -160,7 +167,9 @@ func (b *Buffer) prepare(ctx context.Context, f *file, old session) (c contents,
 		}
 	}
 	if err == nil {
-		return c, nil, nil
+		lost = b.otherStore(f, old, c)
+		c.new = len(lost) > 0 && c.state.clean
+		return c, lost, nil
 	}
 	if !isDamage(err) {
 		return c, nil, err
@@ -170,8 +179,9 @@ func (b *Buffer) prepare(ctx context.Context, f *file, old session) (c contents,
 	if serr != nil {
 		return c, nil, serr
 	}
-	lost = b.wholeStores(f, old.stores(f.name), filepath.Base(aside))
+	lost = b.wholeStores(f, old, old.stores(f.name), filepath.Base(aside))
 	c, err = b.fresh(f)
+	c.new = true
 	return c, lost, err
 }
 
@@ -207,10 +217,14 @@ func uncleanGaps(s state, boot telemetry.BootID, now telemetry.At) []telemetry.G
 	if s.boot == boot {
 		to = max(now, s.flushAt)
 	}
+	return uncleanSpan(s.boot, s.flushAt, to)
+}
+
+func uncleanSpan(boot telemetry.BootID, from, to telemetry.At) []telemetry.Gap {
 	var out []telemetry.Gap
 	for _, class := range [...]telemetry.Class{telemetry.ClassTelemetry, telemetry.ClassEvent, telemetry.ClassHealth} {
 		out = append(out, telemetry.Gap{
-			Class: class, Boot: s.boot, From: s.flushAt, To: to,
+			Class: class, Boot: boot, From: from, To: to,
 			Count: telemetry.CountUnknown, Reason: telemetry.ReasonUncleanStart,
 		})
 	}

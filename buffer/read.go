@@ -60,7 +60,7 @@ func (b *Buffer) Read(store telemetry.StoreID, class telemetry.Class, from uint6
 		return nil
 	})
 	for _, n := range spoiled {
-		if b.drop(n, spoiledGap(n)) {
+		if b.drop(n, b.spoiledNow(n)) {
 			b.log.Error("a stored batch is not what was written and is listed as lost; check the disk", "store", n.Store.String(), "class", n.Class.String(), "seq", n.Seq)
 		}
 	}
@@ -113,6 +113,19 @@ func (b *Buffer) Refuse(n telemetry.Name, why telemetry.Reason) {
 	}
 	g.Reason = why
 	b.drop(n, g)
+}
+
+// spoiledNow lists a batch of a running store; its time is known if all the
+// stream holds is of this boot.
+func (b *Buffer) spoiledNow(n telemetry.Name) telemetry.Gap {
+	g := spoiledGap(n)
+	f := b.fileOf(n.Class)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if s := f.stream(n.Store, n.Class); s != nil && s.boot == b.opts.Boot {
+		g.Boot, g.From, g.To = s.boot, s.oldest, b.opts.Now()
+	}
+	return g
 }
 
 // drop takes a batch out undelivered, if it was held. The transaction that

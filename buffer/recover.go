@@ -71,7 +71,7 @@ func (b *Buffer) reopen(f *file) (contents, error) {
 		return contents{}, err
 	}
 	dropCache(f.path)
-	old := session{Files: map[string]sessionFile{f.name: {Stores: f.diskStoreIDs()}}}
+	old := session{Files: map[string]sessionFile{f.name: b.noted(f, f.diskStoreIDs())}}
 	if !b.learned {
 		old.Files = readSession(b.opts.Dir).Files
 	}

@@ -16,13 +16,62 @@ import (
 const sessionName = "session.json"
 
 type session struct {
-	Clean bool                   `json:"clean"`
-	Files map[string]sessionFile `json:"files"`
+	Clean  bool                   `json:"clean"`
+	Boot   string                 `json:"boot,omitempty"`    // of the run
+	FromNS telemetry.At           `json:"from_ns,omitempty"` // when the run began, in Boot
+	Files  map[string]sessionFile `json:"files"`
 }
 
 type sessionFile struct {
-	SizeBytes int64    `json:"size_bytes"` // when closed in order
-	Stores    []string `json:"stores"`     // store ids, oldest first
+	SizeBytes int64        `json:"size_bytes"`          // when closed in order
+	Stores    []string     `json:"stores"`              // store ids, oldest first
+	Boot      string       `json:"boot,omitempty"`      // of all that is in it; "" when that is more than one
+	OldestNS  telemetry.At `json:"oldest_ns,omitempty"` // nothing in it is older, in Boot
+}
+
+// endOfBoot is the To of a loss that may reach to the end of a boot, should
+// nobody know when that was: later than any unit runs without a restart.
+const endOfBoot telemetry.At = allSeqs
+
+// span is the time from a moment of a boot until the file was lost: now, when
+// that is the running boot. It is zero when the moment is not known.
+func (b *Buffer) span(boot string, from telemetry.At) (id telemetry.BootID, start, end telemetry.At) {
+	id, err := telemetry.ParseBootID(boot)
+	switch {
+	case err != nil || id.IsZero():
+		return telemetry.BootID{}, 0, 0
+	case id == b.opts.Boot:
+		return id, from, max(from, b.opts.Now())
+	}
+	return id, from, max(from, endOfBoot)
+}
+
+// uncleanSession is uncleanGaps when the file that knows of the last flush is
+// gone or damaged: all since the run began.
+func (b *Buffer) uncleanSession(s session) []telemetry.Gap {
+	if s.Clean {
+		return nil
+	}
+	boot, from, to := b.span(s.Boot, s.FromNS)
+	return uncleanSpan(boot, from, to)
+}
+
+// noted is what the session file says of a file whose stores are ids.
+func (b *Buffer) noted(f *file, ids []string) sessionFile {
+	s := sessionFile{Stores: ids, Boot: b.opts.Boot.String(), OldestNS: b.stats.opened}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, t := range f.streams {
+		switch {
+		case t.batches == 0:
+		case t.boot != b.opts.Boot:
+			s.Boot, s.OldestNS = "", 0
+			return s
+		default:
+			s.OldestNS = min(s.OldestNS, t.oldest)
+		}
+	}
+	return s
 }
 
 // readSession returns what the last user of the directory left. Nothing
@@ -50,13 +99,13 @@ func (s session) stores(name string) []telemetry.StoreID {
 func (b *Buffer) writeSession(clean bool) error {
 	b.sessionMu.Lock()
 	defer b.sessionMu.Unlock()
-	s := session{Clean: clean, Files: map[string]sessionFile{}}
+	s := session{Clean: clean, Boot: b.opts.Boot.String(), FromNS: b.stats.opened, Files: map[string]sessionFile{}}
 	for _, f := range [...]*file{b.tele, b.vid} {
 		if gone := f.astray(); gone != nil {
 			if clean {
 				return fmt.Errorf("write session: %w", gone)
 			}
-			s.Files[f.name] = sessionFile{Stores: f.storeIDs()} // for the next start to list, unless they are moved
+			s.Files[f.name] = b.noted(f, f.storeIDs()) // for the next start to list, unless they are moved
 			continue
 		}
 		info, err := os.Stat(f.path)
@@ -66,7 +115,9 @@ func (b *Buffer) writeSession(clean bool) error {
 		if err != nil {
 			return fmt.Errorf("write session: %w", err)
 		}
-		s.Files[f.name] = sessionFile{SizeBytes: info.Size(), Stores: f.storeIDs()}
+		n := b.noted(f, f.storeIDs())
+		n.SizeBytes = info.Size()
+		s.Files[f.name] = n
 	}
 	return b.putSession(s)
 }
@@ -77,7 +128,7 @@ func (b *Buffer) takeIntoUse(s session) error {
 	if !s.Clean {
 		return nil
 	}
-	s.Clean = false
+	s.Clean, s.Boot, s.FromNS = false, b.opts.Boot.String(), b.stats.opened
 	return b.putSession(s)
 }
 
