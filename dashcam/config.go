@@ -102,6 +102,7 @@ type Stats struct {
 	Restarted  int64  `json:"restarted"`           // changed while being read, and begun anew
 	Unreadable int    `json:"unreadable"`          // of those waiting: no permission, or the card fails
 	Empty      int    `json:"empty"`               // files without a byte, now in the folder
+	Hidden     int    `json:"hidden"`              // files left alone because their name begins with a dot, now in the folder
 	LastName   string `json:"last_name,omitempty"` // of the clip finished last
 }
 

@@ -32,10 +32,12 @@ type Source struct {
 	drain chan chan struct{}
 
 	// Owned by Run.
-	files   map[string]*file // by path below Dir
-	root    fs.FileInfo      // of Dir
-	blinded map[string]bool  // folders that cannot be read
-	crowded bool             // more than MaxFiles
+	files   map[string]*file      // by path below Dir
+	root    fs.FileInfo           // of Dir
+	blinded map[string]bool       // folders that cannot be read
+	crowded bool                  // more than MaxFiles
+	said    map[string]*complaint // by text
+	saidDot bool                  // of files whose name begins with a dot
 
 	mu    sync.Mutex
 	stats Stats         // under mu
@@ -49,7 +51,7 @@ func New(cfg Config) (*Source, error) {
 		return nil, err
 	}
 	return &Source{cfg: cfg, log: cfg.Log.With("camera", cfg.Camera), drain: make(chan chan struct{}),
-		files: make(map[string]*file), blinded: make(map[string]bool), ended: make(chan struct{})}, nil
+		files: make(map[string]*file), blinded: make(map[string]bool), said: make(map[string]*complaint), ended: make(chan struct{})}, nil
 }
 
 // Stats returns the counters.
@@ -143,6 +145,7 @@ func (s *Source) Run(ctx context.Context) error {
 		}
 		w.rang = false
 		next, idle, err := s.look(ctx, w)
+		s.sum()
 		looked = time.Now()
 		switch {
 		case ctx.Err() != nil:

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -242,6 +243,49 @@ func TestEmptyFileIsSaid(t *testing.T) {
 		}
 		r.logged("segment is empty", "check the card", "a.mp4")
 	})
+}
+
+// TestManyEmptyFilesAreSaidInAFewLines: the first are named, the others counted,
+// and what goes on is said once per Rescan.
+func TestManyEmptyFilesAreSaidInAFewLines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, settling)
+		for i := range 3000 {
+			r.write(fmt.Sprintf("%04d.mp4", i), nil)
+		}
+		stop := r.start()
+		time.Sleep(10 * time.Minute)
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		if st := r.src.Stats(); st.Empty != 3000 {
+			t.Errorf("stats %+v", st)
+		}
+		if n := strings.Count(r.log.String(), "segment is empty"); n != 6 {
+			t.Errorf("%d lines:\n%s", n, r.log)
+		}
+		r.logged("segment is empty", "0004.mp4")
+		r.logged("segment is empty", "more_files=2995", "last=2999.mp4")
+	})
+}
+
+// TestDottedFilesAreSaidOnce: a recording whose name begins with a dot is not
+// taken; it is counted, and said once.
+func TestDottedFilesAreSaidOnce(t *testing.T) {
+	r := newRig(t)
+	r.write(".a.mp4", movie(1, 10, time.Second))
+	r.write("sub/._b.MP4", movie(2, 10, time.Second))
+	r.write(".nothing", nil)
+	r.write("c.mp4", movie(3, 10, time.Second))
+	r.pass()
+	r.pass()
+	if st := r.src.Stats(); st.Hidden != 2 || st.Clips != 1 {
+		t.Errorf("stats %+v", st)
+	}
+	r.logged("level=INFO", "begins with a dot", "files=2", "first=.a.mp4")
+	if n := strings.Count(r.log.String(), "begins with a dot"); n != 1 {
+		t.Errorf("said %d times", n)
+	}
 }
 
 func TestDeletedBeforeCustodyIsListed(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -73,10 +74,11 @@ func (s *Source) scan(w *watcher) error {
 		return err
 	}
 	var found map[string]fs.FileInfo
+	var dots dotted
 	for again := true; again; {
-		found = make(map[string]fs.FileInfo)
+		found, dots = make(map[string]fs.FileInfo), dotted{}
 		dirs := map[string]bool{".": true}
-		if err := s.walk(".", 0, found, dirs); err != nil {
+		if err := s.walk(".", 0, found, dirs, &dots); err != nil {
 			return fmt.Errorf("read %s: %w: %w", s.cfg.Dir, ErrNoFolder, err)
 		}
 		again = w.follow(s.cfg.Dir, dirs)
@@ -85,14 +87,37 @@ func (s *Source) scan(w *watcher) error {
 	if err := s.sameRoot(); err != nil {
 		return err
 	}
+	s.sayDotted(dots)
 	s.bound(found)
 	s.update(found)
 	return nil
 }
 
+// dotted counts what would be segments if their names did not begin with a dot.
+type dotted struct {
+	n     int
+	first string
+}
+
+func (d *dotted) add(path string) {
+	if d.n++; d.n == 1 {
+		d.first = path
+	}
+}
+
+// sayDotted counts such files, and says once that they are left alone.
+func (s *Source) sayDotted(d dotted) {
+	s.count(func(st *Stats) { st.Hidden = d.n })
+	if d.n > 0 && !s.saidDot {
+		s.saidDot = true
+		s.log.Info("files whose name begins with a dot are left alone: they are hidden, temporary or made by another system; rename those that are recordings",
+			"files", d.n, "first", d.first)
+	}
+}
+
 // walk collects the segments of one folder and those below. Only for the
 // topmost folder is it an error that it cannot be read.
-func (s *Source) walk(dir string, depth int, found map[string]fs.FileInfo, dirs map[string]bool) error {
+func (s *Source) walk(dir string, depth int, found map[string]fs.FileInfo, dirs map[string]bool, dots *dotted) error {
 	entries, err := os.ReadDir(filepath.Join(s.cfg.Dir, dir))
 	if depth == 0 && err != nil {
 		return err
@@ -101,13 +126,16 @@ func (s *Source) walk(dir string, depth int, found map[string]fs.FileInfo, dirs 
 		path := filepath.Join(dir, e.Name())
 		switch {
 		case strings.HasPrefix(e.Name(), "."): // hidden, temporary, AppleDouble
+			if !e.IsDir() && s.isSegment(e.Name()) {
+				dots.add(path)
+			}
 		case e.IsDir():
 			if depth >= MaxDepth {
 				s.tooDeep(path)
 				continue
 			}
 			dirs[path] = true
-			_ = s.walk(path, depth+1, found, dirs) // it has said so itself
+			_ = s.walk(path, depth+1, found, dirs, dots) // it has said so itself
 		case e.Type().IsRegular() && s.isSegment(e.Name()):
 			info, infoErr := e.Info()
 			if infoErr == nil {
@@ -125,7 +153,7 @@ func (s *Source) walk(dir string, depth int, found map[string]fs.FileInfo, dirs 
 func (s *Source) tooDeep(path string) {
 	if !s.blinded[path] {
 		s.blinded[path] = true
-		s.log.Warn("folder is nested too deeply and not searched; point dashcam.dir nearer to the segments", "folder", path, "levels", MaxDepth)
+		s.say(slog.LevelWarn, "folder", path, "folder is nested too deeply and not searched; point dashcam.dir nearer to the segments", "levels", MaxDepth)
 	}
 }
 
@@ -138,7 +166,7 @@ func (s *Source) blind(dir string, err error, found map[string]fs.FileInfo) {
 	}
 	if !s.blinded[dir] {
 		s.blinded[dir] = true
-		s.log.Error("cannot read a folder of the camera; let the agent's user read and enter it (group, or the mount's umask)", "folder", dir, "err", err)
+		s.say(slog.LevelError, "folder", dir, "cannot read a folder of the camera; let the agent's user read and enter it (group, or the mount's umask)", "err", err)
 	}
 	for path, f := range s.files {
 		below := filepath.Dir(path) == dir || strings.HasPrefix(path, dir+string(filepath.Separator))
@@ -211,7 +239,7 @@ func (s *Source) update(found map[string]fs.FileInfo) {
 		if i := slices.IndexFunc(gone, func(g *file) bool { return g.movedTo(info) }); i >= 0 {
 			f = gone[i]
 			gone = slices.Delete(gone, i, i+1)
-			s.log.Info("camera renamed a segment", "from", f.path, "to", path)
+			s.say(slog.LevelInfo, "to", path, "camera renamed a segment", "from", f.path)
 		}
 		f.path, f.info, f.root, f.name = path, info, s.root, ParseName(path)
 		s.files[path] = f
@@ -264,7 +292,7 @@ func (s *Source) lose(f *file, text string, args ...any) {
 	chunk := int64(s.cfg.ChunkBytes)
 	gap := telemetry.Gap{Class: telemetry.ClassMedia, Boot: s.cfg.Clock.Boot(), From: f.first, To: s.cfg.Clock.Now(),
 		Count: (left + chunk - 1) / chunk, Reason: telemetry.ReasonClipLost, Source: f.name.File}
-	s.log.Error(text, append([]any{"file", f.path, "bytes", f.info.Size(), "stored", f.stored}, args...)...)
+	s.say(slog.LevelError, "file", f.path, text, append([]any{"bytes", f.info.Size(), "stored", f.stored}, args...)...)
 	if s.cfg.Lost != nil {
 		s.cfg.Lost(gap)
 	}

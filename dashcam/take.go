@@ -9,6 +9,7 @@ import (
 	"hash"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -24,7 +25,7 @@ const sampleBytes = 4 << 10
 func (s *Source) take(ctx context.Context, f *file) error {
 	if f.info.Size() == 0 {
 		f.state = failed
-		s.log.Warn("segment is empty: the camera lost power while it began it, or its card is full; check the card", "file", f.path)
+		s.say(slog.LevelWarn, "file", f.path, "segment is empty: the camera lost power while it began it, or its card is full; check the card")
 		return nil
 	}
 	r, err := os.Open(filepath.Join(s.cfg.Dir, f.path))
@@ -149,7 +150,7 @@ func (s *Source) finish(ctx context.Context, f *file, clip telemetry.Clip, h has
 		}
 	})
 	if incomplete {
-		s.log.Warn("segment was never finished by the camera (power cut?), it is delivered as it is", "file", f.path, "bytes", clip.SizeBytes)
+		s.say(slog.LevelWarn, "file", f.path, "segment was never finished by the camera (power cut?), it is delivered as it is", "bytes", clip.SizeBytes)
 		return nil
 	}
 	s.log.Info("clip is in custody", "file", f.path, "bytes", clip.SizeBytes, "length", clip.Length)
@@ -163,8 +164,8 @@ func (s *Source) restart(f *file, info fs.FileInfo) {
 		s.lose(f, "segment was cut short before it was in custody; check what else writes to the camera's folder", "now", info.Size())
 	} else {
 		s.count(func(st *Stats) { st.Restarted++ })
-		s.log.Warn("segment changed while it was read and is begun anew; if this repeats, raise dashcam.settle above the camera's writing pauses",
-			"file", f.path, "was", f.info.Size(), "now", info.Size())
+		s.say(slog.LevelWarn, "file", f.path, "segment changed while it was read and is begun anew; if this repeats, raise dashcam.settle above the camera's writing pauses",
+			"was", f.info.Size(), "now", info.Size())
 	}
 	f.info, f.since, f.state, f.stored, f.failures = info, time.Now(), waiting, 0, 0
 }
@@ -185,7 +186,7 @@ func (s *Source) openFailed(f *file, err error) {
 		return
 	}
 	if f.state != unreadable {
-		s.log.Error("segment cannot be opened, it waits; let the agent's user read it (group, or the mount's umask)", "file", f.path, "err", err)
+		s.say(slog.LevelError, "file", f.path, "segment cannot be opened, it waits; let the agent's user read it (group, or the mount's umask)", "err", err)
 	}
 	f.state, f.retry = unreadable, time.Now().Add(s.cfg.Rescan)
 }
@@ -202,8 +203,8 @@ func (s *Source) readFailed(f *file, err error) error {
 		f.state = failed
 		return nil
 	}
-	s.log.Warn("segment cannot be read through, it is tried again; if this repeats, check the camera's card",
-		"file", f.path, "attempt", f.failures, "of", readAttempts, "err", err)
+	s.say(slog.LevelWarn, "file", f.path, "segment cannot be read through, it is tried again; if this repeats, check the camera's card",
+		"attempt", f.failures, "of", readAttempts, "err", err)
 	f.state, f.retry = unreadable, time.Now().Add(s.cfg.Rescan)
 	return nil
 }
