@@ -38,6 +38,7 @@ var hints = []struct {
 	{dashcam.ErrConfig, "correct the entry of this camera under dashcam; `obu config example` explains each setting"},
 	{buffer.ErrLocked, "stop the other agent (systemctl stop obu), or give this one a buffer.dir of its own"},
 	{buffer.ErrNewerFormat, "install the newer obu again to deliver what it stored"},
+	{buffer.ErrGone, "put the folder in buffer.dir back where it was; do not delete or move it while the agent runs"},
 	{buffer.ErrDiskFailed, "check free space (df -h) and the card (dmesg | tail)"},
 	{buffer.ErrDamaged, "start the agent: it sets a damaged file aside, lists what is missing and goes on; dmesg | tail tells whether the card fails"},
 	{agent.ErrNothingToDo, "add can, gps or dashcam to the configuration; `obu config example` shows all of it"},

@@ -29,6 +29,8 @@ var spoken = map[string]string{
 	"buffer.ErrClosed":   "after the agent's end",
 	"buffer.ErrOffset":   "handled by the dashcam source",
 	"buffer.ErrTooLarge": "the reply to a command says it",
+
+	"buffer.ErrTooManyCommands": "the reply to the command says it",
 	"agent.ErrFile":      "its text names the folder",
 }
 
