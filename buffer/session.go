@@ -46,6 +46,30 @@ func (b *Buffer) span(boot string, from telemetry.At) (id telemetry.BootID, star
 	return id, from, max(from, endOfBoot)
 }
 
+// uncleanGaps lists what a run that did not end in order had not stored: in
+// the same boot up to now, after a power cut the stated loss.
+func uncleanGaps(s state, boot telemetry.BootID, now telemetry.At) []telemetry.Gap {
+	if s.clean {
+		return nil
+	}
+	to := s.flushAt.Add(s.window)
+	if s.boot == boot {
+		to = max(now, s.flushAt)
+	}
+	return uncleanSpan(s.boot, s.flushAt, to)
+}
+
+func uncleanSpan(boot telemetry.BootID, from, to telemetry.At) []telemetry.Gap {
+	var out []telemetry.Gap
+	for _, class := range [...]telemetry.Class{telemetry.ClassTelemetry, telemetry.ClassEvent, telemetry.ClassHealth} {
+		out = append(out, telemetry.Gap{
+			Class: class, Boot: boot, From: from, To: to,
+			Count: telemetry.CountUnknown, Reason: telemetry.ReasonUncleanStart,
+		})
+	}
+	return out
+}
+
 // uncleanSession is uncleanGaps when the file that knows of the last flush is
 // gone or damaged: all since the run began.
 func (b *Buffer) uncleanSession(s session) []telemetry.Gap {

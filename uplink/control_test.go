@@ -132,6 +132,7 @@ func TestFullCommandTable(t *testing.T) {
 		}
 		g.command("0", "count", time.Hour)
 		refused := 0
+		synctest.Wait()
 		for _, r := range g.replies() {
 			if r.Error == "too many unexpired commands" {
 				refused++
@@ -142,6 +143,7 @@ func TestFullCommandTable(t *testing.T) {
 		}
 		time.Sleep(time.Hour)
 		g.command("258", "count", time.Hour)
+		synctest.Wait()
 		if ran["258"] != 1 {
 			t.Error("not executed when there is room again")
 		}
@@ -177,6 +179,7 @@ func TestCommandFlood(t *testing.T) {
 		close(release)
 		time.Sleep(time.Minute)
 		busy, done := 0, 0
+		synctest.Wait()
 		for _, r := range g.replies() {
 			if ran[r.ID] > 1 || r.OK != (ran[r.ID] == 1) {
 				t.Errorf("%+v, executed %d times", r, ran[r.ID])
