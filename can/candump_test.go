@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -192,6 +193,29 @@ func TestLoggersClockSetInMidLog(t *testing.T) {
 			t.Errorf("%d bad lines: a time beyond what 64 bits hold is one", bus.Drops())
 		}
 	})
+}
+
+// TestRubbishIsComplainedOfInAFewLines: a file that is no log, or one whose clock
+// jumps all the time, is counted to its end and named a few times.
+func TestRubbishIsComplainedOfInAFewLines(t *testing.T) {
+	var said bytes.Buffer
+	log := strings.Repeat("rubbish\n", 1000) + strings.Repeat("(0.0) can0 001#\n(9000.0) can0 001#\n", 500)
+	clk := clock.Replay(0, time.Time{})
+	bus := can.NewLogBus(io.NopCloser(strings.NewReader(log)), clk, can.LogOptions{Log: slog.New(slog.NewTextHandler(&said, nil))})
+	defer bus.Close()
+	clk.Start(1)
+	frames := 0
+	for ; ; frames++ {
+		if _, err := bus.Receive(); err != nil {
+			break
+		}
+	}
+	if frames != 1000 || bus.Drops() != 1000 {
+		t.Errorf("%d frames, %d bad lines", frames, bus.Drops())
+	}
+	if n := strings.Count(said.String(), "\n"); n != 10 || strings.Count(said.String(), "only counted") != 2 {
+		t.Errorf("%d lines:\n%s", n, &said)
+	}
 }
 
 // TestLogsShareOneOrigin: two logs of one drive keep their distance in time.

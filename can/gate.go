@@ -143,7 +143,9 @@ func (g *gate) flowControl(id uint32, fc isotp.FlowControl) {
 		return
 	}
 	if err := g.r.bus.Send(f); err != nil {
-		g.r.log.Warn("flow control was not sent; the answer will not arrive", "error", err)
+		if g.r.n.sendErrors.Add(1) == 1 {
+			g.r.log.Warn("flow control was not sent; the answer will not arrive", "error", err)
+		}
 		return
 	}
 	g.r.n.flowControls.Add(1)

@@ -44,6 +44,7 @@ type LogBus struct {
 	begun  bool
 	seen   bool  // a line was read,
 	last   int64 // and this is the time of the latest
+	jumps  uint64
 }
 
 // A logger whose clock is set in mid-log makes a jump that is not played: the
@@ -89,8 +90,7 @@ func (b *LogBus) Receive() (Frame, error) {
 		var bad *LineError
 		switch {
 		case errors.As(err, &bad):
-			b.bad.Add(1)
-			b.opt.Log.Warn("skip a line of the CAN log", "line", bad.Line, "error", bad.Err)
+			b.complain(b.bad.Add(1), "skip a line of the CAN log", "line", bad.Line, "error", bad.Err)
 			continue
 		case err != nil && b.ctx.Err() != nil:
 			return Frame{}, ErrClosed
@@ -114,12 +114,28 @@ func (b *LogBus) Receive() (Frame, error) {
 	}
 }
 
+// maxComplaints is how many lines of a log are complained of for one reason; a
+// file that is no log at all must not fill the journal.
+const maxComplaints = 5
+
+// complain logs what is wrong with a line, the nth for its reason.
+func (b *LogBus) complain(n uint64, text string, args ...any) {
+	switch {
+	case n == maxComplaints:
+		args = append(args, "further_lines", "are only counted")
+	case n > maxComplaints:
+		return
+	}
+	b.opt.Log.Warn(text, args...)
+}
+
 // bridge moves the origin over a jump of the logger's clock.
 func (b *LogBus) bridge(now int64, line int) {
 	jump := time.Duration(now - b.last)
 	if b.seen && (jump > longestPause || jump < -mostDisorder) {
 		b.origin += int64(jump)
-		b.opt.Log.Warn("the logger's clock was set while it recorded; the replay goes on at once", "line", line, "by", jump)
+		b.jumps++
+		b.complain(b.jumps, "the logger's clock was set while it recorded; the replay goes on at once", "line", line, "by", jump)
 	}
 	b.seen, b.last = true, now
 }

@@ -18,7 +18,7 @@ type Stats struct {
 	Timeouts     uint64            `json:"timeouts"`            // requests nobody answered
 	Withheld     uint64            `json:"withheld"`            // times asking waited for the bus: another tester, errors, load
 	Forbidden    uint64            `json:"forbidden"`           // frames the allow-list stopped: a mistake in the agent
-	SendErrors   uint64            `json:"send_errors"`         // requests the bus did not take
+	SendErrors   uint64            `json:"send_errors"`         // requests and flow controls the bus did not take
 	Late         uint64            `json:"late"`                // polls skipped because their turn came too late
 	Drops        uint64            `json:"drops"`               // frames lost in the kernel or the controller, or unreadable lines of a log
 	DecodeErrors uint64            `json:"decode_errors"`       // answers that could not be read

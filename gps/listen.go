@@ -151,14 +151,26 @@ func baudOf(rc io.Reader) int {
 }
 
 // guard watches a line for the two faults a technician can cure: silence and
-// the wrong baud rate. It speaks once per Run and fault.
+// the wrong baud rate. It speaks of each when it begins, and of one that comes
+// and goes at most once per lastWindow.
 type guard struct {
 	baud            int
 	bytes           uint64 // as of the last judgement
 	sentences       uint64
 	since           telemetry.At
 	quiet           int  // judgements without a byte
-	silent, garbled bool // said so already
+	silent, garbled bool // noticed already
+	saidSilent      telemetry.At
+	saidGarbled     telemetry.At
+}
+
+// speak reports whether it is time to log a fault again, and notes that it was.
+func speak(said *telemetry.At, now telemetry.At) bool {
+	if *said != 0 && now.Sub(*said) < lastWindow {
+		return false
+	}
+	*said = now
+	return true
 }
 
 func (g *guard) judge(s *Source, now telemetry.At) {
@@ -169,8 +181,10 @@ func (g *guard) judge(s *Source, now telemetry.At) {
 	case bytes == 0:
 		if g.quiet++; g.quiet >= 2 && !g.silent {
 			g.silent = true
-			s.log.Warn("receiver is silent: no byte for 10 s",
-				"next", "check its power, its TX wire to our RX, and that gps.device names this receiver")
+			if speak(&g.saidSilent, now) {
+				s.log.Warn("receiver is silent: no byte for 10 s",
+					"next", "check its power, its TX wire to our RX, and that gps.device names this receiver")
+			}
 		}
 	case bytes < garbledBytes:
 		return // too few to judge: go on counting
@@ -180,8 +194,10 @@ func (g *guard) judge(s *Source, now telemetry.At) {
 		if !g.garbled {
 			g.garbled = true
 			s.stats.Garbled++
-			s.log.Warn("bytes arrive but no NMEA sentence among them: the baud rate is wrong, or the receiver is set to a binary protocol",
-				"bytes", bytes, "baud", g.baud, "next", "set gps.baud to "+otherBauds(g.baud))
+			if speak(&g.saidGarbled, now) {
+				s.log.Warn("bytes arrive but no NMEA sentence among them: the baud rate is wrong, or the receiver is set to a binary protocol",
+					"bytes", bytes, "baud", g.baud, "next", "set gps.baud to "+otherBauds(g.baud))
+			}
 		}
 	}
 	g.bytes, g.sentences, g.since = s.stats.Bytes, s.stats.Sentences, now

@@ -283,6 +283,22 @@ func TestSilentReceiverIsSaidOnce(t *testing.T) {
 	})
 }
 
+// TestReceiverThatComesAndGoesIsSaidNowAndThen: a loose wire gets a line per ten
+// minutes, not one per silence.
+func TestReceiverThatComesAndGoesIsSaidNowAndThen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := listen(t)
+		for range 120 { // an hour
+			l.say("GPGGA,120000.00,4807.038,N,01131.000,E,1,08,0.9,545.4,M,46.9,M,,")
+			time.Sleep(30 * time.Second)
+		}
+		l.stop(t)
+		if n := strings.Count(l.log.String(), "receiver is silent"); n < 5 || n > 6 {
+			t.Errorf("said %d times in an hour, want one per ten minutes:\n%s", n, &l.log)
+		}
+	})
+}
+
 // TestCorruptedSentencesAreListed: gathered over a window, with their count.
 func TestCorruptedSentencesAreListed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
