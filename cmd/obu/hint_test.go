@@ -31,7 +31,7 @@ var spoken = map[string]string{
 	"buffer.ErrTooLarge": "the reply to a command says it",
 
 	"buffer.ErrTooManyCommands": "the reply to the command says it",
-	"agent.ErrFile":      "its text names the folder",
+	"agent.ErrFile":             "its text names the folder",
 }
 
 // TestEverySentinelHasAHint: whatever the rooms can end with has a next step.
