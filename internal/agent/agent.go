@@ -95,13 +95,12 @@ type Agent struct {
 	batch   *batcher
 	sources []*source
 
-	mu           sync.Mutex // guards what follows; the parts exist only while Run runs
-	start        time.Time
-	buffer       *buffer.Buffer
-	uplink       *uplink.Uplink
-	flush        flushStats
-	flushFailing bool
-	warnings     []string // what a person should know, shown in status
+	mu       sync.Mutex // guards what follows; the parts exist only while Run runs
+	start    time.Time
+	buffer   *buffer.Buffer
+	uplink   *uplink.Uplink
+	flush    flushStats
+	warnings []string // what a person should know, shown in status
 }
 
 // ErrNothingToDo is returned by New when no source is configured. Cure: add
@@ -210,14 +209,14 @@ func (a *Agent) live(ctx context.Context, buf *buffer.Buffer, up *uplink.Uplink)
 	health.Wait()
 	stopFlush()
 	<-flushDone
-	a.lastFlush(buf, up)
+	a.flushOnce(buf, up)
 	if failed == nil && ctx.Err() == nil && a.deps.Finite {
 		a.drain(ctx, buf)
-		a.lastFlush(buf, up) // acknowledgements of the drain
+		a.flushOnce(buf, up) // acknowledgements of the drain
 	}
 	stopOuter()
 	outerParts.Wait()
-	a.lastFlush(buf, up) // acknowledgements that came while the uplink stopped
+	a.flushOnce(buf, up) // acknowledgements that came while the uplink stopped
 	if err := buf.Close(); err != nil {
 		failed = errors.Join(failed, fmt.Errorf("close buffer: %w", err))
 	}

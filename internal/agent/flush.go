@@ -9,12 +9,12 @@ import (
 	"obu/uplink"
 )
 
-// flushStats is what the flush knows of itself.
+// flushStats is what the flush knows of itself; whether the disk took a commit
+// the buffer knows.
 type flushStats struct {
-	Flushes uint64        `json:"flushes"`
-	Failed  uint64        `json:"failed"`
-	Last    time.Duration `json:"-"`
-	Slowest time.Duration `json:"-"`
+	Flushes uint64
+	Last    time.Duration
+	Slowest time.Duration
 }
 
 // flushLoop moves what the sources emitted into the store, every flush_every
@@ -33,9 +33,7 @@ func (a *Agent) flushLoop(ctx context.Context, buf *buffer.Buffer, up *uplink.Up
 	}
 }
 
-// lastFlush stores what is still in memory; it runs after the sources ended.
-func (a *Agent) lastFlush(buf *buffer.Buffer, up *uplink.Uplink) { a.flushOnce(buf, up) }
-
+// flushOnce moves what is in memory now, losses and anchors included.
 func (a *Agent) flushOnce(buf *buffer.Buffer, up *uplink.Uplink) {
 	t := a.batch.take()
 	t.event.Anchors = append(t.event.Anchors, a.clock.Anchors()...)
@@ -57,9 +55,9 @@ func (a *Agent) flushOnce(buf *buffer.Buffer, up *uplink.Uplink) {
 	up.Notify()
 }
 
-// commit hands entries and everything acknowledged since to the store. The
-// store keeps the entries in memory when the disk fails, so nothing is retried
-// here; the failure is said once per change and counted.
+// commit hands entries and everything acknowledged since to the store. When the
+// disk fails the store keeps them in memory, counts and says so itself; an
+// error here is a mistake of the agent.
 func (a *Agent) commit(buf *buffer.Buffer, entries []buffer.Entry) {
 	began := time.Now()
 	_, err := buf.Commit(entries)
@@ -68,18 +66,9 @@ func (a *Agent) commit(buf *buffer.Buffer, entries []buffer.Entry) {
 	a.flush.Flushes++
 	a.flush.Last = took
 	a.flush.Slowest = max(a.flush.Slowest, took)
-	first := err != nil && !a.flushFailing
-	recovered := err == nil && a.flushFailing
-	a.flushFailing = err != nil
-	if err != nil {
-		a.flush.Failed++
-	}
 	a.mu.Unlock()
-	switch {
-	case first:
-		a.log.Error("store failed; data is kept in memory and still sent", "dir", a.cfg.Buffer.Dir, "error", err,
-			"next", "check free space (df -h) and the card (dmesg | tail)")
-	case recovered:
-		a.log.Info("store works again", "dir", a.cfg.Buffer.Dir)
+	if err != nil {
+		a.log.Error("the store refused a batch; this is a mistake of the agent", "error", err,
+			"next", "report it with this line and the version (obu version)")
 	}
 }

@@ -57,7 +57,7 @@ type BatcherStatus struct {
 type FlushStatus struct {
 	EveryS   float64 `json:"every_s"`
 	Flushes  uint64  `json:"flushes"`
-	Failed   uint64  `json:"failed"`
+	Failed   uint64  `json:"failed"` // commits the disk did not take: kept in memory
 	LastS    float64 `json:"last_s"`
 	SlowestS float64 `json:"slowest_s"`
 }
@@ -139,7 +139,7 @@ func (a *Agent) Status() Status {
 		Version: a.deps.Version, Fleet: a.cfg.Fleet, Unit: a.cfg.Unit, Vehicle: a.cfg.Vehicle, Simulated: a.deps.Devices.Simulated,
 		Boot: a.clock.Boot().String(), Time: a.timeStatus(), Process: processStatus(),
 		Batcher: BatcherStatus{Held: held, Values: values, Drops: drops},
-		Flush: FlushStatus{EveryS: time.Duration(a.cfg.Buffer.FlushEvery).Seconds(), Flushes: fl.Flushes, Failed: fl.Failed,
+		Flush: FlushStatus{EveryS: time.Duration(a.cfg.Buffer.FlushEvery).Seconds(), Flushes: fl.Flushes,
 			LastS: fl.Last.Seconds(), SlowestS: fl.Slowest.Seconds()},
 		Warnings: warnings, ConfigHash: a.cfg.Hash(),
 	}
@@ -151,7 +151,7 @@ func (a *Agent) Status() Status {
 	}
 	if buf != nil {
 		st := buf.Stats()
-		s.Buffer, s.Streams = &st, StreamsStatus(buf.Streams())
+		s.Buffer, s.Streams, s.Flush.Failed = &st, StreamsStatus(buf.Streams()), st.Failures
 	}
 	if up != nil {
 		s.Uplink = uplinkStatus(up.Stats())
