@@ -224,6 +224,9 @@ func (h *header) decodeBody(batches []Batch) error {
 	if err != nil {
 		return err
 	}
+	if len(batches) == 0 && len(raw) > 0 {
+		return fmt.Errorf("decode body of no batch: %w", ErrMalformed)
+	}
 	d := decoder{batches: batches}
 	for i := range batches {
 		d.expect += h.valuesOf(i)

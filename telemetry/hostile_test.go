@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -200,6 +201,43 @@ func TestDamagedPayloads(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A header that names no batch has nowhere to put the rows of a body.
+func TestBodyWithoutBatch(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(7, 7))
+	for range 200 {
+		e := randomEnvelope(rnd)
+		if !slices.ContainsFunc(e.Batches, func(b telemetry.Batch) bool { return len(b.Samples)+len(b.Fixes) > 0 }) {
+			continue
+		}
+		p, err := telemetry.EncodeEnvelope(&e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		const seqs, values = 13, 14 // field numbers in telemetry.proto
+		q := withoutFields(t, p, seqs, values)
+		if _, err := telemetry.DecodeEnvelope(q); !errors.Is(err, telemetry.ErrMalformed) {
+			t.Fatalf("envelope without seqs: %v, want ErrMalformed", err)
+		}
+	}
+}
+
+// withoutFields returns a protobuf message less some of its fields.
+func withoutFields(t *testing.T, p []byte, drop ...protowire.Number) []byte {
+	t.Helper()
+	var out []byte
+	for len(p) > 0 {
+		num, _, n := protowire.ConsumeField(p)
+		if n < 0 {
+			t.Fatal(protowire.ParseError(n))
+		}
+		if !slices.Contains(drop, num) {
+			out = append(out, p[:n]...)
+		}
+		p = p[n:]
+	}
+	return out
 }
 
 func TestEncodeRefuses(t *testing.T) {

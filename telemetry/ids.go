@@ -118,6 +118,21 @@ var signalIDs = [...]string{
 	"Vehicle.Obu.Uplink.Refused",
 	"Vehicle.Obu.Clock.Uncertainty",
 	"Vehicle.Obu.Clock.By",
+	"Vehicle.Obu.Buffer.HostBytesPerDay",
+	"Vehicle.Obu.Buffer.EMMCLifeUsed",
+	"Vehicle.Obu.Buffer.Expired",
+	"Vehicle.Obu.Buffer.Salvaged",
+	"Vehicle.Obu.Budget.Used",
+	"Vehicle.Obu.Budget.Forecast",
+	"Vehicle.Obu.Budget.Monthly",
+	"Vehicle.Obu.Budget.Step",
+	"Vehicle.Obu.Budget.IsMetered",
+	"Vehicle.Obu.Budget.Day.Telemetry",
+	"Vehicle.Obu.Budget.Day.Event",
+	"Vehicle.Obu.Budget.Day.Health",
+	"Vehicle.Obu.Budget.Day.Media",
+	"Vehicle.Obu.Budget.Day.Control",
+	"Vehicle.Obu.IsPrivate",
 }
 
 var idByName = func() map[string]uint32 {

@@ -38,4 +38,20 @@ var obuSignals = []Signal{
 	{Name: "Vehicle.Obu.Uplink.Refused", Kind: KindInt, Level: LevelObu},
 	{Name: "Vehicle.Obu.Clock.Uncertainty", Unit: "ms", Kind: KindInt, Level: LevelObu},
 	{Name: "Vehicle.Obu.Clock.By", Kind: KindText, Level: LevelObu},
+	// From here on newer than version 1 of the format: bodies declare them.
+	{Name: "Vehicle.Obu.Buffer.HostBytesPerDay", Unit: "bytes", Kind: KindInt, Level: LevelObu}, // what the device was given to write, at the rate since start
+	{Name: "Vehicle.Obu.Buffer.EMMCLifeUsed", Unit: "percent", Kind: KindInt, Level: LevelObu},  // JEDEC JESD84-B51 DEVICE_LIFE_TIME_EST, the worse of A and B
+	{Name: "Vehicle.Obu.Buffer.Expired", Kind: KindInt, Level: LevelObu},
+	{Name: "Vehicle.Obu.Buffer.Salvaged", Kind: KindInt, Level: LevelObu},            // batches saved from files set aside
+	{Name: "Vehicle.Obu.Budget.Used", Unit: "bytes", Kind: KindInt, Level: LevelObu}, // of the running month, metered links
+	{Name: "Vehicle.Obu.Budget.Forecast", Unit: "bytes", Kind: KindInt, Level: LevelObu},
+	{Name: "Vehicle.Obu.Budget.Monthly", Unit: "bytes", Kind: KindInt, Level: LevelObu},
+	{Name: "Vehicle.Obu.Budget.Step", Kind: KindInt, Level: LevelObu}, // of the ladder; 0: none needed
+	{Name: "Vehicle.Obu.Budget.IsMetered", Kind: KindBool, Level: LevelObu},
+	{Name: "Vehicle.Obu.Budget.Day.Telemetry", Unit: "bytes", Kind: KindInt, Level: LevelObu}, // on the wire today
+	{Name: "Vehicle.Obu.Budget.Day.Event", Unit: "bytes", Kind: KindInt, Level: LevelObu},
+	{Name: "Vehicle.Obu.Budget.Day.Health", Unit: "bytes", Kind: KindInt, Level: LevelObu},
+	{Name: "Vehicle.Obu.Budget.Day.Media", Unit: "bytes", Kind: KindInt, Level: LevelObu},
+	{Name: "Vehicle.Obu.Budget.Day.Control", Unit: "bytes", Kind: KindInt, Level: LevelObu}, // all else that crossed the socket
+	{Name: "Vehicle.Obu.IsPrivate", Kind: KindBool, Level: LevelObu},
 }
