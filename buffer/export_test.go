@@ -45,6 +45,13 @@ func (b *Buffer) Pages(fn func()) (telemetry, media int64) {
 	return pages(b.tele) - t, pages(b.vid) - m
 }
 
+// PagesWritten returns the pages written into each file since it was opened.
+func (b *Buffer) PagesWritten() (telemetry, media int64) {
+	_, _, t := b.tele.sizes()
+	_, _, m := b.vid.sizes()
+	return t / 4096, m / 4096
+}
+
 // RoomOf returns what Stats takes for the room left, given s.
 func (b *Buffer) RoomOf(s Stats) int64 { return b.room(s) }
 
