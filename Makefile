@@ -14,7 +14,7 @@ GCFLAGS = $(foreach p,$(COLD),-gcflags=$(p)=-l)
 BUILD = CGO_ENABLED=0 go build -trimpath $(GCFLAGS) -ldflags "$(LDFLAGS)"
 export GOTOOLCHAIN = local
 
-.PHONY: help build demo test check bench dist fleet figures clean
+.PHONY: help build demo test check bench dist fleet figures wear clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ fleet: build ## 400 virtual cars for a minute
 
 figures: build ## the figures README.md states: CPU per million frames, wire bytes per hour, RSS, start-up
 	@bash .ci/figures
+
+wear: ## bytes the block device is given to write, on a loop-mounted ext4 (root, minutes; WEAR_MOUNT=lazytime)
+	OBU_WEAR=1 OBU_WEAR_MOUNT=$(WEAR_MOUNT) go test -count=1 -timeout 30m -v -run 'TestWear' ./buffer | grep -v '^=== '
 
 clean: ## remove what was built
 	rm -rf bin dist out

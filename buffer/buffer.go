@@ -164,7 +164,7 @@ func Open(ctx context.Context, o Options) (*Buffer, error) {
 	}
 	b := &Buffer{opts: o, log: o.Log, lock: lock, gaps: newGapTable(), clips: map[string]clip{}, ranks: map[telemetry.ClipID]Rank{}, done: map[string]command{}}
 	b.tele = &file{
-		name: "telemetry.db", path: filepath.Join(o.Dir, "telemetry.db"), quota: o.TelemetryQuota, log: o.Log, faults: o.faults,
+		name: "telemetry.db", path: filepath.Join(o.Dir, "telemetry.db"), quota: o.TelemetryQuota, log: o.Log, faults: o.faults, zeroed: true,
 		classes:     []telemetry.Class{telemetry.ClassTelemetry, telemetry.ClassEvent, telemetry.ClassHealth},
 		undelivered: map[telemetry.Name]telemetry.Gap{},
 	}

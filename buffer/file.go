@@ -35,6 +35,7 @@ type file struct {
 	path    string
 	classes []telemetry.Class
 	quota   int64
+	zeroed  bool // room is written with zeros before it is used: see extend
 	log     *slog.Logger
 	faults  *faults
 

@@ -12,6 +12,11 @@ const (
 	growMin   = 256 << 10
 	growMax   = 16 << 20
 	growSlack = 64 << 10 // pages a transaction needs beside its batches
+	// zeroMax bounds what is written with zeros in one commit, which waits for
+	// it: a tenth of a second of a slow card, and an hour of a car's telemetry.
+	zeroMax = 1 << 20
+	// zeroBlock is what is written at once.
+	zeroBlock = 64 << 10
 )
 
 // reserve allocates room for need bytes ahead of the write, so that a full
@@ -30,11 +35,15 @@ func (t *txn) reserve(need int64) error {
 	if free >= need {
 		return nil
 	}
-	step := max(need, min(max(info.Size()/8, growMin), growMax))
+	most := int64(growMax)
+	if f.zeroed {
+		most = zeroMax
+	}
+	step := max(need, min(max(info.Size()/8, growMin), most))
 	step = min(step, int64(f.maxSize())-info.Size()) / page * page
 	for ; step >= page; step /= 2 {
-		err = unix.Fallocate(int(f.os.Fd()), 0, info.Size(), step/page*page)
-		if err == nil || errors.Is(err, unix.EOPNOTSUPP) {
+		err = f.extend(info.Size(), step/page*page)
+		if err == nil {
 			return nil
 		}
 		if step < need {
@@ -43,6 +52,29 @@ func (t *txn) reserve(need int64) error {
 	}
 	if err != nil {
 		return fmt.Errorf("grow %s: %w", f.name, err)
+	}
+	return nil
+}
+
+// extend allocates n bytes at the end of the file. What is only allocated has
+// to be marked as written by the commit that uses it first, which costs three
+// blocks of the file system's journal each: next to nothing beside a chunk of
+// video, more than the batch itself beside a second of telemetry. There zeros
+// are written ahead, once, and later commits leave the journal alone (measured:
+// docs/decisions/0005-wear.md).
+func (f *file) extend(from, n int64) error {
+	err := unix.Fallocate(int(f.os.Fd()), 0, from, n)
+	if errors.Is(err, unix.EOPNOTSUPP) {
+		return nil
+	}
+	if err != nil || !f.zeroed {
+		return err
+	}
+	zeros := make([]byte, min(n, zeroBlock))
+	for at := from; at < from+n; at += int64(len(zeros)) {
+		if _, err := f.os.WriteAt(zeros[:min(int64(len(zeros)), from+n-at)], at); err != nil {
+			return err
+		}
 	}
 	return nil
 }
