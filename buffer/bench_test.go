@@ -161,3 +161,28 @@ func BenchmarkDrain(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/hour, "us/batch")
 }
+
+// BenchmarkAckOfADay: what a receipt for a day of one-second batches costs the
+// caller of Ack. The disk follows with the commits.
+func BenchmarkAckOfADay(b *testing.B) {
+	const day = 86_400
+	entries := make([]buffer.Entry, day)
+	for i := range entries {
+		entries[i] = buffer.Entry{Class: telemetry.ClassTelemetry, Content: telemetry.Content{Samples: track(1).Samples[:1]}}
+	}
+	for b.Loop() {
+		b.StopTimer()
+		buf := open(b, b.TempDir())
+		names, err := buf.Commit(entries)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+		buf.Ack(names...)
+		b.StopTimer()
+		if err := buf.Close(); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+	}
+}

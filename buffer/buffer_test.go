@@ -9,7 +9,7 @@ import (
 	"obu/telemetry"
 )
 
-func open(t *testing.T, dir string, edit ...func(*buffer.Options)) *buffer.Buffer {
+func open(t testing.TB, dir string, edit ...func(*buffer.Options)) *buffer.Buffer {
 	t.Helper()
 	start := time.Now()
 	o := buffer.Options{

@@ -11,11 +11,10 @@ import (
 
 // Bounds of inbound messages.
 const (
-	inboxDepth      = 16               // messages waiting for the pump; more are counted and dropped
-	inboxPatience   = time.Second      // a message waits for room so long
-	badLogEvery     = time.Minute      // inbound messages of no use get one line
-	receiptPatience = 2 * time.Minute  // a new session sends again what waited longer for its receipt
-	relinkEvery     = 10 * time.Second // link is not put right more often than this
+	inboxDepth    = 16               // messages waiting for the pump; more are counted and dropped
+	inboxPatience = time.Second      // a message waits for room so long
+	badLogEvery   = time.Minute      // inbound messages of no use get one line
+	relinkEvery   = 10 * time.Second // link is not put right more often than this
 )
 
 // message is one inbound PUBLISH.
@@ -130,37 +129,6 @@ func (p *pump) seen(m message) {
 	}
 	if time.Since(p.relinked) >= relinkEvery || m.retained {
 		p.online()
-	}
-}
-
-// receipt settles what the cloud confirms: every batch of the stream up to and
-// including Seq.
-func (p *pump) receipt(m message) {
-	r, err := telemetry.DecodeReceipt(m.payload)
-	if err != nil {
-		p.bad("receipt", err)
-		return
-	}
-	if p.u.cfg.Custody != CustodyReceipt {
-		return
-	}
-	l := p.u.lanes.of(laneKey{r.Store, r.Class})
-	if l == nil || l.stream.Next == 0 {
-		return // settled long ago, or not ours
-	}
-	last := min(r.Seq, l.stream.Next-1)
-	var names []telemetry.Name
-	for seq := l.acked.missing(max(l.stream.Floor, 1)); seq <= last; seq = l.acked.missing(seq + 1) {
-		names = append(names, telemetry.Name{Store: r.Store, Class: r.Class, Seq: seq})
-	}
-	for _, n := range names {
-		l.acked.add(n.Seq)
-		l.awaiting.remove(n.Seq)
-		p.u.poison.forget(n)
-	}
-	l.since = time.Now()
-	if len(names) > 0 {
-		p.u.cfg.Backlog.Ack(names...)
 	}
 }
 

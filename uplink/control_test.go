@@ -222,55 +222,6 @@ func TestReplySurvivesTheSession(t *testing.T) {
 	})
 }
 
-func (g *rig) receipt(n telemetry.Name) {
-	p, err := json.Marshal(telemetry.Receipt(n))
-	if err != nil {
-		g.Fatal(err)
-	}
-	g.b.Publish("obu/v1/f1/u1/ack", false, p)
-	time.Sleep(time.Second)
-}
-
-func TestReceiptCustody(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, func(c *uplink.Config) { c.Custody = uplink.CustodyReceipt }).start()
-		names := g.drive(10)
-		if held := g.m.held(telemetry.ClassTelemetry); held != 10 {
-			t.Fatalf("%d of 10 held before any receipt", held)
-		}
-		g.receipt(names[6])
-		if held := g.m.held(telemetry.ClassTelemetry); held != 3 {
-			t.Errorf("%d held after a receipt up to the seventh, want 3", held)
-		}
-		g.receipt(names[6])                                                                             // again
-		g.receipt(names[2])                                                                             // an older one
-		g.receipt(telemetry.Name{Store: telemetry.StoreID{77}, Class: 1, Seq: 5})                       // not ours
-		g.b.Publish("obu/v1/f1/u1/ack", false, []byte(`{"store":"zz"}`))                                // nonsense
-		g.receipt(telemetry.Name{Store: names[0].Store, Class: telemetry.ClassTelemetry, Seq: 1 << 62}) // of the future
-		if held := g.m.held(telemetry.ClassTelemetry); held != 0 {
-			t.Errorf("%d held after a receipt for everything", held)
-		}
-		if len(g.m.early) > 0 {
-			t.Errorf("acknowledged before minted: %v", g.m.early)
-		}
-		names = append(names, g.drive(5)...)
-		g.b.Cut() // within patience nothing is sent again
-		g.drive(60)
-		for _, n := range names {
-			if c := g.r.count(n); c != 1 {
-				t.Errorf("seq %d received %d times", n.Seq, c)
-			}
-		}
-		time.Sleep(10 * time.Minute)
-		g.b.Cut() // nobody confirmed for long: again
-		g.drive(60)
-		if c := g.r.count(names[len(names)-1]); c != 2 {
-			t.Errorf("unconfirmed batch received %d times, want 2", c)
-		}
-		g.stop()
-	})
-}
-
 func TestStaleLinkIsPutRight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, nil)

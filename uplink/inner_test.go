@@ -18,9 +18,14 @@ func FuzzRanges(f *testing.F) {
 		for _, op := range ops {
 			seq := uint64(op & 0x3f)
 			switch op >> 6 {
-			case 0, 1:
+			case 0:
 				r.add(seq)
 				want[seq] = true
+			case 1:
+				r.addSpan(span{seq, seq + seq%7})
+				for s := seq; s <= seq+seq%7; s++ {
+					want[s] = true
+				}
 			case 2:
 				r.remove(seq)
 				delete(want, seq)
@@ -32,7 +37,19 @@ func FuzzRanges(f *testing.F) {
 					}
 				}
 			}
-			for s := range uint64(70) {
+			upTo := 0
+			for _, s := range r.upTo(33) {
+				upTo += int(s.hi - s.lo + 1)
+			}
+			for s := range want {
+				if s <= 33 {
+					upTo--
+				}
+			}
+			if upTo != 0 {
+				t.Fatalf("after %v: %d seqs too many up to 33", ops, upTo)
+			}
+			for s := range uint64(78) {
 				if r.contains(s) != want[s] {
 					t.Fatalf("after %v: contains(%d) is %v", ops, s, r.contains(s))
 				}
@@ -193,5 +210,18 @@ func BenchmarkPacer(b *testing.B) {
 		now = now.Add(time.Millisecond)
 		m := p.sent(1000, now)
 		p.acked(1000, m, now.Add(time.Millisecond))
+	}
+}
+
+// BenchmarkReceipt: one receipt for a day of one-second batches, which comes
+// when the cloud was away for a day. It is all that the pump does meanwhile.
+func BenchmarkReceipt(b *testing.B) {
+	const day = 86_400
+	for b.Loop() {
+		l := &lane{}
+		l.awaiting.addSpan(span{1, day})
+		if n := len(l.confirm(day)); n != day {
+			b.Fatalf("%d names", n)
+		}
 	}
 }

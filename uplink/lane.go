@@ -19,17 +19,16 @@ type laneKey struct {
 // sent twice in a session and nothing acknowledged is ever sent again.
 type lane struct {
 	laneKey
+	custody
 	stream   telemetry.Stream // as of the last refresh
 	gone     bool             // not listed any more
 	cursor   uint64           // next live seq; == stream.Next when live is up to date
 	hist     uint64           // history below this was sent in this session
 	acked    ranges           // PUBACK seen (receipt custody: see awaiting)
 	inflight ranges           // sent in this session, no PUBACK yet
-	awaiting ranges           // PUBACK seen, cloud's receipt not yet
 	parked   ranges           // suspects: sent alone only, see poison.go
 	partial  []*parts         // batches that travel in parts and are not finished
 	lastLive time.Time        // when live was last sent
-	since    time.Time        // when the oldest of awaiting got its PUBACK
 	readErr  bool             // reading failed; reported once until it works again
 }
 

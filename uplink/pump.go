@@ -107,9 +107,6 @@ func (p *pump) startLane(l *lane) {
 	for _, pt := range l.partial {
 		pt.unload()
 	}
-	if len(l.awaiting.spans) > 0 && time.Since(l.since) > receiptPatience {
-		l.awaiting.clear() // the broker took it, nobody confirmed: send again
-	}
 }
 
 // fill starts what may leave now and arms the timer for what may leave later.
@@ -124,7 +121,7 @@ func (p *pump) fill(now time.Time) {
 		p.gauges = now
 		p.u.publishGauges(len(p.flying))
 	}
-	later := refreshEvery
+	later := p.resend(now)
 	if wait := p.listen(now); wait > 0 {
 		later = min(later, wait)
 	}

@@ -30,27 +30,34 @@ func (r *ranges) contains(seq uint64) bool {
 }
 
 // add puts seq into the set.
-func (r *ranges) add(seq uint64) {
-	i := r.find(seq)
-	if i < len(r.spans) && r.spans[i].lo <= seq {
-		return
+func (r *ranges) add(seq uint64) { r.addSpan(span{seq, seq}) }
+
+// addSpan puts a run of seqs into the set.
+func (r *ranges) addSpan(s span) {
+	i := r.find(s.lo)
+	if i > 0 && r.spans[i-1].hi+1 == s.lo {
+		i--
 	}
-	after := i < len(r.spans) && r.spans[i].lo == seq+1
-	before := i > 0 && r.spans[i-1].hi+1 == seq
-	switch {
-	case after && before:
-		r.spans[i-1].hi = r.spans[i].hi
-		r.spans = slices.Delete(r.spans, i, i+1)
-	case after:
-		r.spans[i].lo = seq
-	case before:
-		r.spans[i-1].hi = seq
-	default:
-		r.spans = slices.Insert(r.spans, i, span{seq, seq})
-		if len(r.spans) > maxSpans {
-			r.spans = slices.Delete(r.spans, 0, 1)
+	j := i
+	for ; j < len(r.spans) && r.spans[j].lo <= s.hi+1; j++ {
+		s.lo, s.hi = min(s.lo, r.spans[j].lo), max(s.hi, r.spans[j].hi)
+	}
+	r.spans = slices.Replace(r.spans, i, j, s)
+	if len(r.spans) > maxSpans {
+		r.spans = slices.Delete(r.spans, 0, 1)
+	}
+}
+
+// upTo returns the part of the set at or below seq.
+func (r *ranges) upTo(seq uint64) []span {
+	var out []span
+	for _, s := range r.spans {
+		if s.lo > seq {
+			break
 		}
+		out = append(out, span{s.lo, min(s.hi, seq)})
 	}
+	return out
 }
 
 // remove takes seq out of the set.

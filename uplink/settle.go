@@ -50,12 +50,11 @@ func (p *pump) delivered(pk *packet, now time.Time) {
 	}
 	for _, n := range pk.names {
 		l.inflight.remove(n.Seq)
-		if p.u.cfg.Custody == CustodyReceipt {
-			if len(l.awaiting.spans) == 0 {
-				l.since = now
-			}
-			l.awaiting.add(n.Seq)
-		} else {
+		switch {
+		case l.acked.contains(n.Seq): // its receipt came first
+		case p.u.cfg.Custody == CustodyReceipt:
+			l.puback(n.Seq, now)
+		default:
 			l.acked.add(n.Seq)
 		}
 	}

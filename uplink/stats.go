@@ -36,6 +36,7 @@ type Stats struct {
 	Commands     int64            `json:"commands"`
 	BadCommands  int64            `json:"bad_commands"` // malformed, expired, too many at once
 	Awaiting     int64            `json:"awaiting"`     // PUBACK seen, receipt not yet (custody: receipt)
+	Resent       int64            `json:"resent"`       // batches sent again because no receipt came
 	History      int64            `json:"history"`      // batches waiting below the live cursor
 }
 

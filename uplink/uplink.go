@@ -100,6 +100,9 @@ type Config struct {
 	BackoffMin     time.Duration // first window of the reconnect delay; 0: 2 s
 	BackoffMax     time.Duration // largest window; 0: 2 min
 	AckTimeout     time.Duration // 0: 30 s
+	// ReceiptPatience is how long a batch waits for the cloud's receipt before
+	// it is sent again (custody: receipt). 0: 2 min.
+	ReceiptPatience time.Duration
 
 	Clock    *clock.Clock
 	Backlog  Backlog
@@ -154,6 +157,7 @@ func (c *Config) defaults() {
 	def(&c.BackoffMax, backoffMax)
 	c.BackoffMin = min(c.BackoffMin, c.BackoffMax)
 	def(&c.AckTimeout, ackTimeout)
+	def(&c.ReceiptPatience, receiptPatience)
 	if c.Now == nil && c.Clock != nil {
 		c.Now = c.Clock.VerifyTime
 	}
