@@ -112,6 +112,7 @@ type UplinkStatus struct {
 	Commands      int64            `json:"commands"`
 	BadCommands   int64            `json:"bad_commands"`
 	Awaiting      int64            `json:"awaiting"` // PUBACK seen, receipt not yet
+	Resent        int64            `json:"resent"`   // sent again because no receipt came
 	History       int64            `json:"history"`  // batches waiting behind live
 }
 
@@ -122,7 +123,7 @@ func uplinkStatus(s uplink.Stats) *UplinkStatus {
 		Published: s.Published, Acked: s.Acked, AckedBatches: s.AckedBatches, AckedBytes: s.AckedBytes,
 		WireIn: s.WireIn, WireOut: s.WireOut, AckRate: s.AckRate, RTTS: s.RTT.Seconds(), InFlight: s.InFlight, InFlightBytes: s.InFlightB,
 		LiveLagS: s.LiveLag.Seconds(), LiveSkips: s.LiveSkips, Refused: s.Refused, Commands: s.Commands, BadCommands: s.BadCommands,
-		Awaiting: s.Awaiting, History: s.History,
+		Awaiting: s.Awaiting, Resent: s.Resent, History: s.History,
 	}
 }
 

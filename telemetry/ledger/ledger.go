@@ -74,8 +74,9 @@ type stream struct {
 	batches    int64
 	values     int64
 	copies     int64
-	abandoned  int64 // batches whose parts were given up for memory
-	writtenOff int64 // seqs taken out of seen to keep it bounded
+	abandoned  int64  // batches whose parts were given up for memory
+	writtenOff int64  // seqs taken out of seen to keep it bounded
+	unproven   uint64 // the highest of those
 	volatile   bool
 	simulated  bool
 }
@@ -128,6 +129,7 @@ func complete(env telemetry.Envelope, b telemetry.Batch) telemetry.Batch {
 func (s *stream) enter(u *unit, b *telemetry.Batch) {
 	s.seen.add(b.Seq)
 	if s.seen.len() > MaxRuns {
+		s.unproven = s.seen.r[1].lo - 1
 		if n := s.seen.mergeLowest(); n > 0 {
 			s.writtenOff = count(s.writtenOff, 1, n)
 		}
