@@ -133,6 +133,7 @@ type Buffer struct {
 	fail failure
 
 	cut     cut                // of the last Commit; guarded by tele.wr
+	sweepAt telemetry.At       // when dropped records are to go; guarded by tele.wr
 	before  session            // as Open found it
 	learned bool               // what telemetry.db knows of earlier runs is in memory; guarded by tele.wr
 	done    map[string]command // executed commands, by id; guarded by mu
@@ -164,7 +165,7 @@ func Open(ctx context.Context, o Options) (*Buffer, error) {
 	}
 	b := &Buffer{opts: o, log: o.Log, lock: lock, gaps: newGapTable(), clips: map[string]clip{}, ranks: map[telemetry.ClipID]Rank{}, done: map[string]command{}}
 	b.tele = &file{
-		name: "telemetry.db", path: filepath.Join(o.Dir, "telemetry.db"), quota: o.TelemetryQuota, log: o.Log, faults: o.faults, zeroed: true,
+		name: "telemetry.db", path: filepath.Join(o.Dir, "telemetry.db"), quota: o.TelemetryQuota, tail: true, log: o.Log, faults: o.faults, zeroed: true,
 		classes:     []telemetry.Class{telemetry.ClassTelemetry, telemetry.ClassEvent, telemetry.ClassHealth},
 		undelivered: map[telemetry.Name]telemetry.Gap{},
 	}

@@ -198,14 +198,23 @@ func (b *Buffer) update(fn func(*txn) error) error {
 // deletes, room, losses as events, batches, gap rows, state. It evicts what
 // the quota asks for, and no less than free bytes.
 func (b *Buffer) transact(t *txn, recs []record, free int64) ([]telemetry.Name, error) {
-	if err := t.removeAcked(); err != nil {
+	err := t.removeAcked()
+	if err != nil {
 		return nil, err
 	}
 	b.settleGaps(t.acks)
 	b.takeOwed(&t.state)
 	need := int64(gapEventRoom)
 	for _, r := range recs {
-		need += diskCost(len(r.rec), t.f.db.Info().PageSize)
+		need += diskCost(len(r.rec))
+	}
+	if free > 0 || b.sweepDue(t) {
+		err = t.sweep()
+	} else {
+		err = t.sweepForRoom(need)
+	}
+	if err != nil {
+		return nil, err
 	}
 	evicted, err := t.evict(need, free, nil)
 	if err != nil {
@@ -216,6 +225,9 @@ func (b *Buffer) transact(t *txn, recs []record, free int64) ([]telemetry.Name, 
 	}
 	b.listEvicted(evicted, telemetry.ReasonEvicted)
 	if err := b.emitGaps(func(r record) (telemetry.Name, error) { return t.append(r.class, r.h, r.rec) }); err != nil {
+		return nil, err
+	}
+	if err := t.makeTail(recs); err != nil {
 		return nil, err
 	}
 	names := make([]telemetry.Name, len(recs))

@@ -87,3 +87,13 @@ const (
 	MaxDoneClips = maxDoneClips
 	MaxOpenClips = maxOpenClips
 )
+
+// Dropped returns how many acknowledged records still lie in telemetry.db.
+func (b *Buffer) Dropped() (n uint64) {
+	b.tele.mu.Lock()
+	defer b.tele.mu.Unlock()
+	for _, s := range b.tele.streams {
+		n += s.dropped.count()
+	}
+	return n
+}

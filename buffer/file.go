@@ -36,6 +36,7 @@ type file struct {
 	classes []telemetry.Class
 	quota   int64
 	zeroed  bool // room is written with zeros before it is used: see extend
+	tail    bool // small records wait in the tail: see shelf.go
 	log     *slog.Logger
 	faults  *faults
 
@@ -64,6 +65,7 @@ func (f *file) boltOptions() *bbolt.Options {
 		NoFreelistSync:  true,
 		FreelistType:    bbolt.FreelistMapType,
 		InitialMmapSize: initialMap,
+		PageSize:        pageSize, // of new files
 		MaxSize:         f.maxSize(),
 		OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
 			h, err := os.OpenFile(name, flag, mode)

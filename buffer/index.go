@@ -23,13 +23,14 @@ type stream struct {
 	pinned  uint64 // floor before the running transaction evicted; 0: it did not
 	runs    []run  // rising, disjoint
 	batches int    // held
-	stored  int    // in the file: held, or acknowledged and not yet deleted
+	stored  int    // in the file: held, or dropped, or acknowledged since the last transaction
 	bytes   int64  // blobs
 	values  int64
 	cost    int64 // in the file, or in memory
 	oldest  telemetry.At
 	boot    telemetry.BootID
 	dirty   bool              // oldest and boot are to be read again
+	dropped spans             // acknowledged, still in the file: see dropped.go
 	mem     map[uint64][]byte // records of a volatile store; nil on disk
 }
 

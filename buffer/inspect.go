@@ -2,7 +2,6 @@ package buffer
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -135,17 +134,16 @@ func eachIn(path string, fn func(Batch) error) (err error) {
 	}
 	defer db.Close()
 	return db.View(func(tx *bbolt.Tx) error {
-		return tx.ForEach(func(name []byte, b *bbolt.Bucket) error {
-			store, class, ok := parseStreamBucket(name)
-			if !ok {
-				return nil
-			}
-			return b.ForEach(func(k, _ []byte) error {
-				if len(k) != 8 {
-					return fmt.Errorf("read %s: %w", path, ErrDamaged)
+		var c contents
+		if err := c.readState(tx); err != nil {
+			return err
+		}
+		for _, s := range c.state.streams {
+			err := openShelf(tx, s.store, s.class).each(func(seq uint64, rec []byte) error {
+				if s.dropped.has(seq) {
+					return nil
 				}
-				n := telemetry.Name{Store: store, Class: class, Seq: binary.BigEndian.Uint64(k)}
-				rec, _ := recordOf(b, k)
+				n := telemetry.Name{Store: s.store, Class: s.class, Seq: seq}
 				h, blob, err := openRecord(n, rec)
 				if err != nil {
 					return err
@@ -155,6 +153,10 @@ func eachIn(path string, fn func(Batch) error) (err error) {
 					StoredAt: h.at, Boot: h.boot,
 				})
 			})
-		})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }

@@ -54,22 +54,21 @@ func (c *contents) readState(tx *bbolt.Tx) (err error) {
 	if len(v) != 4 {
 		return fmt.Errorf("read format version: %w", ErrDamaged)
 	}
-	if version := binary.LittleEndian.Uint32(v); version > formatVersion {
+	version := binary.LittleEndian.Uint32(v)
+	if version > formatVersion {
 		return fmt.Errorf("format %d, this obu knows %d: %w", version, formatVersion, ErrNewerFormat)
 	}
-	c.state, err = decodeState(b.Get(keyState))
+	c.state, err = decodeState(version, b.Get(keyState))
 	return err
 }
 
 func (c *contents) readStreams(tx *bbolt.Tx, check bool) error {
-	known := map[streamState]bool{}
+	known := map[streamID]bool{}
 	for _, t := range c.state.streams {
 		s := newStream(t.store, t.class)
-		s.next = t.next
-		if b := tx.Bucket(streamBucket(t.store, t.class)); b != nil {
-			if err := c.readStream(s, b, check); err != nil {
-				return err
-			}
+		s.next, s.dropped = t.next, t.dropped
+		if err := c.readStream(s, openShelf(tx, t.store, t.class), check); err != nil {
+			return err
 		}
 		if missing := int64(t.batches) - int64(s.stored); missing > 0 {
 			c.damaged = append(c.damaged, telemetry.Gap{
@@ -77,56 +76,58 @@ func (c *contents) readStreams(tx *bbolt.Tx, check bool) error {
 				Count: telemetry.CountUnknown, Reason: telemetry.ReasonDamagedStore, Source: "buffer",
 			})
 		}
-		known[streamState{store: t.store, class: t.class}] = true
+		known[streamID{t.store, t.class}] = true
 		c.streams = append(c.streams, s)
+	}
+	late, err := tailStreams(tx)
+	if err != nil {
+		return err
+	}
+	for _, id := range late {
+		if !known[id] {
+			return fmt.Errorf("read tail: %s %s is not in the state: %w", id.store, id.class, ErrDamaged)
+		}
 	}
 	return tx.ForEach(func(name []byte, _ *bbolt.Bucket) error {
 		store, class, ok := parseStreamBucket(name)
-		if ok && !known[streamState{store: store, class: class}] {
+		if ok && !known[streamID{store, class}] {
 			return fmt.Errorf("read streams: %s %s is not in the state: %w", store, class, ErrDamaged)
 		}
 		return nil
 	})
 }
 
-func (c *contents) readStream(s *stream, b *bbolt.Bucket, check bool) error {
-	cur := b.Cursor()
+func (c *contents) readStream(s *stream, from shelf, check bool) error {
 	damaged := len(c.damaged)
 	var last header
 	defer func() { c.closeSpans(damaged) }()
-	for k, v := cur.First(); k != nil; k, v = cur.Next() {
-		if len(k) != 8 {
-			return fmt.Errorf("read %s %s: key of %d bytes: %w", s.store, s.class, len(k), ErrDamaged)
-		}
-		if v == nil {
-			sub := b.Bucket(k)
-			if sub == nil {
-				return fmt.Errorf("read %s %s: %w", s.store, s.class, ErrDamaged)
-			}
-			v = sub.Get(blobKey)
-		}
-		n := s.name(binary.BigEndian.Uint64(k))
+	return from.each(func(seq uint64, v []byte) error {
+		n := s.name(seq)
 		if n.Seq == 0 || n.Seq >= s.next {
 			return fmt.Errorf("read %s %s: seq %d beyond %d: %w", s.store, s.class, n.Seq, s.next, ErrDamaged)
 		}
 		s.stored++
+		if s.dropped.has(seq) {
+			s.cost += diskCost(len(v))
+			return nil
+		}
 		h, blob, err := decodeHeader(v)
 		if check && err == nil {
 			h, blob, err = openRecord(n, v)
 		}
 		if errors.Is(err, ErrDamaged) {
 			c.spoiled(n, last)
-			continue
+			return nil
 		}
 		c.boundSpans(damaged, h)
 		damaged, last = len(c.damaged), h
 		s.add(n.Seq, h.rank, h.clip)
-		s.account(1, h, len(blob), diskCost(len(v), b.Tx().DB().Info().PageSize))
+		s.account(1, h, len(blob), diskCost(len(v)))
 		if s.batches == 1 {
 			s.oldest, s.boot, s.dirty = h.at, h.boot, false
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // spoiled lists a batch whose value is not what was written; it is no older

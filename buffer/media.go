@@ -237,7 +237,7 @@ func (b *Buffer) updateMedia(recs []record, also func(*bbolt.Tx) error, free int
 		}
 		need := int64(0)
 		for _, r := range recs {
-			need += diskCost(len(r.rec), f.db.Info().PageSize)
+			need += diskCost(len(r.rec))
 		}
 		f.mu.Lock()
 		ranks := b.ranks

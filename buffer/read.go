@@ -32,16 +32,13 @@ func (b *Buffer) Read(store telemetry.StoreID, class telemetry.Class, from uint6
 	var out []telemetry.Stored
 	var spoiled []telemetry.Name
 	err := f.view(func(tx *bbolt.Tx) error {
-		bk := tx.Bucket(streamBucket(store, class))
-		if bk == nil {
-			return nil
-		}
+		shelf := openShelf(tx, store, class)
 		size := 0
 		for _, r := range runs {
 			for seq := max(r.from, from); seq <= r.to; seq++ {
 				n := telemetry.Name{Store: store, Class: class, Seq: seq}
-				rec, _ := recordOf(bk, seqKey(seq))
-				if rec == nil { // acknowledged meanwhile, or gone: drop tells
+				rec, where := shelf.record(seq)
+				if where == nowhere { // acknowledged meanwhile, or gone: drop tells
 					spoiled = append(spoiled, n)
 					continue
 				}
@@ -152,12 +149,9 @@ func (b *Buffer) headerOf(n telemetry.Name) (h header, ok bool) {
 	}
 	f.mu.Unlock()
 	err := f.view(func(tx *bbolt.Tx) (err error) {
-		if bk := tx.Bucket(streamBucket(n.Store, n.Class)); bk != nil {
-			rec, _ := recordOf(bk, seqKey(n.Seq))
-			h, _, err = openRecord(n, rec)
-			return err
-		}
-		return ErrDamaged
+		rec, _ := openShelf(tx, n.Store, n.Class).record(n.Seq)
+		h, _, err = openRecord(n, rec)
+		return err
 	})
 	return h, err == nil
 }

@@ -99,8 +99,11 @@ func openRecord(n telemetry.Name, rec []byte) (header, []byte, error) {
 // below that a stream with little backlog lies inside the root page itself.
 const smallRecord = 1024
 
+// pageSize is bbolt's, whatever the machine's: a commit writes whole pages.
+const pageSize = 4096
+
 // diskCost estimates the bytes a record takes in the file.
-func diskCost(recLen, pageSize int) int64 {
+func diskCost(recLen int) int64 {
 	const leafElement, key, pageHeader, bucketHeader = 16, 8, 16, 16
 	if recLen <= smallRecord {
 		return int64(recLen + leafElement + key)

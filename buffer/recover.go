@@ -219,7 +219,7 @@ func (t *txn) moveVolatile() error {
 			if err != nil {
 				return err
 			}
-			if err := t.put(m.s, m.seqs[i], h, rec); err != nil {
+			if err := t.put(m.s, m.seqs[i], h, rec, false); err != nil {
 				return err
 			}
 		}

@@ -11,12 +11,13 @@ import (
 
 // formatVersion is the version of the file layout. It stands in a key of its
 // own that never moves, so that an older obu can tell a newer file.
-const formatVersion = 1
+const formatVersion = 2 // 2: the tail, and dropped records in the state
 
 // The buckets and keys of both files. Streams have a bucket each, named by
 // streamBucket.
 var (
 	bucketMain     = []byte("obu")      // format, state
+	bucketTail     = []byte("tail")     // telemetry.db: name → record
 	bucketGaps     = []byte("gaps")     // telemetry.db: id → gap row
 	bucketCommands = []byte("commands") // telemetry.db: order → executed command
 	bucketClips    = []byte("clips")    // media.db: key → progress of an unfinished clip
@@ -71,7 +72,8 @@ type streamState struct {
 	store   telemetry.StoreID
 	class   telemetry.Class
 	next    uint64
-	batches uint64
+	batches uint64 // records in the file, dropped ones included
+	dropped spans  // of those: acknowledged
 }
 
 func (s *state) encode() []byte {
@@ -95,11 +97,12 @@ func (s *state) encode() []byte {
 		b = append(b, byte(t.class))
 		b = binary.AppendUvarint(b, t.next)
 		b = binary.AppendUvarint(b, t.batches)
+		b = t.dropped.encode(b)
 	}
 	return sealed(b)
 }
 
-func decodeState(b []byte) (state, error) {
+func decodeState(version uint32, b []byte) (state, error) {
 	var s state
 	r, err := unsealed(b)
 	if err != nil {
@@ -124,6 +127,9 @@ func decodeState(b []byte) (state, error) {
 		t.class = telemetry.Class(r.byte())
 		t.next = r.uvarint()
 		t.batches = r.uvarint()
+		if version >= 2 {
+			t.dropped = r.spans()
+		}
 		s.streams = append(s.streams, t)
 	}
 	if r.bad {

@@ -1,6 +1,7 @@
 package buffer
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -25,6 +26,11 @@ type txn struct {
 	before  map[*stream]uint64 // next of streams, to be undone
 	acks    []telemetry.Name   // of the queue, dealt with
 	evicted int                // of removed: undelivered
+	dropped map[*stream]spans  // of streams, to be undone
+
+	late      int  // what the tail's entries take
+	lateKnown bool // late was counted
+	direct    bool // this transaction is too large for the tail
 }
 
 type addition struct {
@@ -42,6 +48,8 @@ type removal struct {
 	h    header
 	blob int
 	cost int64
+	// stays says that the record stays in the file for now: see dropped.go.
+	stays bool
 }
 
 // update runs fn in a write transaction and commits it. Whatever the error,
@@ -96,10 +104,10 @@ func (f *file) update(fn func(*txn) error) (err error) {
 var errPanicked = errors.New("database gave up on a damaged page")
 
 // bucket returns the bucket of a stream, made on first use.
-func (t *txn) bucket(s *stream) (*bbolt.Bucket, error) {
-	b, err := t.tx.CreateBucketIfNotExists(streamBucket(s.store, s.class))
+func (t *txn) bucket(store telemetry.StoreID, class telemetry.Class) (*bbolt.Bucket, error) {
+	b, err := t.tx.CreateBucketIfNotExists(streamBucket(store, class))
 	if err != nil {
-		return nil, fmt.Errorf("open bucket of %s %s: %w", s.store, s.class, err)
+		return nil, fmt.Errorf("open bucket of %s %s: %w", store, class, err)
 	}
 	b.FillPercent = 1 // batches only ever come at the end
 	return b, nil
@@ -116,20 +124,39 @@ func (t *txn) append(class telemetry.Class, h header, rec []byte) (telemetry.Nam
 	s.next++
 	s.minted++
 	t.f.mu.Unlock()
-	return n, t.put(s, n.Seq, h, rec)
+	return n, t.put(s, n.Seq, h, rec, true)
 }
 
-// put stores a record under a given name.
-func (t *txn) put(s *stream, seq uint64, h header, rec []byte) error {
-	b, err := t.bucket(s)
+// put stores a record under a given name: in the tail if it may lie there,
+// else in its stream's bucket.
+func (t *txn) put(s *stream, seq uint64, h header, rec []byte, mayWait bool) (err error) {
+	n := s.name(seq)
+	sealRecord(n, rec)
+	late := false
+	if x := t.f.faults; x != nil && x.dropEvery > 0 && seq%uint64(x.dropEvery) == 0 {
+		late = true // on no shelf at all
+	} else if mayWait {
+		late, err = t.keepLate(n, rec)
+	}
+	if err == nil && !late {
+		err = t.putStream(n, rec)
+	}
 	if err != nil {
 		return err
 	}
-	sealRecord(s.name(seq), rec)
-	key := seqKey(seq)
-	if x := t.f.faults; x != nil && x.dropEvery > 0 && seq%uint64(x.dropEvery) == 0 {
-		err = nil
-	} else if len(rec) <= smallRecord {
+	_, blob, _ := decodeHeader(rec)
+	t.added = append(t.added, addition{s, seq, h, len(blob), diskCost(len(rec))})
+	return nil
+}
+
+// putStream stores a sealed record in its stream's bucket.
+func (t *txn) putStream(n telemetry.Name, rec []byte) error {
+	b, err := t.bucket(n.Store, n.Class)
+	if err != nil {
+		return err
+	}
+	key := seqKey(n.Seq)
+	if len(rec) <= smallRecord {
 		err = b.Put(key, rec)
 	} else {
 		var sub *bbolt.Bucket
@@ -139,39 +166,33 @@ func (t *txn) put(s *stream, seq uint64, h header, rec []byte) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("store %s %s %d: %w", s.store, s.class, seq, err)
+		return fmt.Errorf("store %s %s %d: %w", n.Store, n.Class, n.Seq, err)
 	}
-	_, blob, _ := decodeHeader(rec)
-	t.added = append(t.added, addition{s, seq, h, len(blob), diskCost(len(rec), t.f.db.Info().PageSize)})
 	return nil
 }
 
 // remove deletes a batch from the file; it reports what it was. A batch that
 // is not there is not an error.
 func (t *txn) remove(s *stream, seq uint64) (header, bool, error) {
-	b := t.tx.Bucket(streamBucket(s.store, s.class))
-	if b == nil {
-		return header{}, false, nil
-	}
-	b.FillPercent = 1
-	key := seqKey(seq)
-	rec, large := recordOf(b, key)
-	if rec == nil {
+	shelf := openShelf(t.tx, s.store, s.class)
+	rec, where := shelf.record(seq)
+	if where == nowhere {
 		return header{}, false, nil
 	}
 	h, blob, _ := decodeHeader(rec) // damaged ones may go too
-	r := removal{s: s, seq: seq, h: h, blob: len(blob), cost: diskCost(len(rec), t.f.db.Info().PageSize)}
-	var err error
-	if large {
-		err = b.DeleteBucket(key)
-	} else {
-		err = b.Delete(key)
+	r := removal{s: s, seq: seq, h: h, blob: len(blob), cost: diskCost(len(rec))}
+	if where == inTail && t.lateKnown {
+		t.late -= tailElement + len(rec)
 	}
-	if err != nil {
-		return h, false, fmt.Errorf("delete %s %s %d: %w", s.store, s.class, seq, err)
+	if err := shelf.delete(seq, where); err != nil {
+		return h, false, deleteError(s.name(seq), err)
 	}
 	t.takeOut(r)
 	return h, true, nil
+}
+
+func deleteError(n telemetry.Name, err error) error {
+	return fmt.Errorf("delete %s %s %d: %w", n.Store, n.Class, n.Seq, err)
 }
 
 // takeOut takes a batch out of the index until the transaction is undone.
@@ -184,18 +205,6 @@ func (t *txn) takeOut(r removal) removal {
 	}
 	t.removed = append(t.removed, r)
 	return r
-}
-
-// recordOf returns the record under key, valid within the transaction, and
-// whether it lies in a sub-bucket.
-func recordOf(b *bbolt.Bucket, key []byte) (rec []byte, large bool) {
-	if rec = b.Get(key); rec != nil {
-		return rec, false
-	}
-	if sub := b.Bucket(key); sub != nil {
-		return sub.Get(blobKey), true
-	}
-	return nil, false
 }
 
 // removeAcked deletes what was acknowledged since the last transaction.
@@ -211,7 +220,7 @@ func (t *txn) removeAcked() error {
 		if s == nil || s.mem != nil {
 			continue
 		}
-		if _, _, err := t.remove(s, n.Seq); err != nil {
+		if err := t.settleAcked(s, n.Seq); err != nil {
 			return err
 		}
 	}
@@ -229,6 +238,13 @@ func (t *txn) dropDrained() error {
 	}
 	t.f.mu.Unlock()
 	for _, s := range empty {
+		shelf := openShelf(t.tx, s.store, s.class)
+		for _, late := range shelf.inTail() { // of no use: the index does not know them
+			if err := shelf.delete(late.seq, inTail); err != nil {
+				return deleteError(s.name(late.seq), err)
+			}
+			t.lateKnown, t.late = false, 0
+		}
 		err := t.tx.DeleteBucket(streamBucket(s.store, s.class))
 		if err != nil && !errors.Is(err, berrors.ErrBucketNotFound) {
 			return fmt.Errorf("delete bucket of %s %s: %w", s.store, s.class, err)
@@ -244,6 +260,12 @@ func (t *txn) putState() error {
 	b, err := t.tx.CreateBucketIfNotExists(bucketMain)
 	if err != nil {
 		return fmt.Errorf("open main bucket: %w", err)
+	}
+	if v := b.Get(keyFormat); len(v) == 4 && binary.LittleEndian.Uint32(v) < formatVersion {
+		// From here on an older obu would not find all there is.
+		if err := b.Put(keyFormat, binary.LittleEndian.AppendUint32(nil, formatVersion)); err != nil {
+			return fmt.Errorf("store format version: %w", err)
+		}
 	}
 	t.refreshOldest()
 	t.state.commits++
@@ -262,11 +284,9 @@ func (t *txn) refreshOldest() {
 		if !s.dirty || s.mem != nil || len(s.runs) == 0 {
 			continue
 		}
-		if b := t.tx.Bucket(streamBucket(s.store, s.class)); b != nil {
-			if rec, _ := recordOf(b, seqKey(s.runs[0].from)); rec != nil {
-				h, _, _ := decodeHeader(rec)
-				s.oldest, s.boot, s.dirty = h.at, h.boot, false
-			}
+		if rec, where := openShelf(t.tx, s.store, s.class).record(s.runs[0].from); where != nowhere {
+			h, _, _ := decodeHeader(rec)
+			s.oldest, s.boot, s.dirty = h.at, h.boot, false
 		}
 	}
 }
@@ -292,7 +312,7 @@ next:
 			}
 		}
 		for _, r := range t.removed {
-			if r.s == s {
+			if r.s == s && !r.stays {
 				n--
 			}
 		}
@@ -300,7 +320,7 @@ next:
 		if was, ok := t.before[s]; ok && t.f.faults != nil && t.f.faults.seqOutsideTx {
 			next = was
 		}
-		out = append(out, streamState{s.store, s.class, next, n})
+		out = append(out, streamState{s.store, s.class, next, n, s.dropped})
 	}
 	return out
 }
@@ -321,7 +341,9 @@ func (t *txn) apply() {
 	for _, r := range t.removed {
 		r.s.pinned = 0
 		r.s.account(-1, r.h, r.blob, r.cost)
-		r.s.stored--
+		if !r.stays {
+			r.s.stored--
+		}
 	}
 	left := t.applyMoved()
 	for _, a := range t.added {
@@ -361,5 +383,8 @@ func (t *txn) undo() {
 	for s, next := range t.before {
 		s.minted = 0
 		s.next = next
+	}
+	for s, was := range t.dropped {
+		s.dropped = was
 	}
 }
