@@ -52,7 +52,7 @@ func TestPagesPerCommit(t *testing.T) {
 			defer b.Close()
 			var backlog []buffer.Entry
 			for i := 0; i < c.backlog; i += c.window {
-				backlog = append(backlog, buffer.Entry{Class: telemetry.ClassTelemetry, Content: window(i, c.window)})
+				backlog = append(backlog, buffer.Entry{Class: telemetry.ClassTelemetry, Content: seconds(i, c.window)})
 			}
 			head, err := b.Commit(backlog)
 			if err != nil {
@@ -62,7 +62,7 @@ func TestPagesPerCommit(t *testing.T) {
 			pages, _ := b.Pages(func() {
 				for i := range rounds {
 					now += telemetry.At(c.window) * 1e9
-					n, err := b.Commit([]buffer.Entry{{Class: telemetry.ClassTelemetry, Content: window(c.backlog+i*c.window, c.window)}})
+					n, err := b.Commit([]buffer.Entry{{Class: telemetry.ClassTelemetry, Content: seconds(c.backlog+i*c.window, c.window)}})
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -84,8 +84,8 @@ func TestPagesPerCommit(t *testing.T) {
 	}
 }
 
-// window is n one-second batches as one.
-func window(from, n int) telemetry.Content {
+// seconds is n one-second batches as one.
+func seconds(from, n int) telemetry.Content {
 	var c telemetry.Content
 	for i := range n {
 		s := track(from + i)
