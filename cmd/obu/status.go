@@ -128,6 +128,9 @@ func (w rows) buffer(s *agent.Status) {
 		w.row("runway", "%s until the oldest history must go%s", seconds(b.RunwayS), free)
 	}
 	w.row("commits", "%d, slowest %s, every %s", b.Commits, seconds(b.SlowestCommitMS/1000), seconds(s.Flush.EveryS))
+	if line := diskLine(s.Disk); line != "" {
+		w.row("disk", "%s", line)
+	}
 	w.row("gaps", "%d listed since start, %d not delivered yet; %s evicted, %s dropped in memory", b.GapsListed, b.Gaps,
 		times(int(b.Evicted), "batch"), times(int(s.Batcher.Drops), "value"))
 }
@@ -175,6 +178,11 @@ func warningsOf(s *agent.Status) []string {
 		if b.MediaFailing {
 			out = append(out, fmt.Sprintf("the disk has taken no clips for %s%s: they stay on the camera's card; %s",
 				seconds(b.MediaFailingS), because(b.MediaError), disk))
+		}
+	}
+	if d := s.Disk; d != nil {
+		if what := wornOut(d.LifeUsed, d.PreEOL); what != "" {
+			out = append(out, what+"; next: "+wearCure)
 		}
 	}
 	if u := s.Uplink; u != nil && u.Echo == uplink.EchoMissing {

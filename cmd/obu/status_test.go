@@ -39,6 +39,43 @@ func source(kind string, stats any, s agent.SourceStatus) agent.SourceReport {
 	return agent.SourceReport{SourceStatus: s, Kind: kind, Stats: stats}
 }
 
+// disk is an eMMC of the store's own.
+func disk(perDay int64, lifeUsed int, preEOL string) *agent.DiskStatus {
+	return &agent.DiskStatus{Device: "mmcblk0p3", Written: &perDay, PerDay: &perDay, StorePages: &perDay, LifeUsed: &lifeUsed, PreEOL: &preEOL}
+}
+
+// TestDiskLine: what the disk bears, in words, and whose figure it is.
+func TestDiskLine(t *testing.T) {
+	alone := disk(310e6, 20, "normal")
+	shared := disk(310e6, 20, "normal")
+	shared.Shared = true
+	early, sd, none := *alone, *alone, *alone
+	early.PerDay, early.StorePages = nil, nil
+	sd.LifeUsed, sd.PreEOL = nil, nil
+	none.Device, none.Written, none.PerDay, none.LifeUsed, none.PreEOL = "", nil, nil, nil, nil
+	for want, d := range map[string]*agent.DiskStatus{
+		"": nil,
+		"310.0 MB a day at this rate, eMMC 20 % worn (by its own count)":                                                alone,
+		"310.0 MB a day at this rate, all that is on mmcblk0p3 (the store 310.0 MB), eMMC 20 % worn (by its own count)": shared,
+		"eMMC 20 % worn (by its own count)":                                                                             &early,
+		"310.0 MB a day at this rate":                                                                                   &sd,
+		"the store writes 310.0 MB a day at this rate":                                                                  &none,
+	} {
+		if got := diskLine(d); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	for want, d := range map[string]agent.Disk{
+		"mmcblk0p3: eMMC 20 % worn (by its own count), spare blocks normal": {Device: "mmcblk0p3", LifeUsed: 20, PreEOL: "normal"},
+		"mmcblk0p3: eMMC has used 80 % of its spare blocks":                 {Device: "mmcblk0p3", LifeUsed: 20, PreEOL: "warning"},
+		"mmcblk0p3, spare blocks normal":                                    {Device: "mmcblk0p3", LifeUsed: -1, PreEOL: "normal"},
+	} {
+		if f := wearFinding(d); f.Text != want || !f.OK || (f.Next != "") != (d.PreEOL == "warning") {
+			t.Errorf("%+v, want %q", f, want)
+		}
+	}
+}
+
 // TestStatusWarns: what a technician would not see in the figures is said, each
 // with its next step, and nothing is said of a unit that is well.
 func TestStatusWarns(t *testing.T) {
@@ -60,6 +97,12 @@ func TestStatusWarns(t *testing.T) {
 			[]string{"disk has 0 B free\n", "WARNING  the disk has 0 B free, less than the quotas want; next: check free space"}},
 		"media failing": {func(s *agent.Status) { s.Buffer.MediaFailing, s.Buffer.MediaFailingS = true, 20 },
 			[]string{"WARNING  the disk has taken no clips for 20 s: they stay on the camera's card; next: check free space"}},
+		"worn": {func(s *agent.Status) { s.Disk = disk(310e6, 80, "normal") },
+			[]string{"disk     310.0 MB a day at this rate, eMMC 80 % worn (by its own count)\n", "WARNING  eMMC 80 % worn (by its own count); next: plan to replace the unit"}},
+		"beyond its life": {func(s *agent.Status) { s.Disk = disk(1e9, 110, "warning") },
+			[]string{"WARNING  eMMC beyond its rated life (by its own count), eMMC has used 80 % of its spare blocks; next: "}},
+		"no spare blocks": {func(s *agent.Status) { s.Disk = disk(1e9, 10, "urgent") },
+			[]string{"WARNING  eMMC has used 90 % of its spare blocks: it may turn read-only at any time; next: "}},
 		"last good": {func(s *agent.Status) { s.Warnings = []string{"running the last good configuration"} },
 			[]string{"WARNING  running the last good configuration"}},
 		"wrong baud": {func(s *agent.Status) {

@@ -94,6 +94,7 @@ type Agent struct {
 	clock   *clock.Clock
 	batch   *batcher
 	sources []*source
+	disk    diskMeter
 
 	mu       sync.Mutex // guards what follows; the parts exist only while Run runs
 	start    time.Time
@@ -116,7 +117,8 @@ func New(cfg config.Config, deps Deps) (*Agent, error) {
 		return nil, errors.New("agent needs a clock")
 	}
 	a := &Agent{cfg: cfg, deps: deps, log: deps.Log, clock: deps.Clock,
-		batch: &batcher{now: deps.Clock.Now, boot: deps.Clock.Boot()}}
+		batch: &batcher{now: deps.Clock.Now, boot: deps.Clock.Boot()},
+		disk:  diskMeter{files: linuxFiles()}}
 	if deps.Warning != "" {
 		a.warnings = append(a.warnings, deps.Warning)
 	}
@@ -146,6 +148,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	a.mu.Lock()
 	a.buffer, a.uplink, a.start = buf, up, time.Now()
 	a.mu.Unlock()
+	a.Status() // the disk is counted from here
 	return a.live(ctx, buf, up)
 }
 

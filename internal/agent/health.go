@@ -71,6 +71,14 @@ func (a *Agent) statistics() []telemetry.Sample {
 		count("Buffer.Gaps", int64(b.Gaps))
 		add("Buffer.IsVolatile", telemetry.Bool(b.Volatile))
 	}
+	if d := s.Disk; d != nil {
+		if d.PerDay != nil {
+			count("Buffer.HostBytesPerDay", *d.PerDay)
+		}
+		if d.LifeUsed != nil {
+			count("Buffer.EMMCLifeUsed", int64(*d.LifeUsed))
+		}
+	}
 	if u := s.Uplink; u != nil {
 		count("Uplink.Connects", u.Connects)
 		count("Uplink.Published", u.Published)

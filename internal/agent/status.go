@@ -23,6 +23,7 @@ type Status struct {
 	Batcher    BatcherStatus  `json:"batcher"`
 	Flush      FlushStatus    `json:"flush"`
 	Buffer     *buffer.Stats  `json:"buffer,omitempty"`
+	Disk       *DiskStatus    `json:"disk,omitempty"`
 	Streams    []StreamStatus `json:"streams"`
 	Uplink     *UplinkStatus  `json:"uplink,omitempty"`
 	Process    ProcessStatus  `json:"process"`
@@ -153,6 +154,8 @@ func (a *Agent) Status() Status {
 	if buf != nil {
 		st := buf.Stats()
 		s.Buffer, s.Streams, s.Flush.Failed = &st, StreamsStatus(buf.Streams()), st.Failures
+		up := time.Duration(s.UptimeS * float64(time.Second))
+		s.Disk = a.disk.status(a.cfg.Buffer.Dir, up, st.DiskBytesTelemetry+st.DiskBytesMedia)
 	}
 	if up != nil {
 		s.Uplink = uplinkStatus(up.Stats())
