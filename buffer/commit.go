@@ -140,7 +140,7 @@ func (b *Buffer) anythingQueued() bool {
 	b.vid.mu.Lock()
 	n += len(b.owed)
 	b.vid.mu.Unlock()
-	return n > 0 || b.gaps.anyOwed()
+	return n > 0 || b.gaps.anyOwed(b.opts.Now())
 }
 
 // commitDisk stores recs and all that is queued.
@@ -254,7 +254,8 @@ func (b *Buffer) stamp(s *state, c cut) {
 
 // emitGaps puts the rows that are owed an event into event batches.
 func (b *Buffer) emitGaps(put func(record) (telemetry.Name, error)) error {
-	owed := b.gaps.owed()
+	now := b.opts.Now()
+	owed := b.gaps.owed(now)
 	for len(owed) > 0 {
 		rows := owed[:min(len(owed), gapsPerBatch)]
 		owed = owed[len(rows):]
@@ -270,7 +271,7 @@ func (b *Buffer) emitGaps(put func(record) (telemetry.Name, error)) error {
 		if err != nil {
 			return err
 		}
-		b.gaps.sent(rows, n)
+		b.gaps.sent(rows, n, now)
 	}
 	return nil
 }

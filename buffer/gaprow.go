@@ -12,6 +12,7 @@ type gapRow struct {
 	telemetry.Gap
 	carrier telemetry.Name // the event batch on its way; zero when none is
 	carried uint32         // the version in it
+	sentAt  telemetry.At   // when it last was put into one; 0: not in this run
 }
 
 // adjoins reports whether two losses are one: same place and reason, and

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"slices"
 	"sort"
+	"time"
 
 	"obu/telemetry"
 )
@@ -254,11 +255,21 @@ func (t *gapTable) lose(n telemetry.Name) {
 	}
 }
 
+// privateEvery is how often a row of what was left out on request goes out
+// while it grows: with each fix, that is, and its place would be taken by an
+// event a second. On the disk it is exact with every commit.
+const privateEvery = time.Minute
+
+// due reports whether a row is owed an event now.
+func (r *gapRow) due(now telemetry.At) bool {
+	return r.carrier.Seq == 0 && (r.Reason != telemetry.ReasonPrivate || r.sentAt == 0 || now >= r.sentAt.Add(privateEvery))
+}
+
 // owed returns the rows of which no version is on its way, oldest first.
-func (t *gapTable) owed() []*gapRow {
+func (t *gapTable) owed(now telemetry.At) []*gapRow {
 	var out []*gapRow
 	for _, r := range t.rows {
-		if r.carrier.Seq == 0 {
+		if r.due(now) {
 			out = append(out, r)
 		}
 	}
@@ -266,9 +277,9 @@ func (t *gapTable) owed() []*gapRow {
 	return out
 }
 
-func (t *gapTable) anyOwed() bool {
+func (t *gapTable) anyOwed(now telemetry.At) bool {
 	for _, r := range t.rows {
-		if r.carrier.Seq == 0 {
+		if r.due(now) {
 			return true
 		}
 	}
@@ -276,8 +287,9 @@ func (t *gapTable) anyOwed() bool {
 }
 
 // sent notes that n carries the present versions of rows.
-func (t *gapTable) sent(rows []*gapRow, n telemetry.Name) {
+func (t *gapTable) sent(rows []*gapRow, n telemetry.Name, now telemetry.At) {
 	for _, r := range rows {
+		r.sentAt = now
 		t.touch(r.ID)
 		t.setCarrier(r, n, r.Version)
 	}

@@ -98,3 +98,14 @@ func sleep(ctx context.Context, d time.Duration) bool {
 		return true
 	}
 }
+
+// kill ends the child without a word, as a power cut does.
+func (c *child) kill(followed <-chan struct{}) error {
+	defer c.stdin.Close()
+	if err := c.cmd.Process.Kill(); err != nil {
+		return fmt.Errorf("kill %s: %w", c.cmd.Args[1], err)
+	}
+	<-followed
+	_ = c.cmd.Wait() // killed
+	return nil
+}

@@ -13,6 +13,10 @@ func agentConfig(c *car, o *options, fleet, broker, dir string) config.Config {
 	cfg.Unit, cfg.Vehicle, cfg.Fleet = c.unit, "car-"+c.unit, fleet
 	cfg.Buffer.Dir = dir
 	cfg.Uplink.Broker, cfg.Uplink.LiveEvery = broker, config.Duration(o.Live)
+	cfg.Uplink.Custody = o.Custody
+	if o.Restart > 0 { // a receiver that lost something has it back within the run
+		cfg.Uplink.ReceiptPatience = config.Duration(receiptPatience)
+	}
 	cfg.Status.Socket = "none"
 	if c.recorded != nil {
 		return cfg // the recording says what there is

@@ -66,6 +66,12 @@ func (o *options) valid() (err error) {
 		return fmt.Errorf("--load city is meant for up to %d cars", maxCityCars)
 	case o.For < time.Second:
 		return errors.New("--for wants at least 1s")
+	case o.Custody != custodyPuback && o.Custody != custodyReceipt:
+		return fmt.Errorf("--custody %s: there are puback and receipt", o.Custody)
+	case o.Restart != 0 && o.Custody != custodyReceipt:
+		return errors.New("--restart-receiver goes with --custody receipt: with puback what the receiver had in memory is lost")
+	case o.Restart < 0 || o.Restart >= o.For:
+		return errors.New("--restart-receiver wants a time within the run, for example --for 60s --restart-receiver 20s")
 	case o.Live < 100*time.Millisecond || o.Live > time.Hour:
 		return errors.New("--live-every wants 100ms to 1h")
 	}

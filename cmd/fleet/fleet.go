@@ -35,10 +35,14 @@ type options struct {
 	Replay string
 	For    time.Duration
 	Live   time.Duration // uplink.live_every of every agent
-	Broker string
-	Report string
-	Seed   uint64
-	Dir    string
+	// Custody is uplink.custody of every agent; with receipt the receiver sends
+	// receipts.
+	Custody string
+	Restart time.Duration // kill the receiver so long after the cars started and start it again; 0: never
+	Broker  string
+	Report  string
+	Seed    uint64
+	Dir     string
 
 	faults   faults
 	noCars   bool          // skip the cars-only run: CPU time of cars counts as the agents'
@@ -47,11 +51,12 @@ type options struct {
 
 // faults are bugs put in on purpose, to see that the check finds them.
 type faults struct {
-	backlog     func(uplink.Backlog) uplink.Backlog // between store and uplink
-	bus         func(can.Bus) can.Bus               // between wire and agent
-	swallow     time.Duration                       // once, this long after it opened, a link swallows what is sent for a while and is cut
-	mute        time.Duration                       // the same, but only what comes back is swallowed: the PUBACKs
-	countCopies bool                                // the receiver books copies as data
+	backlog       func(uplink.Backlog) uplink.Backlog // between store and uplink
+	bus           func(can.Bus) can.Bus               // between wire and agent
+	swallow       time.Duration                       // once, this long after it opened, a link swallows what is sent for a while and is cut
+	mute          time.Duration                       // the same, but only what comes back is swallowed: the PUBACKs
+	confirmUnkept bool                                // the receiver confirms what it has not written yet
+	countCopies   bool                                // the receiver books copies as data
 }
 
 // fleetCommand is the root: a run of N cars.
@@ -66,6 +71,8 @@ a receiver beside it, and compares every value the cars emitted with what came.
   fleet --cars 400 --load track --for 60s     10 signals and a fix a second each
   fleet --cars 20 --load city --for 60s       235 samples a second each, and clips
   fleet --cars 4 --live-every 10s --for 60s   what the economical profile sends
+  fleet --cars 4 --custody receipt --restart-receiver 20s --for 60s
+                                              the receiver confirms what it keeps, is killed, and misses nothing
   fleet --cars 5 --replay DIR                 every car replays the folder
   fleet demo                                  one car, the real obu, a cut link`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -87,6 +94,8 @@ a receiver beside it, and compares every value the cars emitted with what came.
 	f.StringVar(&o.Replay, "replay", "", "folder every car replays instead of driving")
 	f.DurationVar(&o.For, "for", 30*time.Second, "how long the cars drive")
 	f.DurationVar(&o.Live, "live-every", time.Second, "how often the newest state leaves each agent")
+	f.StringVar(&o.Custody, "custody", custodyPuback, "what ends the custody of an agent: puback or receipt")
+	f.DurationVar(&o.Restart, "restart-receiver", 0, "kill the receiver after this time and start it again (with --custody receipt)")
 	f.StringVar(&o.Broker, "broker", "", "broker URL; without it one is started")
 	f.StringVar(&o.Report, "report", "", "file for the report as JSON, - for standard output")
 	f.Uint64Var(&o.Seed, "seed", 1, "chooses roads, drivers and engines")
@@ -134,7 +143,7 @@ type fleetRun struct {
 // runFleet does everything and returns the report.
 func runFleet(ctx context.Context, o options, progress io.Writer) (*report, error) {
 	r := &fleetRun{options: o, progress: progress,
-		report: report{Cars: o.Cars, Load: o.Load, LiveEvery: o.Live.Seconds(), Seconds: o.For.Seconds(), Seed: o.Seed}}
+		report: report{Cars: o.Cars, Load: o.Load, Custody: o.Custody, LiveEvery: o.Live.Seconds(), Seconds: o.For.Seconds(), Seed: o.Seed}}
 	if o.Replay != "" {
 		r.report.Load = "replay"
 	}
@@ -175,14 +184,21 @@ func (r *fleetRun) prepare(ctx context.Context) (err error) {
 		}
 		r.url = r.broker.first
 	}
-	r.receiver, err = startChild("receive", "--broker", r.url, "--fleet", r.fleet, "--spool", r.spoolPath())
+	return r.startReceiver()
+}
+
+// startReceiver starts the receiver on its spool, new or left by one before.
+func (r *fleetRun) startReceiver() error {
+	receiver, err := startChild("receive", "--broker", r.url, "--fleet", r.fleet, "--spool", r.spoolPath(), "--custody", r.Custody,
+		fmt.Sprintf("--confirm-unkept=%v", r.faults.confirmUnkept))
 	if err != nil {
 		return err
 	}
-	r.followed = make(chan struct{})
+	followed := make(chan struct{})
+	r.receiver, r.followed = receiver, followed
 	go func() {
-		defer close(r.followed)
-		r.receiver.follow(func(line []byte) {
+		defer close(followed)
+		receiver.follow(func(line []byte) {
 			var got received
 			if json.Unmarshal(line, &got) == nil {
 				r.mu.Lock()

@@ -32,6 +32,9 @@ func drive(t *testing.T, o options) *report {
 	if o.Live == 0 {
 		o.Live = time.Second
 	}
+	if o.Custody == "" {
+		o.Custody = custodyPuback
+	}
 	o.Dir, o.noCars = t.TempDir(), true
 	var progress bytes.Buffer
 	r, err := runFleet(t.Context(), o, &progress)
@@ -58,6 +61,10 @@ func TestFleet(t *testing.T) {
 		{"city is clean", options{Load: loadCity, For: 8 * time.Second, clipTime: 2 * time.Second}, cityIsClean},
 		{"a link that swallows loses nothing", options{faults: faults{swallow: badAfter}}, nothingIsMissing},
 		{"lost PUBACKs make copies, no loss", options{faults: faults{mute: badAfter}}, copiesAreTold},
+		{"receipts: nothing is missing", options{Custody: custodyReceipt}, nothingIsMissing},
+		{"receipts: a receiver that is killed loses nothing", options{Custody: custodyReceipt, For: 9 * time.Second, Restart: 3 * time.Second}, killedReceiverHasAll},
+		{"check: receipts for what is not kept", options{Custody: custodyReceipt, For: 9 * time.Second, Restart: 3 * time.Second,
+			faults: faults{confirmUnkept: true}}, unkeptIsFound},
 		{"check: dropped batch", options{faults: faults{backlog: func(b uplink.Backlog) uplink.Backlog { return &swallow{Backlog: b} }}}, droppedBatchIsFound},
 		{"check: loss before seq", options{faults: faults{bus: func(b can.Bus) can.Bus { return &deaf{Bus: b} }}}, lossBeforeSeqIsFound},
 		{"check: delete before PUBACK", options{faults: faults{swallow: badAfter,
@@ -136,6 +143,23 @@ func copiesAreTold(t *testing.T, r *report) {
 	nothingIsMissing(t, r)
 	if r.Copies == 0 {
 		t.Error("no copies")
+	}
+}
+
+// What the receiver had in memory only, and what came while nobody listened,
+// comes again.
+func killedReceiverHasAll(t *testing.T, r *report) {
+	nothingIsMissing(t, r)
+	if r.Backlog > 8 { // health is stored until the end and later
+		t.Errorf("%d batches are still stored: receipts do not reach the agents", r.Backlog)
+	}
+}
+
+// A receiver that confirms before it keeps loses data: the units have deleted
+// it.
+func unkeptIsFound(t *testing.T, r *report) {
+	if r.clean() || r.Missing == 0 {
+		t.Error("a receipt for what was not kept was not noticed")
 	}
 }
 

@@ -157,12 +157,14 @@ func (r *fleetRun) window(ctx context.Context) {
 	}
 	sent, device, start := r.traffic(), disk.written(), time.Now()
 	own := ownCPU() // asking 400 agents for their status is not the agents' work
-	sleep(ctx, r.For)
+	r.drive(ctx)
 	used, lasted := ownCPU()-own, time.Since(start)
 	if r.broker != nil {
 		r.report.CPUBroker = (r.broker.cpu() - broker).Seconds()
 	}
-	r.report.CPUReceiver = (r.receiver.cpu() - receiver).Seconds()
+	if r.Restart == 0 {
+		r.report.CPUReceiver = (r.receiver.cpu() - receiver).Seconds()
+	}
 	r.report.Seconds = lasted.Seconds()
 	r.report.CPUAgents = max(0, used.Seconds()-r.report.CPUCars)
 	r.report.Cores = r.report.CPUAgents / lasted.Seconds()

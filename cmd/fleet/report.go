@@ -17,6 +17,7 @@ import (
 type report struct {
 	Cars      int      `json:"cars"`
 	Load      string   `json:"load"`
+	Custody   string   `json:"custody"`      // puback or receipt
 	LiveEvery float64  `json:"live_every_s"` // how often the newest state left
 	Seconds   float64  `json:"seconds"`
 	Seed      uint64   `json:"seed"`

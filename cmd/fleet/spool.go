@@ -39,6 +39,33 @@ func createSpool(path string) (*spool, error) {
 	return &spool{f, bufio.NewWriterSize(f, 256<<10)}, nil
 }
 
+// continueSpool opens the spool that a receiver before left, or a new one, and
+// calls f for each message in it. A record that was not written whole is cut
+// off: it was never confirmed.
+func continueSpool(path string, f func(message)) (*spool, error) {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("open spool: %w", err)
+	}
+	var end int64
+	for in := bufio.NewReaderSize(file, 256<<10); ; {
+		m, n, err := readMessage(in)
+		if err != nil {
+			break
+		}
+		f(m)
+		end += n
+	}
+	err = file.Truncate(end)
+	if err == nil {
+		_, err = file.Seek(end, io.SeekStart)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("continue spool: %w", err), file.Close())
+	}
+	return &spool{file, bufio.NewWriterSize(file, 256<<10)}, nil
+}
+
 // spoolHead is length, time, topic length and flags of a record.
 const spoolHead = 4 + 8 + 2 + 1
 

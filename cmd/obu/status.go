@@ -87,6 +87,7 @@ func printStatus(out io.Writer, s *agent.Status) error {
 	} else {
 		w.row("time", "unknown yet; it heals with the first fix")
 	}
+	w.private(s.Private)
 	for i := range s.Sources {
 		w.source(&s.Sources[i], s.UptimeS)
 	}
@@ -96,6 +97,24 @@ func printStatus(out io.Writer, s *agent.Status) error {
 		w.row("WARNING", "%s", text)
 	}
 	return w.Flush()
+}
+
+// private says that positions are left out, and why.
+func (w rows) private(p *agent.PrivateStatus) {
+	if p == nil {
+		return
+	}
+	line := "by gps.private"
+	if p.By == "command" {
+		line = "by command"
+		if p.Since != nil {
+			line = "since " + p.Since.Format(time.RFC3339)
+		}
+		if p.Until != nil {
+			line += " until " + p.Until.Format(time.RFC3339)
+		}
+	}
+	w.row("position", "private %s: neither stored nor sent, %s left out", line, times(int(p.Dropped), "position"))
 }
 
 func (w rows) source(src *agent.SourceReport, uptimeS float64) {

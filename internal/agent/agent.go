@@ -93,6 +93,7 @@ type Agent struct {
 	log     *slog.Logger
 	clock   *clock.Clock
 	batch   *batcher
+	private *privacy
 	sources []*source
 	disk    diskMeter
 
@@ -122,6 +123,8 @@ func New(cfg config.Config, deps Deps) (*Agent, error) {
 	if deps.Warning != "" {
 		a.warnings = append(a.warnings, deps.Warning)
 	}
+	a.private = &privacy{dir: cfg.Buffer.Dir, fixed: cfg.GPS != nil && cfg.GPS.Private, boot: deps.Clock.Boot(), now: deps.Clock.Now,
+		wall: a.trustedWall, lost: a.batch.gap, log: a.log}
 	if err := a.buildSources(); err != nil {
 		return nil, err
 	}
@@ -137,6 +140,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err := os.MkdirAll(a.cfg.Buffer.Dir, 0o750); err != nil {
 		return fmt.Errorf("create buffer directory: %w", err)
 	}
+	a.private.load()
 	buf, err := a.openBuffer(ctx)
 	if err != nil {
 		return err

@@ -57,6 +57,7 @@ func (a *Agent) statistics() []telemetry.Sample {
 	count("Process.ResidentBytes", s.Process.ResidentBytes)
 	add("Process.CPUSeconds", telemetry.Float(telemetry.Step{Num: 1, Den: 100}.Value(int64(s.Process.CPUS*100))))
 	a.sourceStatistics(s.Sources, count)
+	add("IsPrivate", telemetry.Bool(s.Private != nil))
 	count("Batcher.Held", int64(s.Batcher.Held))
 	count("Batcher.Drops", int64(s.Batcher.Drops))
 	if b := s.Buffer; b != nil {

@@ -173,7 +173,9 @@ func (a *Agent) addGPS(d *GPSDevice) error {
 	}
 	src, err := gps.New(gps.Config{Name: d.Name, Open: open, Clock: a.clock, Log: a.log, Lost: a.batch.gap,
 		Emit: func(f telemetry.Fix) {
-			a.batch.fix(f)
+			if a.private.keeps(f) {
+				a.batch.fix(f)
+			}
 			a.clock.Observe(f) // the flush asks the clock for new anchors
 		}})
 	if err != nil {

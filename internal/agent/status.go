@@ -19,6 +19,7 @@ type Status struct {
 	Boot       string         `json:"boot"`
 	UptimeS    float64        `json:"uptime_s"`
 	Time       TimeStatus     `json:"time"`
+	Private    *PrivateStatus `json:"private,omitempty"` // positions are not kept
 	Sources    []SourceReport `json:"sources"`
 	Batcher    BatcherStatus  `json:"batcher"`
 	Flush      FlushStatus    `json:"flush"`
@@ -148,6 +149,7 @@ func (a *Agent) Status() Status {
 	if !started.IsZero() {
 		s.UptimeS = time.Since(started).Seconds()
 	}
+	s.Private = a.private.status()
 	for _, src := range a.sources {
 		s.Sources = append(s.Sources, src.report())
 	}

@@ -91,6 +91,9 @@ type GPS struct {
 	Baud int `key:"baud" default:"9600" oneof:"4800 9600 19200 38400 57600 115200 230400 460800 921600"`
 	// Name of the receiver in the data.
 	Name string `key:"name" default:"gps" check:"name"`
+	// true: positions are neither stored nor sent, whatever a command says. What
+	// is left out is counted and listed; the receiver still tells the time.
+	Private bool `key:"private" default:"false"`
 }
 
 // Dashcam is one camera.
@@ -136,6 +139,9 @@ type Uplink struct {
 	// When data counts as delivered and leaves the buffer: puback when the
 	// broker has it, receipt when the cloud has said so.
 	Custody string `key:"custody" default:"puback" oneof:"puback receipt"`
+	// How long data waits for the cloud's receipt before it is sent again, with
+	// custody: receipt.
+	ReceiptPatience Duration `key:"receipt_patience" default:"2m" min:"1s" max:"24h"`
 	// protobuf, or json: the same data, readable and larger.
 	Encoding string `key:"encoding" default:"protobuf" oneof:"protobuf json"`
 	// Largest packet sent; not more than the broker accepts.
