@@ -8,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -156,7 +155,7 @@ func Open(ctx context.Context, o Options) (*Buffer, error) {
 	if err := o.fill(); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+	if err := makeDir(o.Dir, o.faults); err != nil {
 		return nil, fmt.Errorf("open buffer: %w", err)
 	}
 	lock, err := lockDir(ctx, o.Dir, unix.LOCK_EX)

@@ -14,6 +14,12 @@ type Faults struct {
 	DropEvery       int
 	DeleteBeforeAck bool
 	EvictUnlisted   bool
+	NoSync          bool
+	NoDirSync       bool
+	StaysClean      bool
+	OwedInMemory    bool
+
+	Movable bool
 }
 
 // Break sets faults on options.
@@ -21,6 +27,7 @@ func Break(o *Options, f Faults) {
 	o.faults = &faults{
 		beforeOpen: f.BeforeOpen, beforeCommit: f.BeforeCommit, afterCommit: f.AfterCommit, seqOutsideTx: f.SeqOutsideTx,
 		dropEvery: f.DropEvery, deleteBeforeAck: f.DeleteBeforeAck, evictUnlisted: f.EvictUnlisted,
+		noSync: f.NoSync, noDirSync: f.NoDirSync, staysClean: f.StaysClean, owedInMemory: f.OwedInMemory, movable: f.Movable,
 	}
 }
 

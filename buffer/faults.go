@@ -12,6 +12,12 @@ type faults struct {
 	dropEvery       int  // every so many batches: named, but not stored
 	deleteBeforeAck bool // reading deletes
 	evictUnlisted   bool // evictions go into no Gap
+	noSync          bool // transactions are not synced
+	noDirSync       bool // names of new files are not synced
+	staysClean      bool // a file in use is not marked as such
+	owedInMemory    bool // losses of media.db are not stored on their way into the Gap table
+
+	movable bool // the files may be put onto another disk: an image of one is looked at elsewhere
 }
 
 func (x *faults) opening(file string) error {
@@ -19,6 +25,14 @@ func (x *faults) opening(file string) error {
 		return nil
 	}
 	return x.beforeOpen(file)
+}
+
+// makeDurable syncs the names in a directory.
+func (x *faults) makeDurable(dir string) error {
+	if x != nil && x.noDirSync {
+		return nil
+	}
+	return syncDir(dir)
 }
 
 func (x *faults) before(file string) error {

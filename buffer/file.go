@@ -67,6 +67,7 @@ func (f *file) boltOptions() *bbolt.Options {
 		InitialMmapSize: initialMap,
 		PageSize:        pageSize, // of new files
 		MaxSize:         f.maxSize(),
+		NoSync:          f.faults != nil && f.faults.noSync,
 		OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
 			h, err := os.OpenFile(name, flag, mode)
 			f.os = h
@@ -97,7 +98,7 @@ func (f *file) readable() error {
 // the disk, which a file put back from a backup does not have.
 func (f *file) boundTo(hardware string) string {
 	info, err := os.Stat(f.path)
-	if err != nil {
+	if err != nil || f.faults != nil && f.faults.movable {
 		return hardware
 	}
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
@@ -196,7 +197,29 @@ func (f *file) create(init func(*bbolt.Tx) error) error {
 	if err := os.Rename(building, f.path); err != nil {
 		return fmt.Errorf("create %s: %w", f.path, err)
 	}
-	return syncDir(filepath.Dir(f.path))
+	return f.faults.makeDurable(filepath.Dir(f.path))
+}
+
+// makeDir makes the buffer's directory, and until it holds a session file sees
+// to it that a power cut leaves the directory itself in place: the names of it
+// and of what leads to it are synced. One that may not be opened was made by
+// somebody else, before.
+func makeDir(dir string, x *faults) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	if _, err := os.Stat(filepath.Join(dir, sessionName)); err == nil {
+		return nil
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	for abs != filepath.Dir(abs) {
+		abs = filepath.Dir(abs)
+		_ = x.makeDurable(abs)
+	}
+	return nil
 }
 
 // syncDir makes names in a directory durable.

@@ -87,7 +87,7 @@ func (f *file) look(now telemetry.At) error {
 func (b *Buffer) rehome() error {
 	b.sessionMu.Lock()
 	defer b.sessionMu.Unlock()
-	if err := os.MkdirAll(b.opts.Dir, 0o700); err != nil {
+	if err := makeDir(b.opts.Dir, b.opts.faults); err != nil {
 		return fmt.Errorf("make buffer directory: %w", err)
 	}
 	is, err := placeOf(b.opts.Dir)

@@ -15,6 +15,9 @@ const (
 	childMode   = "OBU_BUFFER_CHILD"
 	childVerify = "verify"
 	childWriter = "writer"
+
+	childCrashLife   = "crash-life"
+	childCrashWorker = "crash-worker"
 )
 
 func TestMain(m *testing.M) {
@@ -27,6 +30,11 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	case childWriter:
 		writerChild()
+	case childCrashLife:
+		lifeChild()
+	case childCrashWorker:
+		workerChild()
+		os.Exit(0)
 	}
 	goleak.VerifyTestMain(m)
 }

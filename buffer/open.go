@@ -123,7 +123,7 @@ func (b *Buffer) adopt(f *file, c contents) {
 // found wrong with it.
 func (b *Buffer) beginSession(f *file, c contents) error {
 	f.mu.Lock()
-	f.state.clean = false
+	f.state.clean = f.faults != nil && f.faults.staysClean
 	f.acked = append(f.acked, c.bad...)
 	f.mu.Unlock()
 	if f == b.tele {

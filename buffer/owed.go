@@ -55,7 +55,7 @@ func (b *Buffer) oweLosses(t *txn, evicted []removal) ([]owedLoss, error) {
 	var out []owedLoss
 	for _, g := range gaps {
 		order, err := bk.NextSequence()
-		if err == nil {
+		if x := b.opts.faults; err == nil && (x == nil || !x.owedInMemory) {
 			err = bk.Put(seqKey(order), (&gapRow{Gap: g}).encode())
 		}
 		if err != nil {

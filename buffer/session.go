@@ -161,7 +161,11 @@ func (b *Buffer) putSession(s session) error {
 	if err != nil {
 		return fmt.Errorf("write session: %w", err)
 	}
-	return replaceFile(filepath.Join(b.opts.Dir, sessionName), append(raw, '\n'))
+	path := filepath.Join(b.opts.Dir, sessionName)
+	if err := replaceFile(path, append(raw, '\n')); err != nil {
+		return err
+	}
+	return b.opts.faults.makeDurable(b.opts.Dir)
 }
 
 // storeIDs lists the stores in the file, each once, oldest first.
@@ -186,7 +190,7 @@ func (f *file) storeIDs() []string {
 }
 
 // replaceFile writes a small file so that it has the old or the new content
-// whatever happens.
+// whatever happens: which one is certain once the directory is synced.
 func replaceFile(path string, content []byte) error {
 	tmp := path + ".new"
 	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, dbMode)
@@ -206,5 +210,5 @@ func replaceFile(path string, content []byte) error {
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	return syncDir(filepath.Dir(path))
+	return nil
 }

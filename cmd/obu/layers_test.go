@@ -45,6 +45,7 @@ func layerRules() []rule {
 		rule{"obu/cmd/obu", "github.com/mochi-mqtt", "no broker in the binary that is shipped"},
 		rule{"obu/cmd/obu", "google.golang.org/protobuf/proto", "2 MB; protowire is enough"},
 		rule{"obu/cmd/obu", "obu/uplink/brokertest", "test only"},
+		rule{"obu/cmd/obu", "obu/buffer/crashdisk", "test only"},
 		rule{"obu/cmd/obu", "github.com/gorilla/websocket", "0.5 MB with net/http: of paho only the packet codec is used"},
 		rule{"obu/cmd/obu", "net/http", "0.5 MB that nothing needs"},
 	)
@@ -57,6 +58,7 @@ var doors = map[string]string{
 	"github.com/adrianmo/go-nmea":         "obu/gps",
 	"go.bug.st/serial":                    "obu/gps",
 	"go.etcd.io/bbolt":                    "obu/buffer",
+	"github.com/hanwen/go-fuse":           "obu/buffer/crashdisk",
 	"github.com/eclipse/paho.mqtt.golang": "obu/uplink",
 }
 
