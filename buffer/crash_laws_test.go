@@ -179,6 +179,7 @@ func (a *autopsy) names() {
 			oldest[k] = n.Seq
 		}
 		a.law(!a.listed(n), "%v is there and listed as lost", n)
+		a.law(!a.l.forgotten[n] || a.l.faulty, "%v was acknowledged before the last commit and is back", n)
 	}
 	for n, p := range a.l.promised {
 		if a.l.acked[n] {

@@ -22,6 +22,7 @@ type ledger struct {
 	promised  map[telemetry.Name]promised
 	volatile  map[telemetry.Name]promised // not on any disk
 	acked     map[telemetry.Name]bool
+	forgotten map[telemetry.Name]bool // acknowledged before a commit to the disk that returned
 	ackedIDs  map[int]bool
 	inflight  map[int]bool // contents handed over whose names have not come back
 	everBegun map[int]bool
@@ -53,7 +54,7 @@ type unclean struct {
 func newLedger() *ledger {
 	return &ledger{
 		promised: map[telemetry.Name]promised{}, volatile: map[telemetry.Name]promised{}, acked: map[telemetry.Name]bool{},
-		ackedIDs: map[int]bool{}, inflight: map[int]bool{}, everBegun: map[int]bool{}, clips: map[int]int64{}, finished: map[int]bool{},
+		ackedIDs: map[int]bool{}, forgotten: map[telemetry.Name]bool{}, inflight: map[int]bool{}, everBegun: map[int]bool{}, clips: map[int]int64{}, finished: map[int]bool{},
 		manifests: map[telemetry.ClipID]bool{}, commands: map[string]bool{},
 	}
 }
@@ -124,6 +125,9 @@ func (l *ledger) committed(m mark) {
 		l.clips[m.Clip] = m.Stored
 	} else if !m.Volatile && len(m.Held) > 0 {
 		l.returned = m.Now
+		for n := range l.acked {
+			l.forgotten[n] = true
+		}
 	}
 }
 

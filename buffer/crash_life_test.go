@@ -45,6 +45,7 @@ type crashBug struct {
 	name  string
 	fault buffer.Faults
 	order string // to the disk
+	late  bool   // it shows late in a life, so make test leaves it to make crash
 }
 
 // crashBugs are what the rig has to notice.
@@ -54,10 +55,10 @@ var crashBugs = []crashBug{
 	{name: "seq outside the transaction", fault: buffer.Faults{SeqOutsideTx: true}},
 	{name: "file created without directory fsync", fault: buffer.Faults{NoDirSync: true}},
 	{name: "pages and the page that leads to them synced at once", order: "!halfsync"},
-	{name: "a batch named and not stored", fault: buffer.Faults{DropEvery: 17}},
-	{name: "an eviction that is not listed", fault: buffer.Faults{EvictUnlisted: true}},
-	{name: "a loss of media.db listed from memory alone", fault: buffer.Faults{OwedInMemory: true}},
-	{name: "a file in use not marked as such", fault: buffer.Faults{StaysClean: true}},
+	{name: "a batch named and not stored", late: true, fault: buffer.Faults{DropEvery: 17}},
+	{name: "an eviction that is not listed", late: true, fault: buffer.Faults{EvictUnlisted: true}},
+	{name: "a loss of media.db listed from memory alone", late: true, fault: buffer.Faults{OwedInMemory: true}},
+	{name: "a file in use not marked as such", late: true, fault: buffer.Faults{StaysClean: true}},
 }
 
 // detRand is a source of store ids that a seed repeats.
@@ -256,7 +257,7 @@ func (l *life) consume() {
 		}
 		l.check(err)
 		l.rnd.Shuffle(len(got), func(i, j int) { got[i], got[j] = got[j], got[i] })
-		l.ack(got[:(len(got)*3+3)/4]) // the others' PUBACK was lost
+		l.ack(got[:l.rnd.IntN(len(got)+1)]) // the others' PUBACK was lost
 	}
 }
 
