@@ -14,7 +14,7 @@ GCFLAGS = $(foreach p,$(COLD),-gcflags=$(p)=-l)
 BUILD = CGO_ENABLED=0 go build -trimpath $(GCFLAGS) -ldflags "$(LDFLAGS)"
 export GOTOOLCHAIN = local
 
-.PHONY: help build demo test check bench dist fleet figures wear clean
+.PHONY: help build demo test check bench dist fleet figures wear crash clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ figures: build ## the figures README.md states: CPU per million frames, wire byt
 
 wear: ## bytes the block device is given to write, on a loop-mounted ext4 (root, minutes; WEAR_MOUNT=lazytime)
 	OBU_WEAR=1 OBU_WEAR_MOUNT=$(WEAR_MOUNT) go test -count=1 -timeout 30m -v -run 'TestWear' ./buffer | grep -v '^=== '
+
+crash: ## a power cut at every operation of the store's life, and seeded bugs that it has to notice (root, ten minutes; SEED=n: another life)
+	@set -o pipefail; OBU_CRASH=1 OBU_CRASH_SEED=$(SEED) go test -count=1 -timeout 60m -v -run '^TestCrash' ./buffer | grep -v '^=== '
 
 clean: ## remove what was built
 	rm -rf bin dist out

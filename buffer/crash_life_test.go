@@ -103,6 +103,9 @@ func lifeChild() {
 		l.again()
 	case "short":
 		l.short()
+	case "first":
+		l.open()
+		l.flushes(2, nil)
 	default:
 		panic("no script " + script)
 	}

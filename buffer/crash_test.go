@@ -67,6 +67,15 @@ func TestCrashPoints(t *testing.T) {
 	}
 }
 
+// TestCrashInFirstSeconds: what the first commit took survives, although the
+// directory, and the one above it, are as new as the store.
+func TestCrashInFirstSeconds(t *testing.T) {
+	r := recordLife(t, "first", "", 1, 0, crashdisk.Image{}, nil)
+	for _, b := range r.examine(t, newPool(samplePerPt, 1), 0).broken {
+		t.Error(b)
+	}
+}
+
 // TestCrashNoticesBugs breaks the buffer on purpose: a rig that finds nothing
 // then is worth nothing. It may not find anything in the same life unbroken.
 func TestCrashNoticesBugs(t *testing.T) {
