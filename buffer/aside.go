@@ -28,8 +28,9 @@ func isDamage(err error) bool {
 	return strings.Contains(err.Error(), "file size too small") // bbolt has no sentinel for it
 }
 
-// setAside renames a file out of the way, keeping the newest few.
-func (b *Buffer) setAside(f *file, why error) (string, error) {
+// setAside renames a file out of the way. A damaged one is noted first, so that
+// what is left in it is salvaged; old says which stores it held.
+func (b *Buffer) setAside(f *file, why error, old session) (string, error) {
 	kind := "damaged"
 	if errors.Is(why, ErrNewerFormat) {
 		kind = "newer"
@@ -38,14 +39,24 @@ func (b *Buffer) setAside(f *file, why error) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if kind == "damaged" {
+		if err := b.addPending(f, filepath.Base(aside), old); err != nil {
+			return "", err
+		}
+	}
 	if err := os.Rename(f.path, aside); err != nil {
 		return "", fmt.Errorf("set aside %s: %w", f.path, err)
 	}
 	if err := syncDir(b.opts.Dir); err != nil {
 		return "", err
 	}
-	b.log.Error("the store was set aside and a new one begun; what it held is listed as lost, keep the file for salvage",
-		"file", aside, "why", why)
+	if kind == "damaged" {
+		b.log.Error("the store is damaged: it was set aside and a new one begun; what is left in it is moved back, what is missing will be listed",
+			"file", aside, "why", why, "next", "nothing, once; replace the card or disk if it happens again")
+	} else {
+		b.log.Error("the store is of a newer obu: it was set aside unharmed and a new one begun; what it held is listed as lost until then",
+			"file", aside, "why", why, "next", "install the newer obu again: it delivers what the file holds")
+	}
 	return aside, nil
 }
 
@@ -58,18 +69,25 @@ func (b *Buffer) asideName(f *file, kind string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("set aside %s: %w", f.path, err)
 	}
-	var taken []int
+	var taken, spare []int // spare: not waiting to be salvaged
+	waiting := readPending(b.opts.Dir)
 	for _, name := range found {
-		if n, err := strconv.Atoi(strings.TrimPrefix(name, prefix)); err == nil {
-			taken = append(taken, n)
+		n, err := strconv.Atoi(strings.TrimPrefix(name, prefix))
+		if err != nil {
+			continue
+		}
+		taken = append(taken, n)
+		if len(waiting) >= maxPending || !slices.ContainsFunc(waiting, func(p pending) bool { return p.File == filepath.Base(name) }) {
+			spare = append(spare, n)
 		}
 	}
 	slices.Sort(taken)
-	for kind == "damaged" && len(taken) >= maxAside {
-		if err := os.Remove(prefix + strconv.Itoa(taken[0])); err != nil {
+	slices.Sort(spare)
+	for kind == "damaged" && len(spare) >= maxAside {
+		if err := os.Remove(prefix + strconv.Itoa(spare[0])); err != nil {
 			return "", fmt.Errorf("set aside %s: %w", f.path, err)
 		}
-		taken = taken[1:]
+		spare = spare[1:]
 	}
 	next := 1
 	if len(taken) > 0 {

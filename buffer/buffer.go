@@ -126,7 +126,11 @@ type Buffer struct {
 	vidRetry  telemetry.At              // guarded by vid.wr
 	vidRetire bool                      // media.db failed: its store id is not to be used again; guarded by vid.wr
 	vidGone   bool                      // media.db's name does not lead to it any more; guarded by vid.wr
+	vidLost   []telemetry.Gap           // of media.db, not yet owed; guarded by vid.wr
 	owed      []owedLoss                // of media.db, to go into the Gap table; guarded by vid.mu
+
+	papersDue    bool // what was found besides batches in stores set aside is to be stored; guarded by tele.wr
+	vidPapersDue bool // the same of media.db; guarded by vid.wr
 
 	gaps *gapTable
 	fail failure

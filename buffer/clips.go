@@ -140,6 +140,26 @@ func (b *Buffer) putDoneClip(tx *bbolt.Tx, key string, c clip) error {
 	return bk.Put(seqKey(c.order), c.encode(key))
 }
 
+// putClips writes every clip memory knows.
+func (b *Buffer) putClips(t *txn) error {
+	b.vid.mu.Lock()
+	defer b.vid.mu.Unlock()
+	for key, c := range b.clips {
+		name, at := bucketClips, []byte(key)
+		if c.done {
+			name, at = bucketDone, seqKey(c.order)
+		}
+		bk, err := t.tx.CreateBucketIfNotExists(name)
+		if err == nil {
+			err = bk.Put(at, c.encode(key))
+		}
+		if err != nil {
+			return fmt.Errorf("store clip: %w", err)
+		}
+	}
+	return nil
+}
+
 func (c *clip) encode(key string) []byte {
 	b := make([]byte, 4, 64)
 	b = append(b, c.id[:]...)

@@ -183,17 +183,24 @@ func (c *contents) readCommands(tx *bbolt.Tx) error {
 		return nil
 	}
 	return bk.ForEach(func(k, v []byte) error {
-		r, err := unsealed(v)
-		if err != nil || len(k) != 8 {
-			return fmt.Errorf("decode command: %w", ErrDamaged)
+		cmd, err := decodeCommand(k, v)
+		if err == nil {
+			c.commands = append(c.commands, cmd)
 		}
-		cmd := command{order: binary.BigEndian.Uint64(k)}
-		cmd.notAfter = wallTime(r.varint())
-		cmd.id, cmd.reply = r.text(), r.bytes()
-		if r.bad {
-			return fmt.Errorf("decode command: %w", ErrDamaged)
-		}
-		c.commands = append(c.commands, cmd)
-		return nil
+		return err
 	})
+}
+
+func decodeCommand(k, v []byte) (command, error) {
+	r, err := unsealed(v)
+	if err != nil || len(k) != 8 {
+		return command{}, fmt.Errorf("decode command: %w", ErrDamaged)
+	}
+	cmd := command{order: binary.BigEndian.Uint64(k)}
+	cmd.notAfter = wallTime(r.varint())
+	cmd.id, cmd.reply = r.text(), r.bytes()
+	if r.bad {
+		return command{}, fmt.Errorf("decode command: %w", ErrDamaged)
+	}
+	return cmd, nil
 }

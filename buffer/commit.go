@@ -28,7 +28,12 @@ func (b *Buffer) Commit(entries []Entry) ([]telemetry.Name, error) {
 	b.sweepMedia()
 	b.tele.wr.Lock()
 	defer b.tele.wr.Unlock()
-	return b.commit(recs, cut)
+	names, err := b.commit(recs, cut)
+	if err == nil && !b.fail.active {
+		b.salvageSome(b.tele)
+		b.note()
+	}
+	return names, err
 }
 
 // cut is a time before which the caller has nothing left in memory.
@@ -189,6 +194,7 @@ func (b *Buffer) update(fn func(*txn) error) error {
 		return err
 	}
 	b.gaps.commit()
+	b.papersDue = false
 	b.clearOwed()
 	b.countEvicted(evicted)
 	return nil
@@ -241,6 +247,14 @@ func (b *Buffer) transact(t *txn, recs []record, free int64) ([]telemetry.Name, 
 	}
 	b.stamp(&t.state, b.cut)
 	t.state.nextGap = b.gaps.next
+	if b.papersDue {
+		if err := b.putCommands(t); err != nil {
+			return nil, err
+		}
+		if err := t.putProgress(); err != nil {
+			return nil, err
+		}
+	}
 	return names, b.putGaps(t)
 }
 

@@ -35,6 +35,9 @@ func Break(o *Options, f Faults) {
 func (b *Buffer) Crash() {
 	for _, f := range [...]*file{b.tele, b.vid} {
 		_ = f.closeDB()
+		for _, s := range f.saving {
+			s.close()
+		}
 	}
 	b.lock.release()
 	b.closed = true

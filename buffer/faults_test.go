@@ -352,16 +352,3 @@ func TestPowerCutRetiresStore(t *testing.T) {
 		t.Fatalf("%v, %v", names, err)
 	}
 }
-
-// TestVerifierMissing: a verifier that cannot be started is a set-up error, no
-// reason to give up a store.
-func TestVerifierMissing(t *testing.T) {
-	dir := filled(t, false)
-	_, err := buffer.Open(context.Background(), buffer.Options{Dir: dir, Unit: "sim-1", Verify: []string{"/nonexistent/obu"}, Now: func() telemetry.At { return 0 }})
-	if err == nil {
-		t.Fatal("opened without verifying")
-	}
-	if aside, _ := filepath.Glob(filepath.Join(dir, "*damaged*")); len(aside) != 0 {
-		t.Fatalf("set aside: %v", aside)
-	}
-}

@@ -41,6 +41,8 @@ type file struct {
 	faults  *faults
 
 	wr     sync.Mutex   // held by the one writer through a whole transaction
+	unread int          // how often in a row its structure could not be read; guarded by wr
+	saving []*salvage   // what was set aside and is being moved back, oldest first; guarded by wr
 	lookAt telemetry.At // when its name is to be looked up again; guarded by wr
 
 	open  sync.RWMutex // R: db is in use; W: db is being swapped
@@ -110,6 +112,7 @@ func (f *file) boundTo(hardware string) string {
 // openDB opens the bbolt file, on a read-only disk to be drained only. A panic
 // of bbolt in this goroutine, or a fault on the mapped file, becomes an error.
 func (f *file) openDB() (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer guard(&err)
 	o := f.boltOptions()
 	db, err := bbolt.Open(f.path, dbMode, o)

@@ -119,13 +119,18 @@ func TestAsideIsBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	b := open(t, dir, func(o *buffer.Options) { o.Verify = verifier() })
+	b := open(t, dir)
+	for range 20 { // until all are looked through
+		if _, err := b.Commit(nil); err != nil {
+			t.Fatal(err)
+		}
+	}
 	b.Close()
 	r, err := buffer.Inspect(context.Background(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(r.Aside) != 3 || !strings.HasSuffix(r.Aside[2], "-6") {
+	if len(r.Aside) == 0 || len(r.Aside) > 3 || !strings.HasSuffix(r.Aside[2], "-6") {
 		t.Errorf("set aside: %v", r.Aside)
 	}
 	if !r.Clean || len(r.Files) != 1 || r.Files[0].Err != nil {

@@ -20,6 +20,7 @@ type stream struct {
 	class   telemetry.Class
 	next    uint64
 	minted  uint64 // of next: by the running transaction, not committed yet
+	owing   bool   // more of it is still to be salvaged: see salvage.go
 	pinned  uint64 // floor before the running transaction evicted; 0: it did not
 	runs    []run  // rising, disjoint
 	batches int    // held
@@ -46,6 +47,8 @@ func (s *stream) name(seq uint64) telemetry.Name {
 // owed until it is committed, because only then a Gap lists it.
 func (s *stream) floor() uint64 {
 	switch {
+	case s.owing:
+		return 1
 	case s.pinned != 0:
 		return s.pinned
 	case len(s.runs) == 0:

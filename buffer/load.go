@@ -20,7 +20,10 @@ type contents struct {
 	owed     []owedLoss
 	damaged  []telemetry.Gap // values that are not what was written
 	bad      []telemetry.Name
-	new      bool // made in place of one that is gone or damaged
+	progress []progress // of salvages into this file
+	saved    []contents // what was found in files set aside, besides batches
+	retire   bool       // its store must not mint again
+	new      bool       // made in place of one that is gone or damaged
 }
 
 // load reads a file's contents. With check it also verifies every value's sum
@@ -58,6 +61,7 @@ func (c *contents) readState(tx *bbolt.Tx) (err error) {
 	if version > formatVersion {
 		return fmt.Errorf("format %d, this obu knows %d: %w", version, formatVersion, ErrNewerFormat)
 	}
+	c.progress = decodeProgress(b.Get(keySalvage))
 	c.state, err = decodeState(version, b.Get(keyState))
 	return err
 }

@@ -206,6 +206,10 @@ func (b *Buffer) sweepMedia() {
 	if n > 0 && !shut() {
 		_, _ = b.commitMedia(nil, nil) // logged; tried again with the next Commit
 	}
+	if !shut() {
+		b.salvageSome(f)
+		b.noteMediaSaving()
+	}
 	b.probeMedia()
 }
 
@@ -250,7 +254,7 @@ func (b *Buffer) updateMedia(recs []record, also func(*bbolt.Tx) error, free int
 		if err := t.reserve(need); err != nil {
 			return err
 		}
-		if losses, err = b.oweLosses(t, evicted); err != nil {
+		if losses, err = b.oweLosses(t, evicted, b.vidLost); err != nil {
 			return err
 		}
 		for i, r := range recs {
@@ -259,12 +263,21 @@ func (b *Buffer) updateMedia(recs []record, also func(*bbolt.Tx) error, free int
 			}
 		}
 		b.stamp(&t.state, b.cutNow())
+		if b.vidPapersDue {
+			if err := b.putClips(t); err != nil {
+				return err
+			}
+			if err := t.putProgress(); err != nil {
+				return err
+			}
+		}
 		if also != nil {
 			return also(t.tx)
 		}
 		return nil
 	})
 	if err == nil {
+		b.vidLost, b.vidPapersDue = nil, false
 		b.countEvicted(gone)
 		f.mu.Lock()
 		b.owed = append(b.owed, losses...)
@@ -295,10 +308,38 @@ func (b *Buffer) adoptMedia(c contents) {
 			b.ranks[cl.id] = cl.rank
 		}
 	}
+	for _, saved := range c.saved {
+		b.adoptSaved(saved, st)
+	}
 	b.owed = nil
 	for _, l := range c.owed {
 		if st.owedFile != c.state.file || l.order > st.owedDone {
 			b.owed = append(b.owed, l)
+		}
+	}
+}
+
+// adoptSaved takes over what a media.db that was set aside remembers of clips,
+// older than all that is known, and its losses that are not in the Gap table.
+// vid.mu must be held.
+func (b *Buffer) adoptSaved(c contents, tele state) {
+	for k, cl := range c.clips {
+		if _, known := b.clips[k]; known {
+			continue
+		}
+		b.clipOrder++
+		cl.order = b.clipOrder
+		b.clips[k] = cl
+		if cl.done {
+			b.clipsDone++
+		}
+		if cl.rank > RankUnrequested {
+			b.ranks[cl.id] = cl.rank
+		}
+	}
+	for _, l := range c.owed {
+		if tele.owedFile != c.state.file || l.order > tele.owedDone {
+			b.vidLost = append(b.vidLost, l.gap)
 		}
 	}
 }

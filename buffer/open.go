@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"go.etcd.io/bbolt"
 	"golang.org/x/sys/unix"
@@ -53,6 +54,7 @@ func (b *Buffer) startTelemetry(ctx context.Context, old session) error {
 	if err != nil {
 		return err
 	}
+	b.takeUp(f, &c)
 	b.adopt(f, c)
 	b.learn(c)
 	for _, g := range append(lost, c.damaged...) {
@@ -71,7 +73,15 @@ func (b *Buffer) learn(c contents) {
 	b.gaps.load(c.gaps, c.state.nextGap, b.tele)
 	b.adoptCommands(c.commands)
 	unclean := uncleanGaps(c.state, b.opts.Boot, b.opts.Now())
-	if c.new {
+	told := false
+	for _, saved := range c.saved {
+		b.gaps.load(saved.gaps, saved.state.nextGap, b.tele)
+		b.adoptCommands(saved.commands)
+		if saved.state.commits > 0 {
+			told, unclean = true, append(unclean, uncleanGaps(saved.state, b.opts.Boot, b.opts.Now())...)
+		}
+	}
+	if c.new && !told {
 		unclean = b.uncleanSession(b.before)
 	}
 	for _, g := range unclean {
@@ -91,6 +101,7 @@ func (b *Buffer) startMedia(ctx context.Context, old session, create bool) error
 	if err != nil {
 		return err
 	}
+	b.takeUp(f, &c)
 	b.adopt(f, c)
 	b.adoptMedia(c)
 	for _, g := range append(lost, c.damaged...) {
@@ -107,7 +118,7 @@ func (b *Buffer) adopt(f *file, c contents) {
 	st := c.state
 	power := !st.clean && st.boot != b.opts.Boot
 	bound := f.boundTo(b.opts.Hardware)
-	if st.hardware != bound || st.unit != b.opts.Unit || power {
+	if st.hardware != bound || st.unit != b.opts.Unit || power || c.retire {
 		// A copy of a disk, another unit's disk, files put back from a backup,
 		// or a disk that lost power and may have forgotten what it acknowledged:
 		// no name of the old store may be given twice, so it only drains.
@@ -155,10 +166,8 @@ func (b *Buffer) prepare(ctx context.Context, f *file, old session) (c contents,
 	if err := f.readable(); err != nil {
 		return c, nil, err // no verdict about what is in it
 	}
-	if dirty || info.Size() != old.Files[f.name].SizeBytes {
-		dirty = true
-		err = b.verify(ctx, f.path, info.Size())
-	}
+	dirty = dirty || info.Size() != old.Files[f.name].SizeBytes
+	rolledBack, err := b.prove(f)
 	if err == nil {
 		if err = f.openDB(); err == nil {
 			// Gigabytes of chunks are not read before the first value can be
@@ -169,20 +178,40 @@ func (b *Buffer) prepare(ctx context.Context, f *file, old session) (c contents,
 	if err == nil {
 		lost = b.otherStore(f, old, c)
 		c.new = len(lost) > 0 && c.state.clean
+		if rolledBack {
+			lost = append(lost, b.rolledBack(&c)...)
+		}
 		return c, lost, nil
 	}
 	if !isDamage(err) {
 		return c, nil, err
 	}
 	_ = f.closeDB()
-	aside, serr := b.setAside(f, err)
+	newer := errors.Is(err, ErrNewerFormat)
+	aside, serr := b.setAside(f, err, old)
 	if serr != nil {
 		return c, nil, serr
 	}
-	lost = b.wholeStores(f, old, old.stores(f.name), filepath.Base(aside))
+	if newer { // this obu cannot salvage it
+		lost = b.wholeStores(f, old, old.stores(f.name), filepath.Base(aside))
+	}
 	c, err = b.fresh(f)
 	c.new = true
 	return c, lost, err
+}
+
+// rolledBack lists what the last transaction may have stored, when one of the
+// file's two roots is not sound and bbolt has gone back to the older one: names
+// it gave must not be given again.
+func (b *Buffer) rolledBack(c *contents) (lost []telemetry.Gap) {
+	for _, s := range c.streams {
+		lost = append(lost, telemetry.Gap{
+			Class: s.class, Store: s.store, FromSeq: s.next, ToSeq: allSeqs,
+			Count: telemetry.CountUnknown, Reason: telemetry.ReasonDamagedStore, Source: "buffer",
+		})
+	}
+	c.retire = true
+	return lost
 }
 
 // fresh makes a new, empty file and opens it.
@@ -221,6 +250,9 @@ func (b *Buffer) Close() error {
 		return nil
 	}
 	defer func() { b.lock.release() }()
+	for _, s := range append(slices.Clone(b.tele.saving), b.vid.saving...) {
+		s.close()
+	}
 	err := errors.Join(b.closeTelemetry(), b.closeMedia())
 	if err == nil {
 		err = b.writeSession(true)

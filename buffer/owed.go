@@ -17,8 +17,8 @@ type owedLoss struct {
 }
 
 // oweLosses stores what the transaction drops undelivered, and forgets what
-// the Gap table has by now.
-func (b *Buffer) oweLosses(t *txn, evicted []removal) ([]owedLoss, error) {
+// the Gap table has by now. More is what a salvage did not find.
+func (b *Buffer) oweLosses(t *txn, evicted []removal, more []telemetry.Gap) ([]owedLoss, error) {
 	var gaps []telemetry.Gap
 	add := func(g telemetry.Gap) {
 		if n := len(gaps); n > 0 && adjoins(gaps[n-1], g) {
@@ -26,6 +26,9 @@ func (b *Buffer) oweLosses(t *txn, evicted []removal) ([]owedLoss, error) {
 		} else {
 			gaps = append(gaps, g)
 		}
+	}
+	for _, g := range more {
+		add(g)
 	}
 	for _, r := range evicted {
 		add(evictedGap(r.s.name(r.seq), r.h, telemetry.ReasonEvicted))

@@ -76,6 +76,9 @@ func (b *Buffer) reopen(f *file) (contents, error) {
 		old.Files = readSession(b.opts.Dir).Files
 	}
 	c, lost, err := b.prepare(context.Background(), f, old)
+	if err == nil {
+		b.takeUp(f, &c)
+	}
 	for _, g := range append(lost, c.damaged...) {
 		b.Lost(g)
 	}

@@ -30,6 +30,8 @@ type Stats struct {
 	ByClass            [5]int64 `json:"-"`               // BacklogBytes, indexed by telemetry.Class
 	OldestS            float64  `json:"oldest_unsent_s"` // age of the oldest batch of this boot; 0 when none is held
 	Evicted            uint64   `json:"evicted"`         // batches, by quota or for want of memory
+	Salvaged           uint64   `json:"salvaged"`        // batches moved back from files set aside
+	Salvaging          int      `json:"salvaging"`       // files set aside that are not through
 	Gaps               int      `json:"gaps"`            // rows in the Gap table: not delivered yet
 	GapsListed         uint64   `json:"gaps_listed"`     // losses put into the Gap table since Open; adjoining ones count once
 	TelemetryUsed      int64    `json:"telemetry_used_bytes"`
@@ -60,9 +62,11 @@ type counters struct {
 	mediaErr   string // of the running outage; "": media.db works
 	mediaSince telemetry.At
 
-	listed uint64 // rows put into the Gap table since Open
-	stored int64  // bytes put into telemetry.db since Open
-	opened telemetry.At
+	listed    uint64 // rows put into the Gap table since Open
+	salvaging [2]int // files set aside that are not through, of telemetry.db and media.db
+	salvaged  uint64 // batches moved back from files set aside since Open
+	stored    int64  // bytes put into telemetry.db since Open
+	opened    telemetry.At
 }
 
 // committed counts a transaction that stored something.
@@ -88,6 +92,14 @@ func (b *Buffer) note() {
 	b.stats.gaps, b.stats.listed = len(b.gaps.rows), b.gaps.listed
 	b.stats.memory, b.stats.volatile = b.fail.memory, b.fail.active
 	b.stats.volSince, b.stats.volErr = b.fail.since, b.fail.last
+	b.stats.salvaging[0] = len(b.tele.saving)
+}
+
+// noteMediaSaving is note for the other writer. vid.wr must be held.
+func (b *Buffer) noteMediaSaving() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.stats.salvaging[1] = len(b.vid.saving)
 }
 
 // Stats returns the figures as of now. It reads file sizes, no content.
@@ -99,7 +111,7 @@ func (b *Buffer) Stats() Stats {
 	s := Stats{
 		Commits: c.commits, LastCommitMS: ms(c.last), SlowestCommitMS: ms(c.slowest),
 		Failures: c.failures, Volatile: c.volatile, VolatileBytes: c.memory,
-		Evicted: c.evicted, Gaps: c.gaps, GapsListed: c.listed,
+		Evicted: c.evicted, Salvaged: c.salvaged, Salvaging: c.salvaging[0] + c.salvaging[1], Gaps: c.gaps, GapsListed: c.listed,
 		TelemetryQuota: b.tele.quota, MediaQuota: b.vid.quota,
 	}
 	if c.volatile {

@@ -1,7 +1,6 @@
 package buffer_test
 
 import (
-	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -16,64 +15,6 @@ import (
 func asideIn(dir string) []string {
 	found, _ := filepath.Glob(filepath.Join(dir, "*.damaged-*"))
 	return found
-}
-
-// TestVerifierStopped: a stop that comes while the verifier walks ends both.
-// That is no verdict about the store: nothing is set aside.
-func TestVerifierStopped(t *testing.T) {
-	dir := filled(t, false)
-	ctx, cancel := context.WithCancel(context.Background())
-	running := filepath.Join(t.TempDir(), "running")
-	go func() {
-		for {
-			if _, err := os.Stat(running); err == nil {
-				cancel()
-				return
-			}
-			time.Sleep(time.Millisecond)
-		}
-	}()
-	_, err := buffer.Open(ctx, buffer.Options{
-		Dir: dir, Unit: "sim-1", Now: func() telemetry.At { return 0 },
-		Verify: []string{"/bin/sh", "-c", "touch " + running + "; exec sleep 1000"},
-	})
-	if !errors.Is(err, context.Canceled) {
-		t.Errorf("open: %v", err)
-	}
-	if aside := asideIn(dir); len(aside) != 0 {
-		t.Fatalf("set aside: %v", aside)
-	}
-}
-
-// TestVerifierKilledFromOutside: a stop signal to the whole service, or the
-// kernel short of memory, ends the child before it has a verdict.
-func TestVerifierKilledFromOutside(t *testing.T) {
-	for _, signal := range []string{"TERM", "INT", "KILL"} {
-		dir := filled(t, false)
-		once := filepath.Join(t.TempDir(), "once")
-		script := "if test -e " + once + "; then exit 0; fi; touch " + once + "; kill -" + signal + " $$"
-		b := open(t, dir, func(o *buffer.Options) { o.Verify = []string{"/bin/sh", "-c", script} })
-		got, _ := drainAll(t, b)
-		if aside := asideIn(dir); len(aside) != 0 || len(got) < 120 {
-			t.Errorf("%s: set aside %v, %d batches left", signal, aside, len(got))
-		}
-		b.Close()
-	}
-}
-
-// TestVerifierDies: a child that a damaged file kills is the verdict itself.
-func TestVerifierDies(t *testing.T) {
-	for _, end := range []string{"kill -SEGV $$", "kill -BUS $$", "kill -ABRT $$", "exit 2", "while :; do kill -KILL $$; done"} {
-		dir := filled(t, false)
-		b := open(t, dir, func(o *buffer.Options) { o.Verify = []string{"/bin/sh", "-c", end} })
-		if aside := asideIn(dir); len(aside) != 2 {
-			t.Errorf("%s: set aside %v", end, aside)
-		}
-		if _, err := b.Commit([]buffer.Entry{{Class: telemetry.ClassTelemetry, Content: anchor(1)}}); err != nil || b.Stats().Volatile {
-			t.Errorf("%s: %v, %+v", end, err, b.Stats())
-		}
-		b.Close()
-	}
 }
 
 // TestReadOnlyDisk: a store on a read-only disk is read and sent, live data

@@ -1,0 +1,86 @@
+package buffer
+
+import "maps"
+
+// papers reads what a wreck holds besides batches: gap rows, executed commands,
+// clips and losses on their way into the Gap table. torn says that gap rows may
+// be missing. The older root is asked only for what the newer one does not
+// show whole: what it has more was dealt with by the last transaction, so that
+// a row of it is listed twice at worst.
+func (w *wreck) papers() (c contents, torn bool) {
+	c.state, c.clips = w.state, map[string]clip{}
+	rows, owed, cmds := map[uint64]*gapRow{}, map[uint64]owedLoss{}, map[string]command{}
+	whole := map[string]bool{}
+	for i := range w.metas {
+		w.seen = make([]uint64, w.size/w.page/64+1)
+		top := true
+		w.below(w.metas[i].root, nil, nil, 0, func(b item) bool {
+			name := string(b.key)
+			if !b.bucket || whole[name] {
+				return true
+			}
+			sound := true
+			spoil := func([]byte, []byte) { sound = false }
+			w.within(b, func(it item) bool {
+				sound = c.paper(name, it, rows, owed, cmds) && sound
+				return true
+			}, spoil)
+			whole[name] = sound
+			return true
+		}, func([]byte, []byte) { top = false })
+		if i == 0 {
+			there, seen := whole[string(bucketGaps)]
+			torn = !top || seen && !there
+		}
+		if top {
+			break
+		}
+	}
+	for _, r := range rows {
+		c.gaps = append(c.gaps, r)
+	}
+	for _, l := range owed {
+		c.owed = append(c.owed, l)
+	}
+	for cmd := range maps.Values(cmds) {
+		c.commands = append(c.commands, cmd)
+	}
+	return c, torn || len(w.metas) == 0
+}
+
+// paper takes one element of a bucket without batches; what is there already
+// is younger. It reports whether the element is what was written.
+func (c *contents) paper(bucket string, it item, rows map[uint64]*gapRow, owed map[uint64]owedLoss, cmds map[string]command) bool {
+	switch bucket {
+	case string(bucketGaps), string(bucketOwed):
+		r, err := decodeGapRow(it.value)
+		if err != nil || len(it.key) != 8 {
+			return false
+		}
+		order := seqAt(it.key, 0)
+		if bucket == string(bucketOwed) {
+			if _, there := owed[order]; !there {
+				owed[order] = owedLoss{order, r.Gap}
+			}
+		} else if _, there := rows[r.ID]; !there {
+			rows[r.ID] = r
+		}
+	case string(bucketCommands):
+		cmd, err := decodeCommand(it.key, it.value)
+		if err != nil {
+			return false
+		}
+		if _, there := cmds[cmd.id]; !there {
+			cmds[cmd.id] = cmd
+		}
+	case string(bucketClips), string(bucketDone):
+		key, cl, err := decodeClip(it.value)
+		if err != nil {
+			return false
+		}
+		if old, there := c.clips[key]; !there || !old.done && (cl.done || cl.stored > old.stored) {
+			c.clips[key] = cl
+		}
+	}
+	return true
+}
