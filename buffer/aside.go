@@ -60,40 +60,52 @@ func (b *Buffer) setAside(f *file, why error, old session) (string, error) {
 	return aside, nil
 }
 
-// asideName returns the next free name for a file set aside, and makes room: of
-// damaged files the newest few are kept, of newer ones all, because the obu
-// that wrote them can still deliver them.
+// asideName returns the next free name for a file set aside, and makes room
+// when it is a damaged one; newer ones are kept all, because the obu that wrote
+// them can still deliver them.
 func (b *Buffer) asideName(f *file, kind string) (string, error) {
-	prefix := f.path + "." + kind + "-"
-	found, err := filepath.Glob(prefix + "*")
-	if err != nil {
-		return "", fmt.Errorf("set aside %s: %w", f.path, err)
-	}
-	var taken, spare []int // spare: not waiting to be salvaged
-	waiting := readPending(b.opts.Dir)
-	for _, name := range found {
-		n, err := strconv.Atoi(strings.TrimPrefix(name, prefix))
-		if err != nil {
-			continue
-		}
-		taken = append(taken, n)
-		if len(waiting) >= maxPending || !slices.ContainsFunc(waiting, func(p pending) bool { return p.File == filepath.Base(name) }) {
-			spare = append(spare, n)
+	if kind == "damaged" {
+		if err := b.pruneAside(f, maxAside-1); err != nil {
+			return "", err
 		}
 	}
-	slices.Sort(taken)
-	slices.Sort(spare)
-	for kind == "damaged" && len(spare) >= maxAside {
-		if err := os.Remove(prefix + strconv.Itoa(spare[0])); err != nil {
-			return "", fmt.Errorf("set aside %s: %w", f.path, err)
-		}
-		spare = spare[1:]
-	}
+	taken := f.aside(kind)
 	next := 1
 	if len(taken) > 0 {
 		next = taken[len(taken)-1] + 1
 	}
-	return prefix + strconv.Itoa(next), nil
+	return f.asidePath(kind, next), nil
+}
+
+func (f *file) asidePath(kind string, n int) string { return fmt.Sprintf("%s.%s-%d", f.path, kind, n) }
+
+// aside lists the numbers of the files set aside, rising.
+func (f *file) aside(kind string) []int {
+	found, _ := filepath.Glob(f.path + "." + kind + "-*") // the pattern is sound
+	var taken []int
+	for _, name := range found {
+		if n, err := strconv.Atoi(strings.TrimPrefix(name, f.path+"."+kind+"-")); err == nil {
+			taken = append(taken, n)
+		}
+	}
+	slices.Sort(taken)
+	return taken
+}
+
+// pruneAside removes the oldest damaged files but keep, sparing those that wait
+// to be salvaged.
+func (b *Buffer) pruneAside(f *file, keep int) error {
+	waiting := readPending(b.opts.Dir)
+	spare := slices.DeleteFunc(f.aside("damaged"), func(n int) bool {
+		name := filepath.Base(f.asidePath("damaged", n))
+		return len(waiting) < maxPending && slices.ContainsFunc(waiting, func(p pending) bool { return p.File == name })
+	})
+	for ; len(spare) > keep; spare = spare[1:] {
+		if err := os.Remove(f.asidePath("damaged", spare[0])); err != nil {
+			return fmt.Errorf("remove a damaged store: %w", err)
+		}
+	}
+	return nil
 }
 
 // wholeStores lists every batch of a file that never arrived, and of when they

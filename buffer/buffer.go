@@ -63,10 +63,8 @@ type Options struct {
 	// FlushEvery is how often the caller means to call Commit: it bounds the
 	// interval a Gap names after an unclean start. 0: DefaultFlushEvery.
 	FlushEvery time.Duration
-	// Verify is a command that runs VerifyFile on the path appended to it and
-	// exits 0 when the file is sound. It walks a file that was not closed
-	// cleanly, because bbolt may die on a damaged one in a goroutine of its
-	// own. Empty: the file is walked in this process, which is weaker.
+	// Verify is not used any more: a store's structure is proven in this process,
+	// see VerifyFile.
 	Verify []string
 	Now    func() telemetry.At // time since boot; required
 	Wall   func() time.Time    // the best wall clock, zero when it is not trusted; optional
@@ -153,8 +151,8 @@ type Buffer struct {
 }
 
 // Open takes the buffer in dir into use, making what is missing. A store that
-// was not closed cleanly is verified first, a damaged or newer one set aside;
-// what that lost stands in the Gap table afterwards. It starts no goroutine.
+// is not sound is set aside: what is left in it comes back with later commits,
+// what is missing goes into the Gap table. It starts no goroutine.
 func Open(ctx context.Context, o Options) (*Buffer, error) {
 	if err := o.fill(); err != nil {
 		return nil, err

@@ -130,7 +130,7 @@ func TestAsideIsBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(r.Aside) == 0 || len(r.Aside) > 3 || !strings.HasSuffix(r.Aside[2], "-6") {
+	if len(r.Aside) != 3 || !strings.HasSuffix(r.Aside[2], "-6") {
 		t.Errorf("set aside: %v", r.Aside)
 	}
 	if !r.Clean || len(r.Files) != 1 || r.Files[0].Err != nil {

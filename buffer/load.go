@@ -104,7 +104,8 @@ func (c *contents) readStreams(tx *bbolt.Tx, check bool) error {
 func (c *contents) readStream(s *stream, from shelf, check bool) error {
 	damaged := len(c.damaged)
 	var last header
-	defer func() { c.closeSpans(damaged) }()
+	var sound uint64
+	defer func() { c.closeSpans(damaged, s.next) }()
 	return from.each(func(seq uint64, v []byte) error {
 		n := s.name(seq)
 		if n.Seq == 0 || n.Seq >= s.next {
@@ -120,11 +121,11 @@ func (c *contents) readStream(s *stream, from shelf, check bool) error {
 			h, blob, err = openRecord(n, v)
 		}
 		if errors.Is(err, ErrDamaged) {
-			c.spoiled(n, last)
+			c.spoiled(n, sound, last)
 			return nil
 		}
-		c.boundSpans(damaged, h)
-		damaged, last = len(c.damaged), h
+		c.boundSpans(damaged, seq, h)
+		damaged, sound, last = len(c.damaged), seq, h
 		s.add(n.Seq, h.rank, h.clip)
 		s.account(1, h, len(blob), diskCost(len(v)))
 		if s.batches == 1 {
@@ -134,20 +135,24 @@ func (c *contents) readStream(s *stream, from shelf, check bool) error {
 	})
 }
 
-// spoiled lists a batch whose value is not what was written; it is no older
-// than the one before it.
-func (c *contents) spoiled(n telemetry.Name, before header) {
+// spoiled lists a batch whose value is not what was written: it is no older than
+// the one before it. Its key may be what is wrong, so that its seq is any up to
+// those of its neighbours.
+func (c *contents) spoiled(n telemetry.Name, before uint64, h header) {
 	c.bad = append(c.bad, n)
 	g := spoiledGap(n)
-	g.Boot, g.From, g.To = before.boot, before.at, endOfBoot
+	g.FromSeq = before + 1
+	g.Boot, g.From, g.To = h.boot, h.at, endOfBoot
 	c.damaged = append(c.damaged, g)
 }
 
-// boundSpans ends the time of the spoiled batches from the i-th on: the next
-// sound one is no older.
-func (c *contents) boundSpans(i int, next header) {
+// boundSpans ends the seqs and the time of the spoiled batches from the i-th on:
+// the next sound one is no older.
+func (c *contents) boundSpans(i int, seq uint64, next header) {
 	for ; i < len(c.damaged); i++ {
-		switch g := &c.damaged[i]; g.Boot {
+		g := &c.damaged[i]
+		g.ToSeq = max(g.FromSeq, seq-1)
+		switch g.Boot {
 		case telemetry.BootID{}:
 			g.Boot, g.From, g.To = next.boot, 0, next.at
 		case next.boot:
@@ -157,8 +162,8 @@ func (c *contents) boundSpans(i int, next header) {
 }
 
 // closeSpans is boundSpans at the end of a stream: the last flush tells.
-func (c *contents) closeSpans(i int) {
-	c.boundSpans(i, header{boot: c.state.boot, at: c.state.flushAt.Add(c.state.window)})
+func (c *contents) closeSpans(i int, next uint64) {
+	c.boundSpans(i, next, header{boot: c.state.boot, at: c.state.flushAt.Add(c.state.window)})
 }
 
 func spoiledGap(n telemetry.Name) telemetry.Gap {

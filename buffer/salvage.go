@@ -430,7 +430,9 @@ func (b *Buffer) dispose(f *file, s *salvage) error {
 		return fmt.Errorf("put away %s: %w", s.File, err)
 	}
 	b.forget(s)
-	_, _ = b.asideName(f, "damaged") // removes the oldest beyond the bound
+	if err := b.pruneAside(f, maxAside); err != nil {
+		b.log.Warn("old damaged stores stay on the disk", "dir", b.opts.Dir, "err", err)
+	}
 	f.saving = f.saving[1:]
 	f.mu.Lock()
 	f.pin(f.streams)

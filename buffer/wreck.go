@@ -50,6 +50,8 @@ type wreckStream struct {
 	found   spans
 	dropped spans     // acknowledged, and in the file for now
 	bad     []badSeqs // where the first pass could not read; after it: where batches may be missing
+	doubt   bool      // a record since sound is not what was written
+	sound   uint64    // the seq found last in the bucket being read
 	before  header    // of the batch found last, in the order of the first pass
 }
 
@@ -248,7 +250,7 @@ func (w *wreck) bucketFinds(name []byte, b item, first bool, yield func(find) bo
 	if !first && len(s.bad) == 0 {
 		return true
 	}
-	return w.within(b, func(it item) bool {
+	going := w.within(b, func(it item) bool {
 		if len(it.key) != 8 {
 			return yield(find{})
 		}
@@ -258,21 +260,33 @@ func (w *wreck) bucketFinds(name []byte, b item, first bool, yield func(find) bo
 			s.spoil(seqAt(low, 1), seqAt(high, allSeqs+1)-1)
 		}
 	})
+	s.trust(s.last())
+	s.sound = 0
+	return going
 }
 
 // tailFinds yields the batches in the tail.
 func (w *wreck) tailFinds(b item, first bool, yield func(find) bool) bool {
-	return w.within(b, func(it item) bool {
-		n, ok := parseTailKey(it.key)
-		if !ok || !w.ours(n.Class) {
-			return yield(find{})
-		}
-		return w.take(w.stream(n.Store, n.Class), n.Seq, it, first, yield)
-	}, func([]byte, []byte) {
+	hide := func([]byte, []byte) {
 		for _, s := range w.streams {
 			s.late = s.late || first
 		}
-	})
+	}
+	going := w.within(b, func(it item) bool {
+		n, ok := parseTailKey(it.key)
+		if !ok || !w.ours(n.Class) {
+			hide(nil, nil)
+			return yield(find{})
+		}
+		return w.take(w.stream(n.Store, n.Class), n.Seq, it, first, yield)
+	}, hide)
+	for _, s := range w.streams {
+		if s.doubt { // here it may be any stream's
+			s.doubt = false
+			hide(nil, nil)
+		}
+	}
+	return going
 }
 
 func (w *wreck) ours(class telemetry.Class) bool {
@@ -304,9 +318,13 @@ func (w *wreck) take(s *wreckStream, seq uint64, it item, ordered bool, yield fu
 	h, _, err := openRecord(telemetry.Name{Store: s.store, Class: s.class, Seq: seq}, rec)
 	if err != nil {
 		if ordered {
-			s.spoil(seq, seq)
+			s.doubt = true
 		}
 		return yield(find{})
+	}
+	if ordered {
+		s.trust(seq - 1)
+		s.sound = seq
 	}
 	s.found = s.found.with(seq)
 	if ordered {
@@ -317,6 +335,15 @@ func (w *wreck) take(s *wreckStream, seq uint64, it item, ordered bool, yield fu
 		s.pass(h)
 	}
 	return yield(find{s, seq, rec})
+}
+
+// trust ends a doubt: of a record that is not what was written the key may be
+// what is wrong, so that its name is any between those of its neighbours.
+func (s *wreckStream) trust(upTo uint64) {
+	if s.doubt {
+		s.doubt = false
+		s.spoil(s.sound+1, upTo)
+	}
 }
 
 // large returns the record in the sub-bucket that value stands for, nil if

@@ -150,6 +150,13 @@ func (w rows) buffer(s *agent.Status) {
 	if line := diskLine(s.Disk); line != "" {
 		w.row("disk", "%s", line)
 	}
+	if b.Salvaged > 0 || b.Salvaging > 0 {
+		more := ""
+		if b.Salvaging > 0 {
+			more = ", not through yet"
+		}
+		w.row("salvaged", "%s moved back from stores that were set aside%s", times(int(b.Salvaged), "batch"), more)
+	}
 	w.row("gaps", "%d listed since start, %d not delivered yet; %s evicted, %s dropped in memory", b.GapsListed, b.Gaps,
 		times(int(b.Evicted), "batch"), times(int(s.Batcher.Drops), "value"))
 }
