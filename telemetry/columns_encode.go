@@ -152,23 +152,6 @@ func (e *encoder) samples() error {
 	return nil
 }
 
-// writeCuts says at which time each batch after the first begins.
-func (e *encoder) writeCuts() {
-	nb := len(e.batches)
-	if nb == 1 {
-		return
-	}
-	e.cuts = slices.Grow(e.cuts, nb)[:nb]
-	last := slices.Max(e.ats) + 1
-	for b := nb - 1; b > 0; b-- {
-		for i := range e.batches[b].Samples {
-			last = min(last, e.batches[b].Samples[i].At.millis())
-		}
-		e.cuts[b] = last
-	}
-	e.sequence(e.cuts[1:])
-}
-
 // writeClock writes the rows, the batches and the times of column i.
 // The hint is what the previous clock left; it returns what this one leaves.
 func (e *encoder) writeClock(i int, h hint) hint {
@@ -195,39 +178,6 @@ func (e *encoder) writeClock(i int, h hint) hint {
 	}
 	left.second = e.hinted(times, h)
 	return left
-}
-
-// cutter divides the rows of a column among the batches by the cuts.
-type cutter struct {
-	cuts  []int64 // cuts[b]: where batch b begins; cuts[0] is unused
-	times []int64
-}
-
-func newCutter(cuts, times []int64) cutter { return cutter{cuts, times} }
-
-// next returns how many of the remaining rows belong to batch b and takes
-// them away: those before the cut of the next batch.
-func (c *cutter) next(b int) int {
-	if b+1 >= len(c.cuts) {
-		n := len(c.times)
-		c.times = nil
-		return n
-	}
-	n := 0
-	for n < len(c.times) && c.times[n] < c.cuts[b+1] {
-		n++
-	}
-	c.times = c.times[n:]
-	return n
-}
-
-func (c *cutter) agrees(counts []int32) bool {
-	for b, n := range counts {
-		if c.next(b) != int(n) {
-			return false
-		}
-	}
-	return true
 }
 
 // describe appends the fields that say what the columns are.

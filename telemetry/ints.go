@@ -133,7 +133,7 @@ func bestCoder(zs []uint64) coder {
 	}
 	k, cost := bestRice(zs, sum/uint64(len(zs)))
 	best := coder{code: k, cost: coderBits + cost}
-	if 2*zeros > len(zs) {
+	if 3*zeros > len(zs) {
 		if c := runsCoder(zs, zeros, sum); c.cost < best.cost {
 			best = c
 		}
@@ -162,28 +162,52 @@ func bestRice(zs []uint64, mean uint64) (k uint, cost int) {
 
 // runsCoder weighs runs of zeros against residuals: each run length is
 // followed by one residual less one, except at the end of the sequence.
+// The two parameters do not depend on each other.
 func runsCoder(zs []uint64, zeros int, sum uint64) coder {
+	const tries = 4
 	others := len(zs) - zeros
-	c := coder{code: coderRuns, cost: coderBits + runParBits + coderBits}
-	c.run = uint(bits.Len(uint(zeros/(others+1)))) &^ 0
-	if c.run > 0 {
-		c.run--
-	}
-	c.rest = uint(bits.Len64((sum - uint64(others)) / uint64(others)))
-	if c.rest > 0 {
-		c.rest--
-	}
+	run0 := lowest(uint64(zeros / (others + 1)))
+	rest0 := lowest((sum - uint64(others)) / uint64(others))
+	var runs, rests [tries]int
 	run := uint64(0)
 	for _, z := range zs {
 		if z == 0 {
 			run++
 			continue
 		}
-		c.cost += riceCost(run, c.run) + riceCost(z-1, c.rest)
+		for i := range uint(tries) {
+			runs[i] += riceCost(run, run0+i)
+			rests[i] += riceCost(z-1, rest0+i)
+		}
 		run = 0
 	}
-	c.cost += riceCost(run, c.run)
+	if run > 0 {
+		for i := range uint(tries) {
+			runs[i] += riceCost(run, run0+i)
+		}
+	}
+	c := coder{code: coderRuns, cost: coderBits + runParBits + coderBits}
+	least := func(costs *[tries]int, from uint) uint {
+		k := 0
+		for i := range costs {
+			if costs[i] < costs[k] {
+				k = i
+			}
+		}
+		c.cost += costs[k]
+		return from + uint(k)
+	}
+	c.run, c.rest = least(&runs, run0), least(&rests, rest0)
 	return c
+}
+
+// lowest is the lowest Rice parameter worth a try for numbers of that mean.
+func lowest(mean uint64) uint {
+	n := uint(bits.Len64(mean))
+	if n > 2 {
+		return min(n-2, 57)
+	}
+	return 0
 }
 
 func (w *bitWriter) residuals(zs []uint64, c coder) {
