@@ -297,3 +297,27 @@ func oddValue(rnd *rand.Rand) telemetry.Value {
 		telemetry.Int(math.MaxInt64), telemetry.Int(int64(rnd.Uint64())), telemetry.Bool(true), telemetry.Text("é\x00\"\u2028"), telemetry.Bytes([]byte{0, 255, 0x80}),
 		telemetry.Bytes(nil))
 }
+
+// TestOrderOfDistantTimes: samples of one batch come back in order of time and
+// column also when they lie further apart than any journey.
+func TestOrderOfDistantTimes(t *testing.T) {
+	speed, _ := telemetry.Lookup("Vehicle.Speed")
+	load, _ := telemetry.Lookup("Vehicle.OBD.EngineLoad")
+	b := telemetry.Batch{Unit: "unit-1", Name: telemetry.Name{Store: telemetry.StoreID{1}, Class: telemetry.ClassTelemetry, Seq: 1}}
+	for i, at := range []telemetry.At{3, 9e15, -9e15, 9e15, 3, 9e15 + 1e6} {
+		for _, s := range []*telemetry.Signal{speed, load} {
+			b.Samples = append(b.Samples, telemetry.Sample{At: at, Signal: s, Value: telemetry.Float(s.Step.Value(int64(i)))})
+		}
+	}
+	blob, err := telemetry.EncodeBatch(&b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := telemetry.DecodeBatch(b.Name, blob)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := diffBatches([]telemetry.Batch{b}, []telemetry.Batch{got}); diff != "" {
+		t.Fatal(diff)
+	}
+}

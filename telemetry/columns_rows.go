@@ -185,42 +185,58 @@ func (d *decoder) value(c *column, kind Kind, x int64) (Value, bool) {
 	return Value{}, true // a kind of a newer version
 }
 
-// place is where a cell goes: small, because there are as many as samples and
-// they are sorted.
-type place struct {
-	at    int64
-	batch int32
-	pos   int32 // in decoder.cells: columns, then rows
+// deal puts the cells into the samples of their batches, in order of time and
+// column. Cells lie in order of columns, so that within a batch it is enough to
+// sort by time and keep the order of equal ones.
+func (d *decoder) deal(cols []column) {
+	ends := make([]int, len(d.batches)+1) // of each batch in order
+	for i := range d.cells {
+		ends[d.cells[i].batch+1]++
+	}
+	for b := range d.batches {
+		ends[b+1] += ends[b]
+	}
+	order := make([]uint64, len(d.cells))
+	next := slices.Clone(ends)
+	for i := range d.cells {
+		b := d.cells[i].batch
+		order[next[b]] = uint64(i)
+		next[b]++
+	}
+	samples := make([]Sample, len(order))
+	for b := range d.batches {
+		from, to := ends[b], ends[b+1]
+		if from == to {
+			continue
+		}
+		d.inTime(order[from:to])
+		for i, pos := range order[from:to] {
+			c := &d.cells[pos]
+			col := &cols[c.column]
+			samples[from+i] = Sample{At: atMillis(c.at), Signal: col.signal, Source: col.source, Value: c.value, Quality: c.quality}
+		}
+		d.batches[b].Samples = samples[from:to:to]
+	}
 }
 
-// deal puts the cells into the samples of their batches, in order.
-func (d *decoder) deal(cols []column) {
-	order := make([]place, len(d.cells))
-	for i := range d.cells {
-		order[i] = place{d.cells[i].at, d.cells[i].batch, int32(i)}
+// inTime sorts positions of cells, rising ones, by the cells' times. The times
+// of a batch nearly always fit beside the positions into one number each, which
+// sorts several times faster than through a comparison.
+func (d *decoder) inTime(order []uint64) {
+	lo, hi := int64(math.MaxInt64), int64(math.MinInt64)
+	for _, pos := range order {
+		at := d.cells[pos].at
+		lo, hi = min(lo, at), max(hi, at)
 	}
-	slices.SortFunc(order, func(a, b place) int {
-		if a.batch != b.batch {
-			return cmp.Compare(a.batch, b.batch)
-		}
-		if a.at != b.at {
-			return cmp.Compare(a.at, b.at)
-		}
-		return cmp.Compare(a.pos, b.pos)
-	})
-	samples := make([]Sample, len(order))
-	for i, o := range order {
-		c := &d.cells[o.pos]
-		col := &cols[c.column]
-		samples[i] = Sample{At: atMillis(o.at), Signal: col.signal, Source: col.source, Value: c.value, Quality: c.quality}
+	if uint64(hi)-uint64(lo) > math.MaxUint32 {
+		slices.SortStableFunc(order, func(a, b uint64) int { return cmp.Compare(d.cells[a].at, d.cells[b].at) })
+		return
 	}
-	for i := 0; i < len(samples); {
-		b := order[i].batch
-		j := i + 1
-		for j < len(samples) && order[j].batch == b {
-			j++
-		}
-		d.batches[b].Samples = samples[i:j:j]
-		i = j
+	for i, pos := range order {
+		order[i] = uint64(d.cells[pos].at-lo)<<32 | pos
+	}
+	slices.Sort(order)
+	for i := range order {
+		order[i] &= math.MaxUint32
 	}
 }

@@ -1,7 +1,5 @@
 package telemetry
 
-import ()
-
 // values turns the values of a column into integers in e.xs, and chooses form
 // and states.
 func (e *encoder) values(c *column) {
@@ -16,18 +14,38 @@ func (e *encoder) values(c *column) {
 	if !all {
 		c.states = runsOf(rows)
 	}
-	c.form = formOf(c.signal.Step, rows)
+	for c.form = formStep; !e.numbers(rows, c); c.form = nextForm(c.form) {
+	}
+}
+
+// nextForm is the order in which forms are tried: the signal's own steps, the
+// grids, then the bits, which hold everything.
+func nextForm(form uint32) uint32 {
+	switch {
+	case form == formStep:
+		return formGrid
+	case form == formGrid+uint32(len(grids))-1:
+		return formBits
+	}
+	return form + 1
+}
+
+// numbers turns the values of the rows into integers in e.xs, floats in the
+// form of c, and reports whether it holds all of them exactly.
+func (e *encoder) numbers(rows []*Sample, c *column) bool {
 	step := stepOf(c.form, c.signal.Step)
 	e.xs = e.xs[:0]
 	for _, s := range rows {
 		switch s.Value.kind {
 		case KindNone:
 		case KindFloat:
-			if c.form == formBits {
-				e.xs = append(e.xs, int64(s.Value.bits))
-				continue
+			n, exact := int64(s.Value.bits), true
+			if c.form != formBits {
+				n, exact = step.Steps(s.Value.Float())
 			}
-			n, _ := step.Steps(s.Value.Float())
+			if !exact {
+				return false
+			}
 			e.xs = append(e.xs, n)
 		case KindText:
 			e.xs = append(e.xs, e.text(utf8(s.Value.text)))
@@ -37,6 +55,7 @@ func (e *encoder) values(c *column) {
 			e.xs = append(e.xs, int64(s.Value.bits))
 		}
 	}
+	return true
 }
 
 // runsOf returns state, length, state, length … of the rows.
@@ -51,29 +70,6 @@ func runsOf(rows []*Sample) []uint32 {
 		runs = append(runs, state, 1)
 	}
 	return runs
-}
-
-// formOf returns the form that holds every float of the rows exactly.
-func formOf(own Step, rows []*Sample) uint32 {
-	fits := func(st Step) bool {
-		for _, s := range rows {
-			if s.Value.kind == KindFloat {
-				if _, ok := st.Steps(s.Value.Float()); !ok {
-					return false
-				}
-			}
-		}
-		return true
-	}
-	if fits(own) {
-		return formStep
-	}
-	for i, g := range grids {
-		if fits(g) {
-			return formGrid + uint32(i)
-		}
-	}
-	return formBits
 }
 
 // stepOf returns the resolution a form stands for.
