@@ -50,6 +50,10 @@ dist: ## static stripped binaries for amd64, arm64, armv7, their xz packages and
 fleet: build ## 400 virtual cars for a minute
 	bin/fleet --cars 400 --load track --for 60s
 
+.PHONY: encoding
+encoding: ## bytes per vehicle-hour of drives and loads beside rivals and a near limit (xz), and CPU; some minutes
+	@OBU_ENCODING=1 go test -count=1 -timeout 60m -run 'TestEncoding(Table|CPU)' -v ./telemetry | grep -v '^=== '
+
 figures: build ## the figures README.md states: CPU per million frames, wire bytes per hour, RSS, start-up
 	@bash .ci/figures
 
