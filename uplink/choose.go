@@ -25,7 +25,7 @@ func (p *pump) choose(now time.Time) (*packet, time.Duration) {
 		return pk, 0
 	}
 	u := p.u
-	if s, n := u.poison.due(now); s != nil && p.proven {
+	if s, n := u.poison.due(now); s != nil && p.proven && p.allowed(s.lane.class) {
 		if len(p.flying) > 0 {
 			return nil, 0
 		}
@@ -89,6 +89,9 @@ func (p *pump) chooseLive(now time.Time, limit int, wait *time.Duration) *packet
 				soonest(wait, due)
 				continue
 			}
+			if p.plan.Newest && class != telemetry.ClassEvent {
+				l.cursor = l.stream.Next - 1 // what lies between is history
+			}
 			pk := p.build(l, l.cursor, l.stream.Next, limit, false)
 			if pk == nil {
 				if !l.readErr {
@@ -109,7 +112,7 @@ func (p *pump) chooseLive(now time.Time, limit int, wait *time.Duration) *packet
 // groupDue returns how long a live group still collects batches. With a live
 // interval of a second or less each commit leaves at once.
 func (p *pump) groupDue(l *lane, now time.Time) time.Duration {
-	every := p.u.cfg.LiveEvery
+	every := p.liveEvery()
 	if every <= time.Second || l.class == telemetry.ClassEvent || l.lastLive.IsZero() {
 		return 0
 	}
@@ -124,6 +127,9 @@ func (p *pump) chooseHistory(now time.Time, limit int, wait *time.Duration) *pac
 	if pk := p.chooseOld(target, func(c telemetry.Class) bool { return c == telemetry.ClassEvent }); pk != nil {
 		p.lives = 0
 		return pk
+	}
+	if !p.plan.History {
+		return nil
 	}
 	if due := p.u.history.ready(now); due > 0 {
 		if p.hasOld() {
@@ -182,6 +188,9 @@ func (p *pump) hasOld() bool {
 
 // chooseMedia picks the next part of the oldest chunk.
 func (p *pump) chooseMedia(limit int) *packet {
+	if !p.plan.Media {
+		return nil
+	}
 	return p.chooseOld(p.u.pacer.part(limit), func(c telemetry.Class) bool { return c == telemetry.ClassMedia })
 }
 

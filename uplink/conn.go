@@ -7,33 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"sync/atomic"
 	"time"
 )
-
-// Wire counts the bytes of all sessions that share it, TLS included, TCP/IP
-// headers not.
-type Wire struct {
-	In, Out atomic.Int64
-}
-
-// countConn counts what crosses the socket.
-type countConn struct {
-	net.Conn
-	wire *Wire
-}
-
-func (c *countConn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	c.wire.In.Add(int64(n))
-	return n, err
-}
-
-func (c *countConn) Write(p []byte) (int, error) {
-	n, err := c.Conn.Write(p)
-	c.wire.Out.Add(int64(n))
-	return n, err
-}
 
 // readBuffer holds many PUBACKs, so that one system call reads what would take
 // three for each; larger payloads pass it by.

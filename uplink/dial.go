@@ -45,6 +45,8 @@ type SessionConfig struct {
 	Now func() time.Time
 	// Wire counts bytes; sessions may share it. nil: not shared.
 	Wire *Wire
+	// Opened is told of each connection before anything is written to it.
+	Opened func(net.Conn)
 }
 
 func (c *SessionConfig) defaults() {
@@ -116,8 +118,9 @@ func (c *SessionConfig) credentials(e endpoint) (user, password string) {
 	return e.user, e.password
 }
 
-// open dials the broker and, unless tc is nil, does the TLS handshake.
-func (c *SessionConfig) open(ctx context.Context, e endpoint, tc *tls.Config) (net.Conn, error) {
+// open dials the broker and, unless tc is nil, does the TLS handshake. count is
+// the same connection below TLS.
+func (c *SessionConfig) open(ctx context.Context, e endpoint, tc *tls.Config) (conn net.Conn, count *countConn, err error) {
 	dial := c.Dial
 	if dial == nil {
 		dial = func(ctx context.Context) (net.Conn, error) {
@@ -126,18 +129,22 @@ func (c *SessionConfig) open(ctx context.Context, e endpoint, tc *tls.Config) (n
 	}
 	raw, err := dial(ctx)
 	if err != nil {
-		return nil, err
+		c.Wire.Headers.Add(connectExtra)
+		return nil, nil, err
 	}
-	conn := net.Conn(&countConn{raw, c.Wire})
+	if c.Opened != nil {
+		c.Opened(raw)
+	}
+	count = newCountConn(raw, c.Wire)
 	if tc == nil {
-		return conn, nil
+		return count, count, nil
 	}
-	secured := tls.Client(conn, tc)
+	secured := tls.Client(count, tc)
 	if err := secured.HandshakeContext(ctx); err != nil {
-		raw.Close()
-		return nil, err
+		count.Close()
+		return nil, nil, err
 	}
-	return secured, nil
+	return secured, count, nil
 }
 
 // tlsConfig reads the TLS files; nil for a plain session.

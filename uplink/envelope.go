@@ -195,6 +195,14 @@ func (u *Uplink) learnRatio(c telemetry.Class, seen float64) {
 // wall returns the unit's best wall time as a hint, zero when it has none.
 func (u *Uplink) wall() time.Time { return u.cfg.Clock.Wall().Time }
 
+// class is that of the data inside, 0 for a control message.
+func (pk *packet) class() telemetry.Class {
+	if pk.lane == nil {
+		return 0
+	}
+	return pk.lane.class
+}
+
 // String names a packet in the log.
 func (pk *packet) String() string {
 	if pk.lane == nil {

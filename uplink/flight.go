@@ -1,6 +1,10 @@
 package uplink
 
-import "errors"
+import (
+	"errors"
+
+	"obu/telemetry"
+)
 
 // maxIDs is how many packets may wait for an acknowledgement: MQTT has no more
 // packet ids, and 0 is none.
@@ -20,10 +24,11 @@ var (
 type flight struct {
 	id        uint16
 	subscribe bool
-	packet    []byte      // encoded; the writer lets go of it
-	sent      bool        // the writer took it: only now it can be acknowledged
-	codes     []byte      // of the SUBACK, set before done is called
-	done      func(error) // called once, perhaps under the session's lock: it neither blocks nor uses the session
+	class     telemetry.Class // of the data inside; 0: control
+	packet    []byte          // encoded; the writer lets go of it
+	sent      bool            // the writer took it: only now it can be acknowledged
+	codes     []byte          // of the SUBACK, set before done is called
+	done      func(error)     // called once, perhaps under the session's lock: it neither blocks nor uses the session
 }
 
 // flights is the table of packet ids. Ids rise and wrap, so that the second

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"obu/uplink/budget"
 )
 
 // Shares and bounds of a session's scheduling.
@@ -34,6 +36,8 @@ type pump struct {
 
 	relinked time.Time // when link was last published again
 	echo     echo
+	plan     budget.Plan // of the running session's link
+	seek     seek
 	wake     *time.Timer
 	refresh  time.Time // when the backlog was last looked at
 	gauges   time.Time
@@ -48,6 +52,9 @@ func newPump(u *Uplink, sess *Session, id string) *pump {
 func (p *pump) run(ctx context.Context) error {
 	u := p.u
 	u.pacer.start(time.Now())
+	trial, cancel := context.WithCancel(ctx)
+	defer cancel()
+	p.plan = u.cfg.Budget.Plan()
 	p.look()
 	for _, l := range u.lanes.list {
 		p.startLane(l)
@@ -58,6 +65,12 @@ func (p *pump) run(ctx context.Context) error {
 	defer p.wake.Stop()
 	for {
 		p.fill(time.Now())
+		p.seekFree(trial, time.Now())
+		if p.seek.moving && len(p.flying) == 0 {
+			p.sess.Close()
+			p.lost(ErrClosed)
+			return errMoving
+		}
 		select {
 		case <-ctx.Done():
 			p.stop()
@@ -74,6 +87,8 @@ func (p *pump) run(ctx context.Context) error {
 			p.receive(ctx, m)
 		case err := <-p.echo.granted:
 			p.subscribed(err)
+		case err := <-p.seek.tried:
+			p.sought(err, time.Now())
 		case a := <-u.cmds.done:
 			p.answer(ctx, a)
 		case <-p.wake.C:
@@ -92,7 +107,7 @@ func (p *pump) look() {
 	u.lanes.refresh(u.cfg.Backlog.Streams())
 	var skips int64
 	for _, l := range u.lanes.list {
-		if l.skipAhead(u.behind()) && known[l] {
+		if l.skipAhead(p.behind()) && known[l] {
 			skips++
 		}
 	}
@@ -103,7 +118,7 @@ func (p *pump) look() {
 
 // startLane makes a lane ready for a new session.
 func (p *pump) startLane(l *lane) {
-	l.startLive(p.u.behind())
+	l.startLive(p.behind())
 	for _, pt := range l.partial {
 		pt.unload()
 	}
@@ -120,12 +135,14 @@ func (p *pump) fill(now time.Time) {
 	if now.Sub(p.gauges) >= gaugesEvery {
 		p.gauges = now
 		p.u.publishGauges(len(p.flying))
+		p.u.account(p.sess)
 	}
+	p.plan = p.u.cfg.Budget.Plan()
 	later := p.resend(now)
 	if wait := p.listen(now); wait > 0 {
 		later = min(later, wait)
 	}
-	for len(p.flying) < maxPackets {
+	for len(p.flying) < maxPackets && !p.seek.moving {
 		pk, wait := p.choose(now)
 		if pk == nil {
 			if wait > 0 {
@@ -162,7 +179,7 @@ func (p *pump) send(pk *packet, now time.Time) {
 		}
 	}
 	p.u.stats.update(func(s *Stats) { s.Published++ })
-	err := p.sess.start(pk.topic, pk.retained, pk.payload, func(err error) { p.results <- result{pk, err} })
+	err := p.sess.start(pk, func(err error) { p.results <- result{pk, err} })
 	if err != nil { // a hole in the order: nothing may follow it in this session
 		p.sess.abort(err)
 	}

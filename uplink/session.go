@@ -34,6 +34,7 @@ const (
 // calls the handlers while there are messages.
 type Session struct {
 	conn      *mqttConn
+	count     *countConn // conn, below TLS
 	keepAlive time.Duration
 	out       chan *flight  // packets for the writer, in order
 	acks      chan uint16   // ids of messages the handlers accepted, for the writer
@@ -41,6 +42,7 @@ type Session struct {
 	bye       chan struct{} // closed by Close
 	byeOnce   sync.Once
 	done      chan struct{}
+	written   chan struct{} // closed when the writer has returned: nothing is counted after it
 
 	began       time.Time
 	heard       atomic.Int64 // when the reader last was at a packet, in nanoseconds after began
@@ -68,7 +70,7 @@ func Connect(ctx context.Context, c SessionConfig) (*Session, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.ConnectTimeout)
 	defer cancel()
-	raw, err := c.open(ctx, e, tc)
+	raw, count, err := c.open(ctx, e, tc)
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", e.address, c.explain(classify(err, c.Now()), e, tc))
 	}
@@ -83,9 +85,9 @@ func Connect(ctx context.Context, c SessionConfig) (*Session, error) {
 		return nil, fmt.Errorf("connect to %s: %w", e.address, c.explain(classify(err, c.Now()), e, tc))
 	}
 	s := &Session{
-		conn: conn, keepAlive: c.KeepAlive, began: time.Now(),
+		conn: conn, count: count, keepAlive: c.KeepAlive, began: time.Now(),
 		out: make(chan *flight, outDepth), acks: make(chan uint16, inboundDepth), inbox: make(chan inbound, inboundDepth),
-		bye: make(chan struct{}), done: make(chan struct{}),
+		bye: make(chan struct{}), done: make(chan struct{}), written: make(chan struct{}),
 	}
 	go s.read()
 	go s.write()
@@ -234,12 +236,12 @@ func (s *Session) Publish(ctx context.Context, topic string, retained bool, payl
 // done is called once, from another goroutine, with nil on the PUBACK of this
 // connection or with why the session ended. It must not block. When start
 // returns an error done is not called.
-func (s *Session) start(topic string, retained bool, payload []byte, done func(error)) error {
-	p, err := publishPacket(topic, retained, payload)
+func (s *Session) start(pk *packet, done func(error)) error {
+	p, err := publishPacket(pk.topic, pk.retained, pk.payload)
 	if err != nil {
 		return err
 	}
-	f := &flight{done: done}
+	f := &flight{done: done, class: pk.class()}
 	if err := s.prepare(p, f); err != nil {
 		return err
 	}

@@ -26,6 +26,7 @@ type Stats struct {
 	AckedBytes   int64            `json:"acked_bytes"`
 	WireIn       int64            `json:"wire_in"` // bytes, TLS included
 	WireOut      int64            `json:"wire_out"`
+	WireHeaders  int64            `json:"wire_headers"` // TCP/IP headers, what TCP sent again, and what connecting costs besides
 	AckRate      float64          `json:"ack_rate"` // bytes/s the link carries, as measured
 	RTT          time.Duration    `json:"rtt"`      // smallest time to PUBACK lately
 	InFlight     int              `json:"in_flight"`
@@ -110,7 +111,7 @@ func (u *Uplink) Stats() Stats {
 	} else if s.LastError != "" {
 		s.LastErrorFor = time.Since(u.stats.errAt)
 	}
-	s.WireIn, s.WireOut = u.wire.In.Load(), u.wire.Out.Load()
+	s.WireIn, s.WireOut, s.WireHeaders = u.wire.In.Load(), u.wire.Out.Load(), u.wire.Headers.Load()
 	return s
 }
 

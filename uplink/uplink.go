@@ -27,6 +27,7 @@ import (
 
 	"obu/internal/clock"
 	"obu/telemetry"
+	"obu/uplink/budget"
 )
 
 // Backlog is what the uplink drains. *buffer.Buffer is one.
@@ -111,6 +112,12 @@ type Config struct {
 	Handlers map[string]Action // commands besides ping, by name
 	Version  string            // answered to ping
 
+	// Budget is told what crosses the wire and says what may leave over a link
+	// that costs money. nil: everything may.
+	Budget *budget.Budget
+	// Network tells which interface a link is. nil: what the kernel says.
+	Network Network
+
 	// Dial replaces the TCP connection, below TLS.
 	Dial func(ctx context.Context) (net.Conn, error)
 	// Now is the time certificates and not-after are checked against. nil:
@@ -161,6 +168,12 @@ func (c *Config) defaults() {
 	if c.Now == nil && c.Clock != nil {
 		c.Now = c.Clock.VerifyTime
 	}
+	if c.Budget == nil {
+		c.Budget = budget.New(budget.Config{})
+	}
+	if c.Network == nil {
+		c.Network = kernelNetwork{}
+	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -188,7 +201,8 @@ type Uplink struct {
 	history bucket
 	ratios  [telemetry.ClassMedia + 1]float64 // envelope per stored byte, as learnt; 0: not yet
 	poison  poison
-	replies []*packet // not acknowledged yet
+	told    budget.Usage // of wire, what the budget knows
+	replies []*packet    // not acknowledged yet
 	inbox   chan message
 	cmds    commander
 
@@ -232,6 +246,10 @@ func (u *Uplink) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
+		if errors.Is(err, errMoving) {
+			u.stats.disconnected()
+			continue
+		}
 		delay.ended(time.Since(started), errors.Is(err, ErrEndedByBroker))
 		wait := delay.next()
 		level := slog.LevelDebug
@@ -247,13 +265,14 @@ func (u *Uplink) Run(ctx context.Context) error {
 
 // session runs one connection from dial to loss and says why it ended.
 func (u *Uplink) session(ctx context.Context) error {
+	defer func() { u.account(nil); u.cfg.Budget.Disconnected() }()
 	id := newSessionID()
 	sess, err := Connect(ctx, SessionConfig{
 		Broker: u.cfg.Broker, TLS: u.cfg.TLS, ClientID: u.cfg.ClientID,
 		Username: u.cfg.Username, Password: u.cfg.Password,
 		WillTopic: u.topic("link"), WillPayload: u.linkPayload(telemetry.LinkOffline, reasonLost, id),
 		KeepAlive: u.cfg.KeepAlive, ConnectTimeout: u.cfg.ConnectTimeout,
-		Dial: u.cfg.Dial, Now: u.cfg.Now, Wire: &u.wire,
+		Dial: u.cfg.Dial, Now: u.cfg.Now, Wire: &u.wire, Opened: u.opened,
 	})
 	if err != nil {
 		return err
@@ -261,13 +280,9 @@ func (u *Uplink) session(ctx context.Context) error {
 	u.stats.connected(id, time.Now())
 	u.cfg.Log.Info("uplink: connected", "broker", Address(u.cfg.Broker), "session", id)
 	p := newPump(u, sess, id)
-	return p.run(ctx)
-}
-
-// behind returns how many batches live may be behind: three groups, and at
-// least liveBehind.
-func (u *Uplink) behind() uint64 {
-	return max(liveBehind, 3*uint64(u.cfg.LiveEvery/time.Second))
+	err = p.run(ctx)
+	<-sess.written // it returns with the session's end, and counts its last bytes
+	return err
 }
 
 // topic returns obu/v1/<fleet>/<unit>/name.

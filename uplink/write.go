@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"fmt"
 	"time"
+
+	"obu/telemetry"
 )
 
 // writeBuffer holds some live packets, so that a burst is one system call and
@@ -21,12 +23,14 @@ type writer struct {
 	s      *Session
 	w      *bufio.Writer
 	sentAt time.Time
-	pingAt time.Time // of the oldest PINGREQ after which nothing was heard; zero: none
+	queued [telemetry.ClassMedia + 1]int64 // bytes of each class in w, not known to have left
+	pingAt time.Time                       // of the oldest PINGREQ after which nothing was heard; zero: none
 }
 
 // write sends what is queued until the session ends or says DISCONNECT. What
 // is queued together leaves together.
 func (s *Session) write() {
+	defer close(s.written)
 	w := writer{s: s, w: bufio.NewWriterSize(s.conn, writeBuffer), sentAt: time.Now()}
 	tick := time.NewTimer(s.keepAlive)
 	defer tick.Stop()
@@ -61,8 +65,20 @@ func (s *Session) write() {
 }
 
 func (w *writer) flight(f *flight) error {
-	_, err := w.w.Write(w.s.leave(f))
+	packet := w.s.leave(f)
+	w.queued[f.class] += int64(len(packet))
+	_, err := w.w.Write(packet)
 	return err
+}
+
+// left counts what was flushed. A packet that only half left is control.
+func (w *writer) left() {
+	for class, n := range w.queued {
+		if n > 0 {
+			w.s.count.wire.classes[class].Add(n)
+			w.queued[class] = 0
+		}
+	}
 }
 
 // puback answers a message (MQTT 3.1.1 §3.4).
@@ -83,6 +99,9 @@ func (w *writer) rest() error {
 		default:
 			if w.w.Buffered() > 0 {
 				err = w.w.Flush()
+			}
+			if err == nil {
+				w.left()
 			}
 			w.sentAt = time.Now()
 			return err

@@ -1,0 +1,4 @@
+package uplink
+
+// KernelNetwork is what asks the kernel.
+var KernelNetwork Network = kernelNetwork{}
