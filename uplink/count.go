@@ -42,6 +42,7 @@ type countConn struct {
 	mu      sync.Mutex // guards what follows
 	counted int64      // headers counted so far
 	guessed int64      // headers as they would be by the number of reads and writes
+	asked   bool       // the kernel has told once: nothing is guessed
 }
 
 func newCountConn(c net.Conn, w *Wire) *countConn {
@@ -78,7 +79,8 @@ func (c *countConn) settle() {
 	known, ok := tcpHeaders(c.Conn)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !ok {
+	c.asked = c.asked || ok
+	if !c.asked {
 		known = c.guessed
 	}
 	if more := known - c.counted; more > 0 {

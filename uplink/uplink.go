@@ -282,6 +282,7 @@ func (u *Uplink) session(ctx context.Context) error {
 	p := newPump(u, sess, id)
 	err = p.run(ctx)
 	<-sess.written // it returns with the session's end, and counts its last bytes
+	u.account(sess)
 	return err
 }
 
