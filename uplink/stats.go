@@ -27,8 +27,8 @@ type Stats struct {
 	WireIn       int64            `json:"wire_in"` // bytes, TLS included
 	WireOut      int64            `json:"wire_out"`
 	WireHeaders  int64            `json:"wire_headers"` // TCP/IP headers, what TCP sent again, and what connecting costs besides
-	AckRate      float64          `json:"ack_rate"` // bytes/s the link carries, as measured
-	RTT          time.Duration    `json:"rtt"`      // smallest time to PUBACK lately
+	AckRate      float64          `json:"ack_rate"`     // bytes/s the link carries, as measured
+	RTT          time.Duration    `json:"rtt"`          // smallest time to PUBACK lately
 	InFlight     int              `json:"in_flight"`
 	InFlightB    int              `json:"in_flight_bytes"`
 	LiveLag      time.Duration    `json:"live_lag"` // age of the newest live value acknowledged, when it was acknowledged

@@ -152,6 +152,30 @@ type Uplink struct {
 	// wait doubles up to it and is drawn at random, so that a fleet does not
 	// come back in one wave.
 	ReconnectMax Duration `key:"reconnect_max" default:"2m" min:"1s" max:"1h"`
+	// What the data may cost. docs/budget.md says what is held back, and when.
+	Budget Budget `key:"budget"`
+}
+
+// Budget is what was agreed with the carrier.
+type Budget struct {
+	// Bytes a billing month may cost on metered links, as the carrier counts
+	// them. Without it they are counted and nothing is held back.
+	Monthly Size `key:"monthly" example:"500MB" min:"1MB" max:"1TiB"`
+	// Day on which the billing month begins, in UTC.
+	MonthStarts int `key:"month_starts" default:"1" min:"1" max:"28"`
+	// Interfaces that cost money; a * at the end stands for any ending. Without
+	// metered and free: [ww*, ppp*, usb*, rmnet*]. Name a VPN here if it runs over
+	// the modem: wg0.
+	Metered []string `key:"metered" example:"[wwan*, usb0]" check:"interface"`
+	// Interfaces that cost nothing. With this list any other one costs money.
+	Free []string `key:"free" example:"[wlan0, eth0]" check:"interface"`
+	// Clips over metered links: any, until the ladder holds them back, or free:
+	// never, they wait for a free network.
+	Media string `key:"media" default:"any" oneof:"any free"`
+	// What to save with, in this order, when the forecast is over the month's
+	// bytes: slower (live each 10 s), coarser (live once a minute, the rest waits
+	// for a free network), media (waits too). With cameras put media first.
+	Ladder []string `key:"ladder" example:"[media, slower, coarser]" oneof:"slower coarser media"`
 }
 
 // TLS holds the certificates of the connection, as PEM files.
@@ -181,7 +205,7 @@ type Log struct {
 func later() map[string]bool {
 	return map[string]bool{
 		"can.dbc": true, "can.j1939": true, "can.uds": true,
-		"signals": true, "power": true, "uplink.budget": true, "status.prometheus": true,
+		"signals": true, "power": true, "status.prometheus": true,
 	}
 }
 

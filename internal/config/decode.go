@@ -146,8 +146,16 @@ func (d *decoder) value(path string, e entry, tag reflect.StructTag, v reflect.V
 		v.Set(fresh)
 	case v.Kind() == reflect.Slice:
 		if n.kind == kindEmpty {
-			d.fail(n.place, fmt.Sprintf("there is nothing under `%s`", e.key), "add an entry below it, "+entryOf(v.Type().Elem(), "…")+", or remove the line")
+			cure := "write " + sample(e.key, tag) + ", for example"
+			if v.Type().Elem().Kind() == reflect.Struct {
+				cure = "add an entry below it, " + entryOf(v.Type().Elem(), "…")
+			}
+			d.fail(n.place, fmt.Sprintf("there is nothing under `%s`", e.key), cure+", or remove the line")
 			return false
+		}
+		if v.Type().Elem().Kind() == reflect.String {
+			d.words(path, e, tag, v)
+			break
 		}
 		d.list(path, e, v)
 	default:

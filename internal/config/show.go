@@ -63,6 +63,14 @@ func (r *renderer) structure(path, indent string, v reflect.Value) {
 		case field.Kind() == reflect.Struct:
 			r.line(indent, key+":", "")
 			r.structure(p, nested(indent), field)
+		case field.Type() == reflect.TypeFor[[]string]():
+			if field.Len() > 0 {
+				words := make([]string, field.Len())
+				for i := range words {
+					words[i] = quote(field.Index(i).String())
+				}
+				r.line(indent, key+": ["+strings.Join(words, ", ")+"]", r.from(p))
+			}
 		case field.Kind() == reflect.Slice:
 			if field.Len() > 0 {
 				r.line(indent, key+":", "")

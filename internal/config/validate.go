@@ -18,6 +18,8 @@ func checks(name string, v reflect.Value) *problem {
 		return checkName(text)
 	case "bus":
 		return checkBus(text)
+	case "interface":
+		return checkInterface(text)
 	case "dir", "socket":
 		return checkPath(name, text)
 	case "broker":
@@ -155,6 +157,7 @@ func (d *decoder) conflicts(c *Config) {
 		}
 	}
 	u := c.Uplink
+	d.checkBudget(&u.Budget)
 	if u.Password != "" && u.Username == "" {
 		d.conflict("uplink.password", "there is a password and no `username`", "MQTT sends a password only with a name: add `username`")
 	}

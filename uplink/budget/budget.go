@@ -24,8 +24,8 @@ import (
 type Config struct {
 	Monthly     int64     // bytes on metered links in a billing month; 0: no limit
 	MonthStarts int       // day of the month on which it begins, 1 to 28; 0: 1
-	Metered     []string  // interfaces that cost money, wwan0 or wwan*; nil: DefaultMetered
-	Free        []string  // when set: these are free and every other costs money
+	Metered     []string  // interfaces that cost money, wwan0 or wwan*; with neither list: DefaultMetered
+	Free        []string  // interfaces that cost nothing; when set, every other costs money
 	MediaFree   bool      // media never travels over a metered link
 	Ladder      []Measure // order of the measures, each once; nil: DefaultLadder
 }

@@ -14,12 +14,12 @@ var DefaultMetered = [...]string{"ww*", "ppp*", "usb*", "rmnet*"}
 func (c *Config) isMetered(iface string) bool {
 	matches := func(pattern string) bool { return matches(pattern, iface) }
 	switch {
-	case iface == "":
+	case iface == "" || slices.ContainsFunc(c.Metered, matches):
 		return true
 	case len(c.Free) > 0:
 		return !slices.ContainsFunc(c.Free, matches)
 	case len(c.Metered) > 0:
-		return slices.ContainsFunc(c.Metered, matches)
+		return false
 	}
 	return slices.ContainsFunc(DefaultMetered[:], matches)
 }
