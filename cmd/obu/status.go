@@ -93,6 +93,7 @@ func printStatus(out io.Writer, s *agent.Status) error {
 	}
 	w.buffer(s)
 	w.uplink(s.Uplink)
+	w.budget(&s.Budget)
 	for _, text := range warningsOf(s) {
 		w.row("WARNING", "%s", text)
 	}

@@ -28,6 +28,7 @@ import (
 	"obu/internal/config"
 	"obu/telemetry"
 	"obu/uplink"
+	"obu/uplink/budget"
 )
 
 // Devices is the only thing in which a real, a replayed and a virtual car
@@ -74,6 +75,7 @@ type Deps struct {
 	Log     *slog.Logger                                // nil: silent
 	Verify  []string                                    // command that walks an unclean store; the file is appended
 	Dial    func(ctx context.Context) (net.Conn, error) // nil: as the broker's URL says
+	Network uplink.Network                              // nil: the kernel tells which interface a link is
 	Version string
 	Hint    func(error) string                  // what a technician does about an error; nil: nothing is known
 	Warning string                              // shown in status, for example that the last good configuration runs
@@ -96,6 +98,8 @@ type Agent struct {
 	private *privacy
 	sources []*source
 	disk    diskMeter
+	budget  *budget.Budget
+	unkept  bool // the budget could not be kept last time; belongs to its loop
 
 	mu       sync.Mutex // guards what follows; the parts exist only while Run runs
 	start    time.Time
@@ -118,8 +122,8 @@ func New(cfg config.Config, deps Deps) (*Agent, error) {
 		return nil, errors.New("agent needs a clock")
 	}
 	a := &Agent{cfg: cfg, deps: deps, log: deps.Log, clock: deps.Clock,
-		batch: &batcher{now: deps.Clock.Now, boot: deps.Clock.Boot()},
-		disk:  diskMeter{files: linuxFiles()}}
+		batch: &batcher{now: deps.Clock.Now, boot: deps.Clock.Boot()}, budget: newBudget(cfg.Uplink.Budget),
+		disk: diskMeter{files: linuxFiles()}}
 	if deps.Warning != "" {
 		a.warnings = append(a.warnings, deps.Warning)
 	}
@@ -145,6 +149,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	a.loadBudget()
 	up, err := a.newUplink(buf)
 	if err != nil {
 		return errors.Join(err, buf.Close())
@@ -172,6 +177,7 @@ func (a *Agent) live(ctx context.Context, buf *buffer.Buffer, up *uplink.Uplink)
 		}
 	})
 	outerParts.Go(func() { a.serveStatus(outer) })
+	outerParts.Go(func() { a.budgetLoop(outer) })
 
 	flushDone := make(chan struct{})
 	flushCtx, stopFlush := context.WithCancel(outer)
@@ -223,6 +229,7 @@ func (a *Agent) live(ctx context.Context, buf *buffer.Buffer, up *uplink.Uplink)
 	}
 	stopOuter()
 	outerParts.Wait()
+	a.saveBudget(true)
 	a.flushOnce(buf, up) // acknowledgements that came while the uplink stopped
 	if err := buf.Close(); err != nil {
 		failed = errors.Join(failed, fmt.Errorf("close buffer: %w", err))

@@ -93,7 +93,7 @@ func (a *Agent) statistics() []telemetry.Sample {
 		count("Clock.Uncertainty", int64(*s.Time.UncertaintyS*1000))
 	}
 	add("Clock.By", telemetry.Text(s.Time.By))
-	return out
+	return append(out, a.budgetStatistics()...)
 }
 
 // sourceStatistics sums up the sources of each kind.

@@ -6,6 +6,7 @@ import (
 	"obu/buffer"
 	"obu/telemetry"
 	"obu/uplink"
+	"obu/uplink/budget"
 )
 
 // Status is what a running agent says of itself: `obu status`, or the question
@@ -27,6 +28,7 @@ type Status struct {
 	Disk       *DiskStatus    `json:"disk,omitempty"`
 	Streams    []StreamStatus `json:"streams"`
 	Uplink     *UplinkStatus  `json:"uplink,omitempty"`
+	Budget     budget.Report  `json:"budget"`
 	Process    ProcessStatus  `json:"process"`
 	Warnings   []string       `json:"warnings,omitempty"`
 	ConfigHash string         `json:"config_hash"`
@@ -104,8 +106,9 @@ type UplinkStatus struct {
 	AckedBytes    int64            `json:"acked_bytes"`
 	WireIn        int64            `json:"wire_in_bytes"` // TLS included
 	WireOut       int64            `json:"wire_out_bytes"`
-	AckRate       float64          `json:"ack_rate"` // bytes/s the link carries, as measured
-	RTTS          float64          `json:"rtt_s"`    // smallest time to PUBACK lately
+	WireHeaders   int64            `json:"wire_headers_bytes"` // TCP/IP below them, as far as known
+	AckRate       float64          `json:"ack_rate"`           // bytes/s the link carries, as measured
+	RTTS          float64          `json:"rtt_s"`              // smallest time to PUBACK lately
 	InFlight      int              `json:"in_flight"`
 	InFlightBytes int              `json:"in_flight_bytes"`
 	LiveLagS      float64          `json:"live_lag_s"` // age of the newest live value when it was acknowledged
@@ -123,7 +126,7 @@ func uplinkStatus(s uplink.Stats) *UplinkStatus {
 		Connected: s.Connected, Session: s.Session, SessionS: s.SessionFor.Seconds(), Connects: s.Connects, Failures: s.Failures,
 		LastError: s.LastError, LastHint: s.LastHint, LastErrorS: s.LastErrorFor.Seconds(), Echo: s.Echo,
 		Published: s.Published, Acked: s.Acked, AckedBatches: s.AckedBatches, AckedBytes: s.AckedBytes,
-		WireIn: s.WireIn, WireOut: s.WireOut, AckRate: s.AckRate, RTTS: s.RTT.Seconds(), InFlight: s.InFlight, InFlightBytes: s.InFlightB,
+		WireIn: s.WireIn, WireOut: s.WireOut, WireHeaders: s.WireHeaders, AckRate: s.AckRate, RTTS: s.RTT.Seconds(), InFlight: s.InFlight, InFlightBytes: s.InFlightB,
 		LiveLagS: s.LiveLag.Seconds(), LiveSkips: s.LiveSkips, Refused: s.Refused, Commands: s.Commands, BadCommands: s.BadCommands,
 		Awaiting: s.Awaiting, Resent: s.Resent, History: s.History,
 	}
@@ -144,7 +147,7 @@ func (a *Agent) Status() Status {
 		Batcher: BatcherStatus{Held: held, Values: values, Drops: drops},
 		Flush: FlushStatus{EveryS: time.Duration(a.cfg.Buffer.FlushEvery).Seconds(), Flushes: fl.Flushes,
 			LastS: fl.Last.Seconds(), SlowestS: fl.Slowest.Seconds()},
-		Warnings: warnings, ConfigHash: a.cfg.Hash(),
+		Warnings: warnings, Budget: a.budget.Report(), ConfigHash: a.cfg.Hash(),
 	}
 	if !started.IsZero() {
 		s.UptimeS = time.Since(started).Seconds()

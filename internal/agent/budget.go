@@ -1,0 +1,152 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"obu/internal/config"
+	"obu/telemetry"
+	"obu/uplink/budget"
+)
+
+const (
+	budgetFile  = "budget.json"
+	budgetEvery = time.Second
+	// budgetSure is how sure the wall time must be to begin a day or a month: a
+	// clock set from a battery may be off by a day, and nobody vouches for it.
+	budgetSure = time.Hour
+)
+
+// newBudget opens the book of what the configuration agreed.
+func newBudget(c config.Budget) *budget.Budget {
+	b := budget.Config{Monthly: int64(c.Monthly), MonthStarts: c.MonthStarts, Metered: c.Metered, Free: c.Free, MediaFree: c.Media == "free"}
+	for _, word := range c.Ladder {
+		b.Ladder = append(b.Ladder, budget.Measure(word))
+	}
+	return budget.New(b)
+}
+
+// loadBudget goes on with the book of the run before. One that cannot be read
+// is begun anew: data matters more than its price.
+func (a *Agent) loadBudget() {
+	path := filepath.Join(a.cfg.Buffer.Dir, budgetFile)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	if err == nil {
+		err = a.budget.Restore(text)
+	}
+	if err != nil {
+		a.log.Warn("the data budget of this month is counted from zero again", "file", path, "error", err,
+			"next", "compare with the carrier's figure; if the file is of a newer version, nothing")
+	}
+}
+
+// saveBudget keeps the book; closed says that nothing is spent any more.
+func (a *Agent) saveBudget(closed bool) {
+	err := keepFile(filepath.Join(a.cfg.Buffer.Dir, budgetFile), a.budget.Snapshot(closed))
+	if err != nil && !a.unkept {
+		a.log.Warn("the data budget cannot be kept: a power cut now would forget what was spent", "error", err,
+			"next", "check free space (df -h) and that the agent may write to buffer.dir")
+	}
+	a.unkept = err != nil
+}
+
+// budgetLoop tells the book the time and keeps it, until ctx ends.
+func (a *Agent) budgetLoop(ctx context.Context) {
+	tick := time.NewTicker(budgetEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if change, ok := a.budget.Advance(a.clock.Now(), a.sureWall()); ok {
+			a.stepTaken(change)
+		}
+		if a.budget.Due() {
+			a.saveBudget(false)
+		}
+	}
+}
+
+// sureWall is the wall time by which days and months begin, zero while it is
+// not known well enough.
+func (a *Agent) sureWall() time.Time {
+	if r := a.clock.Wall(); r.Trusted && r.Uncertainty <= budgetSure {
+		return r.Time
+	}
+	return time.Time{}
+}
+
+// stepTaken tells people and the cloud of a step of the ladder at once.
+func (a *Agent) stepTaken(c budget.Change) {
+	why := "the forecast of the month leaves room"
+	if c.To > c.From {
+		why = "the forecast of the month is over the data budget"
+	}
+	a.log.Warn("data budget: "+c.Saving, "step", c.To, "was", c.From, "why", why,
+		"used_bytes", c.Used, "forecast_bytes", c.Forecast, "monthly_bytes", c.Monthly)
+	a.batch.statistics(a.budgetStatistics())
+}
+
+// budgetStatistics are the budget's figures for the cloud, of a unit that has
+// one.
+func (a *Agent) budgetStatistics() []telemetry.Sample {
+	r := a.budget.Report()
+	if r.Monthly == 0 {
+		return nil
+	}
+	var out []telemetry.Sample
+	now, src := a.clock.Now(), telemetry.Source{Bus: "obu", Method: "stat"}
+	add := func(name string, v telemetry.Value) {
+		if sig, ok := telemetry.Lookup("Vehicle.Obu.Budget." + name); ok {
+			out = append(out, telemetry.Sample{At: now, Signal: sig, Source: src, Value: v})
+		}
+	}
+	day := r.Day.Plus(r.DayFree)
+	for _, f := range [...]struct {
+		name  string
+		value int64
+	}{
+		{"Used", r.Used}, {"Forecast", r.Forecast}, {"Monthly", r.Monthly}, {"Step", int64(r.Step)},
+		{"Day.Telemetry", day.Telemetry}, {"Day.Event", day.Event}, {"Day.Health", day.Health}, {"Day.Media", day.Media}, {"Day.Control", day.Control},
+	} {
+		add(f.name, telemetry.Int(f.value))
+	}
+	add("IsMetered", telemetry.Bool(r.Metered))
+	return out
+}
+
+// keepFile writes a small file whole: after a power cut the old one is there,
+// or the new one.
+func keepFile(path string, body []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // mode 0600
+	if err != nil {
+		return fmt.Errorf("keep %s: %w", path, err)
+	}
+	_, err = f.Write(body)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+		return fmt.Errorf("keep %s: %w", path, err)
+	}
+	d, err := os.Open(filepath.Dir(path)) // makes the rename durable
+	if err == nil {
+		err = errors.Join(d.Sync(), d.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("keep %s: %w", path, err)
+	}
+	return nil
+}
