@@ -7,6 +7,7 @@ const (
 	leastSeconds  = 60   // a rate is taken over no less
 	windowSeconds = 7200 // the rate looks back about so far
 	descendAt     = 0.9  // a step is taken back when the forecast without it is below this share of the month
+	firstActive   = 3600 // seconds a day a unit is taken to drive before its first week is over
 	rateDecay     = 0.8  // a day: what a step cost is believed less and less
 )
 
@@ -80,7 +81,8 @@ func (b *Budget) forecast(step int) int64 {
 
 // activePerDay returns how many seconds a day the unit is connected over
 // metered links: the mean of the week before today or of the week with today,
-// whichever is more; of fewer days when fewer are known.
+// whichever is more; of fewer days when fewer are known, and then no less than
+// firstActive.
 func (b *Budget) activePerDay() float64 {
 	s := &b.s
 	before := min(max(s.Day-s.Since, 0), keptDays-1) // days known besides today
@@ -90,7 +92,7 @@ func (b *Budget) activePerDay() float64 {
 	}
 	today := s.Active[s.Day%keptDays]
 	if before == 0 {
-		return today
+		return max(today, firstActive)
 	}
 	with := sum + today
 	days := before + 1
@@ -98,5 +100,9 @@ func (b *Budget) activePerDay() float64 {
 		with -= s.Active[(s.Day-before)%keptDays]
 		days = before
 	}
-	return max(sum/float64(before), with/float64(days))
+	mean := max(sum/float64(before), with/float64(days))
+	if before < keptDays-1 {
+		mean = max(mean, firstActive)
+	}
+	return mean
 }
