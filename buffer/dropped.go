@@ -13,7 +13,7 @@ import (
 // a time, because each page of the tree that a delete touches is written anew
 // with its path to the root.
 const (
-	sweepEvery   = 30 * time.Second // the longest that a dropped record stays, while there are commits
+	sweepEvery   = 10 * time.Minute // the longest that a dropped record stays, while there are commits
 	sweepRecords = 2048             // dropped records of a file; about a megabyte
 	maxDropSpans = 16               // of a stream, so that the state stays inside the root page
 	// sweepSpans bounds one transaction: each run touches its two ends' pages

@@ -132,7 +132,7 @@ func TestAcknowledgedStaysSo(t *testing.T) {
 		t.Errorf("after the restart: %+v", s)
 	}
 	for range 40 { // what was dropped leaves the file, a bounded part at a time
-		now = now.Add(31 * time.Second)
+		now = now.Add(11 * time.Minute)
 		if _, err := b.Commit([]buffer.Entry{{Class: telemetry.ClassTelemetry, Content: track(1)}}); err != nil {
 			t.Fatal(err)
 		}
