@@ -58,7 +58,12 @@ type Options struct {
 
 	TelemetryQuota int64 // bytes in telemetry.db; 0: DefaultTelemetryQuota
 	MediaQuota     int64 // bytes in media.db; 0: DefaultMediaQuota
-	VolatileBytes  int64 // bytes kept in memory while the disk fails; 0: DefaultVolatileBytes
+	// MaxAge is how long what is not delivered is kept, while Wall knows the
+	// time: then everything older goes and is listed as expired, but not the
+	// Gap table, nor what a boot stored that never knew the wall time. 0: for
+	// ever.
+	MaxAge        time.Duration
+	VolatileBytes int64 // bytes kept in memory while the disk fails; 0: DefaultVolatileBytes
 
 	// FlushEvery is how often the caller means to call Commit: it bounds the
 	// interval a Gap names after an unclean start. 0: DefaultFlushEvery.
@@ -136,6 +141,7 @@ type Buffer struct {
 	cut     cut                // of the last Commit; guarded by tele.wr
 	sweepAt telemetry.At       // when dropped records are to go; guarded by tele.wr
 	before  session            // as Open found it
+	boots   boots              // when this boot and earlier ones were; guarded by tele.wr
 	learned bool               // what telemetry.db knows of earlier runs is in memory; guarded by tele.wr
 	done    map[string]command // executed commands, by id; guarded by mu
 
@@ -143,7 +149,8 @@ type Buffer struct {
 
 	mu      sync.Mutex // guards what follows
 	lost    []telemetry.Gap
-	expired []uint64 // orders of commands that the file is still to forget
+	dated   map[telemetry.BootID]bootTime // of boots; replaced, never changed
+	expired []uint64                      // orders of commands that the file is still to forget
 	closed  bool
 	stats   counters
 
@@ -175,6 +182,11 @@ func Open(ctx context.Context, o Options) (*Buffer, error) {
 		classes: []telemetry.Class{telemetry.ClassMedia}, undelivered: map[telemetry.Name]telemetry.Gap{},
 	}
 	b.stats.opened = o.Now()
+	known, err := readBoots(o.Dir)
+	if err != nil {
+		o.Log.Warn("when earlier boots were cannot be read: what they stored will not expire by age", "file", filepath.Join(o.Dir, bootsName), "err", err)
+	}
+	b.setBoots(known)
 	if err := b.start(ctx); err != nil {
 		_ = b.tele.closeDB()
 		_ = b.vid.closeDB()

@@ -28,6 +28,7 @@ func (b *Buffer) Commit(entries []Entry) ([]telemetry.Name, error) {
 	b.sweepMedia()
 	b.tele.wr.Lock()
 	defer b.tele.wr.Unlock()
+	b.learnBoot(cut)
 	names, err := b.commit(recs, cut)
 	if err == nil && !b.fail.active {
 		b.salvageSome(b.tele)
@@ -176,14 +177,14 @@ func (b *Buffer) updateInRoom(fn func(*txn) error) error {
 
 // update is a transaction of telemetry.db together with the Gap table's.
 func (b *Buffer) update(fn func(*txn) error) error {
-	lost, evicted := b.takeLost(), 0
+	lost, evicted, expired := b.takeLost(), 0, 0
 	b.gaps.begin()
 	err := b.tele.update(func(t *txn) error {
 		for _, g := range lost {
 			b.gaps.add(g)
 		}
 		err := fn(t)
-		evicted = t.evicted
+		evicted, expired = t.evicted, t.expired
 		return err
 	})
 	if err != nil {
@@ -197,6 +198,7 @@ func (b *Buffer) update(fn func(*txn) error) error {
 	b.papersDue = false
 	b.clearOwed()
 	b.countEvicted(evicted)
+	b.countExpired(expired)
 	return nil
 }
 
@@ -222,6 +224,10 @@ func (b *Buffer) transact(t *txn, recs []record, free int64) ([]telemetry.Name, 
 	if err != nil {
 		return nil, err
 	}
+	expired, err := b.expireOld(t, b.cut)
+	if err != nil {
+		return nil, err
+	}
 	evicted, err := t.evict(need, free, nil)
 	if err != nil {
 		return nil, err
@@ -229,6 +235,7 @@ func (b *Buffer) transact(t *txn, recs []record, free int64) ([]telemetry.Name, 
 	if err := t.reserve(need); err != nil {
 		return nil, err
 	}
+	b.listEvicted(expired, telemetry.ReasonExpired)
 	b.listEvicted(evicted, telemetry.ReasonEvicted)
 	if err := b.emitGaps(func(r record) (telemetry.Name, error) { return t.append(r.class, r.h, r.rec) }); err != nil {
 		return nil, err

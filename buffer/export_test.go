@@ -1,6 +1,7 @@
 package buffer
 
 import (
+	"encoding/json"
 	"strconv"
 
 	"obu/telemetry"
@@ -106,4 +107,25 @@ func (b *Buffer) Dropped() (n uint64) {
 		n += s.dropped.count()
 	}
 	return n
+}
+
+// MaxBoots bounds the table of boots.
+const MaxBoots = maxBoots
+
+// ParseBoots returns how many boots a file names.
+func ParseBoots(raw []byte) (int, error) {
+	list, err := parseBoots(raw)
+	return len(list), err
+}
+
+// ReparseBoots writes what it reads and reads it again.
+func ReparseBoots(raw []byte) (int, error) {
+	list, err := parseBoots(raw)
+	if err != nil {
+		return 0, err
+	}
+	if raw, err = json.Marshal(list); err != nil {
+		return 0, err
+	}
+	return ParseBoots(raw)
 }

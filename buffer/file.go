@@ -40,10 +40,11 @@ type file struct {
 	log     *slog.Logger
 	faults  *faults
 
-	wr     sync.Mutex   // held by the one writer through a whole transaction
-	unread int          // how often in a row its structure could not be read; guarded by wr
-	saving []*salvage   // what was set aside and is being moved back, oldest first; guarded by wr
-	lookAt telemetry.At // when its name is to be looked up again; guarded by wr
+	wr       sync.Mutex   // held by the one writer through a whole transaction
+	unread   int          // how often in a row its structure could not be read; guarded by wr
+	saving   []*salvage   // what was set aside and is being moved back, oldest first; guarded by wr
+	lookAt   telemetry.At // when its name is to be looked up again; guarded by wr
+	expireAt telemetry.At // when to look for what is too old; guarded by wr
 
 	open  sync.RWMutex // R: db is in use; W: db is being swapped
 	db    *bbolt.DB

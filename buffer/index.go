@@ -32,6 +32,7 @@ type stream struct {
 	boot    telemetry.BootID
 	dirty   bool              // oldest and boot are to be read again
 	dropped spans             // acknowledged, still in the file: see dropped.go
+	passed  uint64            // below it nothing is left that could expire by age; guarded by the file's wr
 	mem     map[uint64][]byte // records of a volatile store; nil on disk
 }
 

@@ -203,7 +203,8 @@ func (b *Buffer) sweepMedia() {
 	if b.isClosed() || b.mediaThere(rescueInFlush) != nil || shut() && (!b.vidRetire || b.mediaReady() != nil) {
 		return
 	}
-	if n > 0 && !shut() {
+	_, old := b.expiryDue(f, b.cutNow())
+	if (n > 0 || old) && !shut() {
 		_, _ = b.commitMedia(nil, nil) // logged; tried again with the next Commit
 	}
 	if !shut() {
@@ -234,7 +235,7 @@ func (b *Buffer) updateMedia(recs []record, also func(*bbolt.Tx) error, free int
 	f := b.vid
 	names := make([]telemetry.Name, len(recs))
 	var losses []owedLoss
-	gone := 0
+	gone, old := 0, 0
 	err := f.update(func(t *txn) (err error) {
 		if err := t.removeAcked(); err != nil {
 			return err
@@ -246,15 +247,19 @@ func (b *Buffer) updateMedia(recs []record, also func(*bbolt.Tx) error, free int
 		f.mu.Lock()
 		ranks := b.ranks
 		f.mu.Unlock()
+		expired, err := b.expireOld(t, b.cutNow())
+		if err != nil {
+			return err
+		}
 		evicted, err := t.evict(need, free, ranks)
 		if err != nil {
 			return err
 		}
-		gone = len(evicted)
+		gone, old = len(evicted), len(expired)
 		if err := t.reserve(need); err != nil {
 			return err
 		}
-		if losses, err = b.oweLosses(t, evicted, b.vidLost); err != nil {
+		if losses, err = b.oweLosses(t, append(expired, evicted...), b.vidLost); err != nil {
 			return err
 		}
 		for i, r := range recs {
@@ -279,6 +284,7 @@ func (b *Buffer) updateMedia(recs []record, also func(*bbolt.Tx) error, free int
 	if err == nil {
 		b.vidLost, b.vidPapersDue = nil, false
 		b.countEvicted(gone)
+		b.countExpired(old)
 		f.mu.Lock()
 		b.owed = append(b.owed, losses...)
 		f.mu.Unlock()

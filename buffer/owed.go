@@ -1,6 +1,7 @@
 package buffer
 
 import (
+	"cmp"
 	"fmt"
 
 	"obu/telemetry"
@@ -18,7 +19,7 @@ type owedLoss struct {
 
 // oweLosses stores what the transaction drops undelivered, and forgets what
 // the Gap table has by now. More is what a salvage did not find.
-func (b *Buffer) oweLosses(t *txn, evicted []removal, more []telemetry.Gap) ([]owedLoss, error) {
+func (b *Buffer) oweLosses(t *txn, gone []removal, more []telemetry.Gap) ([]owedLoss, error) {
 	var gaps []telemetry.Gap
 	add := func(g telemetry.Gap) {
 		if n := len(gaps); n > 0 && adjoins(gaps[n-1], g) {
@@ -30,8 +31,8 @@ func (b *Buffer) oweLosses(t *txn, evicted []removal, more []telemetry.Gap) ([]o
 	for _, g := range more {
 		add(g)
 	}
-	for _, r := range evicted {
-		add(evictedGap(r.s.name(r.seq), r.h, telemetry.ReasonEvicted))
+	for _, r := range gone {
+		add(evictedGap(r.s.name(r.seq), r.h, cmp.Or(r.why, telemetry.ReasonEvicted)))
 	}
 	t.f.mu.Lock()
 	for _, n := range t.acks {

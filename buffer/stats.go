@@ -30,6 +30,7 @@ type Stats struct {
 	ByClass            [5]int64 `json:"-"`               // BacklogBytes, indexed by telemetry.Class
 	OldestS            float64  `json:"oldest_unsent_s"` // age of the oldest batch of this boot; 0 when none is held
 	Evicted            uint64   `json:"evicted"`         // batches, by quota or for want of memory
+	Expired            uint64   `json:"expired"`         // batches, by age
 	Salvaged           uint64   `json:"salvaged"`        // batches moved back from files set aside
 	Salvaging          int      `json:"salvaging"`       // files set aside that are not through
 	Gaps               int      `json:"gaps"`            // rows in the Gap table: not delivered yet
@@ -53,6 +54,7 @@ type counters struct {
 	slowest  time.Duration
 	failures uint64
 	evicted  uint64
+	expired  uint64
 	gaps     int
 	memory   int64
 	volatile bool
@@ -85,6 +87,12 @@ func (b *Buffer) countEvicted(n int) {
 	b.stats.evicted += uint64(n)
 }
 
+func (b *Buffer) countExpired(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.stats.expired += uint64(n)
+}
+
 // note copies what only the writer may look at. tele.wr must be held.
 func (b *Buffer) note() {
 	b.mu.Lock()
@@ -111,7 +119,7 @@ func (b *Buffer) Stats() Stats {
 	s := Stats{
 		Commits: c.commits, LastCommitMS: ms(c.last), SlowestCommitMS: ms(c.slowest),
 		Failures: c.failures, Volatile: c.volatile, VolatileBytes: c.memory,
-		Evicted: c.evicted, Salvaged: c.salvaged, Salvaging: c.salvaging[0] + c.salvaging[1], Gaps: c.gaps, GapsListed: c.listed,
+		Evicted: c.evicted, Expired: c.expired, Salvaged: c.salvaged, Salvaging: c.salvaging[0] + c.salvaging[1], Gaps: c.gaps, GapsListed: c.listed,
 		TelemetryQuota: b.tele.quota, MediaQuota: b.vid.quota,
 	}
 	if c.volatile {

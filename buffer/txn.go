@@ -25,7 +25,8 @@ type txn struct {
 	moved   []*stream          // volatile streams now in the file
 	before  map[*stream]uint64 // next of streams, to be undone
 	acks    []telemetry.Name   // of the queue, dealt with
-	evicted int                // of removed: undelivered
+	evicted int                // of removed: undelivered, for want of room
+	expired int                // of removed: undelivered, too old
 	dropped map[*stream]spans  // of streams, to be undone
 
 	late      int  // what the tail's entries take
@@ -48,6 +49,7 @@ type removal struct {
 	h    header
 	blob int
 	cost int64
+	why  telemetry.Reason // it went undelivered; "": by quota
 	// stays says that the record stays in the file for now: see dropped.go.
 	stays bool
 }

@@ -158,8 +158,12 @@ func (w rows) buffer(s *agent.Status) {
 		}
 		w.row("salvaged", "%s moved back from stores that were set aside%s", times(int(b.Salvaged), "batch"), more)
 	}
-	w.row("gaps", "%d listed since start, %d not delivered yet; %s evicted, %s dropped in memory", b.GapsListed, b.Gaps,
-		times(int(b.Evicted), "batch"), times(int(s.Batcher.Drops), "value"))
+	expired := ""
+	if b.Expired > 0 {
+		expired = fmt.Sprintf(", %d expired", b.Expired)
+	}
+	w.row("gaps", "%d listed since start, %d not delivered yet; %s evicted%s, %s dropped in memory", b.GapsListed, b.Gaps,
+		times(int(b.Evicted), "batch"), expired, times(int(s.Batcher.Drops), "value"))
 }
 
 func (w rows) uplink(u *agent.UplinkStatus) {

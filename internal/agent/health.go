@@ -69,6 +69,7 @@ func (a *Agent) statistics() []telemetry.Sample {
 		count("Buffer.SlowestCommit", int64(b.SlowestCommitMS))
 		count("Buffer.FlushEvery", time.Duration(a.cfg.Buffer.FlushEvery).Milliseconds())
 		count("Buffer.Evicted", int64(b.Evicted))
+		count("Buffer.Expired", int64(b.Expired))
 		count("Buffer.Salvaged", int64(b.Salvaged))
 		count("Buffer.Gaps", int64(b.Gaps))
 		add("Buffer.IsVolatile", telemetry.Bool(b.Volatile))

@@ -117,6 +117,10 @@ type Buffer struct {
 	TelemetryQuota Size `key:"telemetry_quota" default:"512MiB" min:"1MiB" max:"1TiB"`
 	// Space for dashcam clips.
 	MediaQuota Size `key:"media_quota" default:"8GiB" min:"1MiB" max:"16TiB"`
+	// How long data waits for the cloud, at most; older data goes, and what went
+	// is listed. Only while the unit knows the time for certain. Without it: until
+	// the quota.
+	MaxAge Duration `key:"max_age" example:"720h" min:"1h" max:"87600h"`
 }
 
 // Uplink is the MQTT connection.
