@@ -91,6 +91,14 @@ func (p *pump) chooseLive(now time.Time, limit int, wait *time.Duration) *packet
 			}
 			if p.plan.Newest && class != telemetry.ClassEvent {
 				l.cursor = l.stream.Next - 1 // what lies between is history
+			} else if l.late(now, p.liveEvery(), limit) {
+				if !p.u.pacer.room(now) {
+					continue // the less is ahead of it, the younger is the newest that leaves
+				}
+				if l.cursor < l.stream.Next-1 {
+					l.cursor = l.stream.Next - 1
+					p.u.stats.update(func(s *Stats) { s.LiveSkips++ })
+				}
 			}
 			pk := p.build(l, l.cursor, l.stream.Next, limit, false)
 			if pk == nil {
@@ -99,10 +107,7 @@ func (p *pump) chooseLive(now time.Time, limit int, wait *time.Duration) *packet
 				}
 				continue
 			}
-			l.lastLive = now
-			if pk.parts == nil || pk.parts.left() == 1 {
-				l.cursor = pk.names[len(pk.names)-1].Seq + 1
-			}
+			l.left(pk, now)
 			return pk
 		}
 	}

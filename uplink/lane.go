@@ -29,6 +29,9 @@ type lane struct {
 	parked   ranges           // suspects: sent alone only, see poison.go
 	partial  []*parts         // batches that travel in parts and are not finished
 	lastLive time.Time        // when live was last sent
+	unsentAt time.Time        // since when live is not up to date; zero: it is
+	slow     bool             // the link is slower than live, see late
+	perBatch int              // bytes of the last live packet by its batches; 0: not known
 	readErr  bool             // reading failed; reported once until it works again
 }
 
@@ -55,7 +58,7 @@ func (l *lane) live() bool { return l.stream.Current && l.class != telemetry.Cla
 // up in order; after a long one the newest batch leaves first and the rest is
 // history.
 func (l *lane) startLive(behind uint64) {
-	l.hist, l.lastLive = 0, time.Time{}
+	l.hist, l.lastLive, l.unsentAt, l.slow = 0, time.Time{}, time.Time{}, false
 	l.cursor = max(l.cursor, l.stream.Floor, 1)
 	l.inflight.clear()
 	if !l.live() {
@@ -75,6 +78,45 @@ func (l *lane) skipAhead(behind uint64) bool {
 		return true
 	}
 	return false
+}
+
+// unsent notes since when live is not up to date.
+func (l *lane) unsent(now time.Time) {
+	if l.live() && l.unsentAt.IsZero() && l.cursor < l.stream.Next {
+		l.unsentAt = now
+	}
+}
+
+// late finds out whether the link is slower than live itself: what waits is
+// old and more than one group of limit bytes. The newest then leaves instead,
+// one at a time, and the rest becomes history, until what waits fits into a
+// group again. Events are few and stay in order.
+func (l *lane) late(now time.Time, every time.Duration, limit int) bool {
+	if every <= time.Second {
+		every = 0 // live is not grouped
+	}
+	batches := l.stream.Next - l.cursor
+	switch {
+	case l.class == telemetry.ClassEvent:
+		return false
+	case batches*uint64(l.perBatch) <= uint64(limit):
+		l.slow = false
+	case batches > 1 && !l.unsentAt.IsZero() && now.Sub(l.unsentAt) >= every+liveLate:
+		l.slow = true
+	}
+	return l.slow
+}
+
+// left notes that a live packet was built.
+func (l *lane) left(pk *packet, now time.Time) {
+	l.lastLive = now
+	l.perBatch = len(pk.payload) / len(pk.names)
+	if pk.parts == nil || pk.parts.left() == 1 {
+		l.cursor = pk.names[len(pk.names)-1].Seq + 1
+	}
+	if l.cursor >= l.stream.Next {
+		l.unsentAt = time.Time{}
+	}
 }
 
 // lanes holds every lane, in the order of Backlog.Streams: retired stores

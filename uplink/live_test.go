@@ -196,8 +196,8 @@ func TestLiveOverloadFallsBackToNewest(t *testing.T) {
 		lag := p99(arr)
 		s := g.u.Stats()
 		t.Logf("live p99 %v, %d live, %d history, %d skips, %+v", lag, len(arr)-history, history, s.LiveSkips, s)
-		if lag > time.Minute {
-			t.Errorf("live p99 %v", lag)
+		if lag > 5*time.Second {
+			t.Errorf("live p99 %v; a batch takes 2.2 s of this link", lag)
 		}
 		if s.LiveSkips == 0 || history == 0 {
 			t.Errorf("%d skips, %d batches of history", s.LiveSkips, history)

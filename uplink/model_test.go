@@ -59,13 +59,17 @@ func (m *model) stream(k streamKey) *stream {
 func (m *model) commit(class telemetry.Class, contents ...telemetry.Content) []telemetry.Name {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	touched := make(map[*stream]bool)
 	for _, n := range m.queued {
 		s := m.stream(streamKey{n.Store, n.Class})
 		if n.Seq >= s.next {
 			m.early = append(m.early, n)
 		}
 		s.acked[n.Seq] = true
-		s.held = slices.DeleteFunc(s.held, func(b telemetry.Stored) bool { return b.Seq == n.Seq })
+		touched[s] = true
+	}
+	for s := range touched {
+		s.held = slices.DeleteFunc(s.held, func(b telemetry.Stored) bool { return s.acked[b.Seq] })
 	}
 	m.queued = nil
 	store := m.store

@@ -10,9 +10,12 @@ const (
 	partTime      = queueTime / 2          // of link one bulk packet takes: two fit into the queue, so it never runs dry
 	wholeTime     = 8 * time.Second        // of link one batch may take before it is cut into parts
 	liveTime      = time.Second            // of link one group of live batches takes
+	liveLate      = 2 * time.Second        // live that waited longer and does not fit into one group gives way to the newest
 	maxPatience   = 2 * time.Minute        // beyond the acknowledgement timeout
 	startWindow   = 16 << 10               // before anything was measured
-	minPart       = 4 << 10                // smallest packet bulk is cut into
+	minPart       = 4 << 10                // smallest packet bulk is cut into on a link that carries it in minPartTime
+	minPartTime   = 500 * time.Millisecond // on a slower one the envelope's header would cost too much of less
+	minWindow     = 1 << 10                // smaller than most packets: then one is in flight, and the newest follows it
 	maxWindow     = 256 << 10              // 4 MB/s at 60 ms; bounds memory and what a link that collapses holds back
 	maxPackets    = 64                     // in flight; more buys nothing (window, not count, is the throttle)
 	rateHorizon   = 10 * time.Second       // how long a best rate counts
@@ -97,16 +100,17 @@ func (p *pacer) window() int {
 	if p.rate == 0 || p.rtt == 0 {
 		return startWindow
 	}
-	return int(min(max(p.rate*(p.rtt+queueTime).Seconds(), minPart), maxWindow))
+	return int(min(max(p.rate*(p.rtt+queueTime).Seconds(), minWindow), maxWindow))
 }
 
 // part returns the size of one bulk packet: partTime of link, within limits.
 func (p *pacer) part(limit int) int {
-	n := startWindow / 4
+	n, least := startWindow/4, minPart
 	if p.rate > 0 {
 		n = int(min(p.rate*partTime.Seconds(), maxWindow/2))
+		least = int(min(max(p.rate*minPartTime.Seconds(), minWindow), minPart))
 	}
-	return min(max(n, minPart), limit)
+	return min(max(n, least), limit)
 }
 
 // room reports whether a bulk packet may leave. One may always leave, and the
@@ -133,7 +137,7 @@ func (p *pacer) live(limit int) int {
 	if p.rate == 0 {
 		return min(startWindow, limit)
 	}
-	return min(limit, max(int(min(p.rate*liveTime.Seconds(), 1<<30)), 2*minPart))
+	return min(limit, max(int(min(p.rate*liveTime.Seconds(), 1<<30)), minWindow))
 }
 
 // patience returns how much longer than the acknowledgement timeout what is in

@@ -110,6 +110,7 @@ func (p *pump) look() {
 		if l.skipAhead(p.behind()) && known[l] {
 			skips++
 		}
+		l.unsent(p.refresh)
 	}
 	if skips > 0 {
 		u.stats.update(func(s *Stats) { s.LiveSkips += skips })
@@ -119,6 +120,7 @@ func (p *pump) look() {
 // startLane makes a lane ready for a new session.
 func (p *pump) startLane(l *lane) {
 	l.startLive(p.behind())
+	l.unsent(p.refresh)
 	for _, pt := range l.partial {
 		pt.unload()
 	}

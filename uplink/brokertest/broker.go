@@ -58,7 +58,8 @@ type Broker struct {
 	log      []Message
 	keep     func(Message) bool
 	on       func(Message)
-	connects []string // client ids of accepted CONNECTs
+	connects []string    // client ids of accepted CONNECTs
+	times    []time.Time // of the same
 	tried    int
 	wires    map[*wire]bool
 	closed   bool
@@ -121,6 +122,13 @@ func (b *Broker) Connects() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return append([]string(nil), b.connects...)
+}
+
+// ConnectTimes returns when each CONNECT was accepted, in order.
+func (b *Broker) ConnectTimes() []time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return append([]time.Time(nil), b.times...)
 }
 
 // Cut closes every connection, as a broker does that restarts; wills are

@@ -152,6 +152,7 @@ func (c *conn) connect(p *packets.ConnectPacket) error {
 	}
 	c.client = p.ClientIdentifier
 	b.connects = append(b.connects, c.client)
+	b.times = append(b.times, time.Now())
 	if p.WillFlag {
 		c.will = &Message{Topic: p.WillTopic, Payload: p.WillMessage, Retained: p.WillRetain,
 			Client: c.client, Conn: c.number, Will: true}
