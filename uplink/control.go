@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"obu/telemetry"
@@ -69,14 +70,33 @@ func (p *pump) online() {
 
 func (p *pump) queue(pk *packet) { p.control = append(p.control, pk) }
 
-// subscribe asks for the inbound topics. A broker that does not let the unit
+// subscribe asks for the inbound topics, before link is published: what is
+// retained there tells who was here last. A broker that does not let the unit
 // listen is reported; data goes on flowing, it matters more than commands.
 func (p *pump) subscribe(ctx context.Context) {
 	u := p.u
-	stopping := ctx.Done()
-	ctx, cancel := context.WithTimeout(ctx, u.cfg.AckTimeout)
-	defer cancel()
-	err := p.sess.subscribe(ctx, func(topic string, payload []byte, retained bool) {
+	granted, err := p.sess.startSubscribe(ctx, p.inbound(ctx.Done()), u.topic("cmd"), u.topic("ack"), u.topic("link"))
+	if err != nil { // the session has ended: run sees it
+		return
+	}
+	go func() {
+		ctx, cancel := context.WithTimeout(ctx, u.cfg.AckTimeout)
+		defer cancel()
+		err := granted(ctx)
+		if errors.Is(err, ErrSubscribeDenied) {
+			u.cfg.Log.Error("uplink: commands and receipts cannot arrive", "error", err, "next", HintFor(err))
+		} else if errors.Is(err, context.DeadlineExceeded) {
+			p.sess.abort(why(ErrNoPuback, err))
+		}
+		p.echo.granted <- err
+	}()
+}
+
+// inbound returns the handler of what the broker sends: it hands messages to
+// the pump.
+func (p *pump) inbound(stopping <-chan struct{}) Handler {
+	u := p.u
+	return func(topic string, payload []byte, retained bool) {
 		m := message{topic, payload, retained}
 		select {
 		case u.inbox <- m:
@@ -92,13 +112,7 @@ func (p *pump) subscribe(ctx context.Context) {
 		case <-patience.C:
 			u.ignored("too many messages at once on "+topic, errBusy, "send commands one after another and wait for each reply")
 		}
-	}, u.topic("cmd"), u.topic("ack"), u.topic("link"))
-	if errors.Is(err, ErrSubscribeDenied) {
-		u.cfg.Log.Error("uplink: commands and receipts cannot arrive", "error", err, "next", HintFor(err))
-	} else if errors.Is(err, context.DeadlineExceeded) {
-		p.sess.abort(why(ErrNoPuback, err))
 	}
-	p.echo.granted <- err
 }
 
 // receive handles one inbound message.
@@ -114,22 +128,58 @@ func (p *pump) receive(ctx context.Context, m message) {
 	}
 }
 
+// ownSessions is how many of its own session ids a unit remembers: a link
+// message may come that late.
+const ownSessions = 8
+
 // seen hears this session's own link, which proves that the broker delivers,
 // and puts a stale one right: a will of an earlier session of this unit, or
-// another device that uses the same id.
+// what another device with the same id said.
 func (p *pump) seen(m message) {
 	l, err := telemetry.DecodeLink(m.payload)
 	if err == nil && l.Session == p.id {
+		p.stale = false
 		p.echoed()
 		return
 	}
-	if err == nil && l.State == telemetry.LinkOnline && !m.retained {
-		p.u.cfg.Log.Error("uplink: another device uses this unit's id", "unit", p.u.cfg.Unit, "session", l.Session,
-			"next", "give each device its own unit id")
+	p.stale = true
+	// What is retained when the first session starts may be of an earlier run.
+	if err == nil && l.Session != "" && !slices.Contains(p.u.sessions, l.Session) &&
+		(len(p.u.sessions) > 1 || l.State == telemetry.LinkOnline && !m.retained) {
+		p.rival(l)
 	}
-	if time.Since(p.relinked) >= relinkEvery || m.retained {
-		p.online()
+}
+
+// rival notes that another device speaks as this unit.
+func (p *pump) rival(l telemetry.Link) {
+	if !p.rivalled {
+		p.u.cfg.Log.Error("uplink: another device uses this unit's id", "unit", p.u.cfg.Unit, "session", l.Session, "next", ErrTakenOver.Hint)
 	}
+	p.rivalled = true
+}
+
+// relink publishes link again when something else stands there. It returns how
+// long until it wants to be called again; 0: not on its account.
+func (p *pump) relink(now time.Time) time.Duration {
+	if !p.stale {
+		return 0
+	}
+	if left := p.relinked.Add(relinkEvery).Sub(now); left > 0 {
+		return left
+	}
+	p.stale = false
+	p.online()
+	return 0
+}
+
+// reason says why the session ended: when the broker closed it and another
+// device was heard of meanwhile, that one took it over.
+func (p *pump) reason() error {
+	err := p.sess.Err()
+	if p.rivalled && errors.Is(err, ErrEndedByBroker) {
+		return why(ErrTakenOver, err)
+	}
+	return err
 }
 
 // bad counts an inbound message that is no use.

@@ -77,6 +77,8 @@ var (
 		"is this the right port? mqtts:// is usually 8883, mqtt:// 1883; if it is, the broker just stopped or turns this unit away: look at its log"}
 	ErrEndedByBroker = &Reason{"ended-by-broker", "the broker closed the connection",
 		"if it repeats, look at the broker's log: packet too large, publish not allowed, or another client with the same id"}
+	ErrTakenOver = &Reason{"taken-over", "another device with this unit's client id took the session over",
+		"find the other device: two must not share uplink.client_id (by default unit); give each device its own unit and certificate"}
 	ErrNoPuback = &Reason{"no-puback", "the broker stopped acknowledging",
 		"nothing to do, the agent reconnects and sends again; if it repeats, look at the broker's log"}
 	ErrSubscribeDenied = &Reason{"subscribe-denied", "the broker does not allow this subscription",

@@ -70,67 +70,6 @@ func FuzzRanges(f *testing.F) {
 	})
 }
 
-// TestReconnectCurve: 10,000 units lose the same broker. Their connects must
-// not come back as a wave: after an outage of ten minutes the busiest second
-// sees no more than twice the even share of the largest window.
-func TestReconnectCurve(t *testing.T) {
-	const units = 10_000
-	for _, outage := range []time.Duration{0, 10 * time.Second, 10 * time.Minute} {
-		curve := make(map[int]int) // connects by second after the broker is back
-		last := 0
-		for range units {
-			b := backoff{lo: backoffMin, hi: backoffMax}
-			b.ended(time.Hour, true)
-			at := b.next()
-			for at < outage {
-				at += b.next()
-			}
-			s := int((at - outage) / time.Second)
-			curve[s]++
-			last = max(last, s)
-		}
-		peak := 0
-		for _, n := range curve {
-			peak = max(peak, n)
-		}
-		var line []int
-		for s := 0; s <= last; s += 10 {
-			n := 0
-			for i := range 10 {
-				n += curve[s+i]
-			}
-			line = append(line, n/10)
-		}
-		t.Logf("outage %v: peak %d/s, last unit after %d s, connects/s by 10 s: %v", outage, peak, last, line)
-		if outage == 10*time.Minute && peak > 2*units/int(backoffMax/time.Second)*2 {
-			t.Errorf("peak of %d connects a second", peak)
-		}
-		if last > int(backoffMax/time.Second) {
-			t.Errorf("the last unit came back after %d s", last)
-		}
-	}
-}
-
-func TestBackoffResetsOnlyAfterAProvenSession(t *testing.T) {
-	b := backoff{lo: time.Second, hi: time.Hour}
-	for range 5 {
-		b.next()
-		b.ended(sessionProof-1, false)
-	}
-	if b.attempt != 5 {
-		t.Errorf("short sessions reset the back-off: attempt %d", b.attempt)
-	}
-	b.ended(sessionProof, false)
-	if b.attempt != 0 {
-		t.Error("a session that lasted does not reset the back-off")
-	}
-	for range 100 {
-		if d := b.next(); d < 0 || d >= time.Hour {
-			t.Fatalf("delay %v", d)
-		}
-	}
-}
-
 // TestSplitLosesNothing: the pieces of a content are the content.
 func TestSplitLosesNothing(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))

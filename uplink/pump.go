@@ -35,6 +35,8 @@ type pump struct {
 	lives   int         // live packets since history last had its share
 
 	relinked time.Time // when link was last published again
+	stale    bool      // something else stands at link
+	rivalled bool      // another device speaks as this unit
 	echo     echo
 	plan     budget.Plan // of the running session's link
 	seek     seek
@@ -59,8 +61,8 @@ func (p *pump) run(ctx context.Context) error {
 	for _, l := range u.lanes.list {
 		p.startLane(l)
 	}
+	p.subscribe(ctx)
 	p.announce()
-	go p.subscribe(ctx)
 	p.wake = time.NewTimer(refreshEvery)
 	defer p.wake.Stop()
 	for {
@@ -77,8 +79,9 @@ func (p *pump) run(ctx context.Context) error {
 			p.lost(ErrClosed)
 			return nil
 		case <-p.sess.Done():
-			p.lost(p.sess.Err())
-			return p.sess.Err()
+			err := p.reason()
+			p.lost(err)
+			return err
 		case <-u.notify:
 			p.look()
 		case r := <-p.results:
@@ -142,6 +145,9 @@ func (p *pump) fill(now time.Time) {
 	p.plan = p.u.cfg.Budget.Plan()
 	later := p.resend(now)
 	if wait := p.listen(now); wait > 0 {
+		later = min(later, wait)
+	}
+	if wait := p.relink(now); wait > 0 {
 		later = min(later, wait)
 	}
 	for len(p.flying) < maxPackets && !p.seek.moving {

@@ -17,6 +17,7 @@ import (
 const (
 	defaultKeepAlive      = 30 * time.Second // a half-open link shows after this plus pingTimeout at the latest
 	defaultConnectTimeout = 20 * time.Second // dial, TLS and CONNACK together
+	dialTimeout           = 8 * time.Second  // of it for the name and TCP, four SYNs: the shorter, the fewer units stand at the door when a broker is back
 	defaultWriteTimeout   = 20 * time.Second // one write into the socket
 	defaultMaxInbound     = 1 << 20          // a command or receipt is far smaller; tools raise it
 	pingTimeout           = 20 * time.Second
@@ -270,47 +271,76 @@ func (s *Session) Subscribe(ctx context.Context, filter string, h Handler) error
 
 // subscribe asks for several filters in one packet.
 func (s *Session) subscribe(ctx context.Context, h Handler, filters ...string) error {
+	granted, err := s.startSubscribe(ctx, h, filters...)
+	if err != nil {
+		return err
+	}
+	return granted(ctx)
+}
+
+// startSubscribe queues the packet, before anything that is queued later, and
+// returns a function that waits for the answer.
+func (s *Session) startSubscribe(ctx context.Context, h Handler, filters ...string) (granted func(context.Context) error, err error) {
 	p := packets.NewControlPacket(packets.Subscribe).(*packets.SubscribePacket)
 	for _, f := range filters {
 		if f == "" || len(f) > maxTopic {
-			return fmt.Errorf("subscribe: filter of %d bytes", len(f))
+			return nil, fmt.Errorf("subscribe: filter of %d bytes", len(f))
 		}
 		p.Topics, p.Qoss = append(p.Topics, f), append(p.Qoss, 1)
 	}
 	s.route(h, filters) // before the packet leaves: retained messages may overtake the SUBACK
 	f := &flight{subscribe: true}
-	if err := s.ask(ctx, p, f); err != nil {
-		return fmt.Errorf("subscribe: %w", err)
+	wait, err := s.queue(ctx, p, f)
+	if err != nil {
+		return nil, fmt.Errorf("subscribe: %w", err)
 	}
-	for i, name := range filters {
-		if i >= len(f.codes) || f.codes[i] > 2 {
-			return fmt.Errorf("subscribe to %s: %w", name, ErrSubscribeDenied)
+	return func(ctx context.Context) error {
+		if err := wait(ctx); err != nil {
+			return fmt.Errorf("subscribe: %w", err)
 		}
-	}
-	return nil
+		for i, name := range filters {
+			if i >= len(f.codes) || f.codes[i] > 2 {
+				return fmt.Errorf("subscribe to %s: %w", name, ErrSubscribeDenied)
+			}
+		}
+		return nil
+	}, nil
 }
 
 // ask queues a packet and waits for its acknowledgement, the end of the
 // session or of ctx.
 func (s *Session) ask(ctx context.Context, p packets.ControlPacket, f *flight) error {
+	wait, err := s.queue(ctx, p, f)
+	if err != nil {
+		return err
+	}
+	return wait(ctx)
+}
+
+// queue hands a packet to the writer and returns what waits for its answer.
+func (s *Session) queue(ctx context.Context, p packets.ControlPacket, f *flight) (wait func(context.Context) error, err error) {
 	answer := make(chan error, 1)
 	f.done = func(err error) { answer <- err }
 	if err := s.prepare(p, f); err != nil {
-		return err
+		return nil, err
 	}
 	select {
 	case s.out <- f:
 	case err := <-answer:
-		return err
+		return nil, err
 	case <-ctx.Done():
-		return s.withdraw(f, ctx.Err())
+		if err := s.withdraw(f, ctx.Err()); err != nil {
+			return nil, err
+		}
 	}
-	select {
-	case err := <-answer:
-		return err
-	case <-ctx.Done(): // the id stays taken until the broker answers
-		return ctx.Err()
-	}
+	return func(ctx context.Context) error {
+		select {
+		case err := <-answer:
+			return err
+		case <-ctx.Done(): // the id stays taken until the broker answers
+			return ctx.Err()
+		}
+	}, nil
 }
 
 // prepare gives a packet its id and encodes it. From now on the end of the

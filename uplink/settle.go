@@ -80,7 +80,7 @@ func (p *pump) lost(err error) {
 		p.settle(<-p.results, time.Now())
 	}
 	u := p.u
-	if errors.Is(err, ErrEndedByBroker) {
+	if errors.Is(err, ErrEndedByBroker) && !errors.Is(err, ErrTakenOver) { // a rival says nothing about a packet
 		for _, pk := range u.poison.ended(p.flying, u.cfg.MaxPacket, time.Now()) {
 			u.cfg.Log.Error("uplink: the broker refuses a packet, set aside as a gap", "packet", pk.String(),
 				"bytes", len(pk.payload), "next", "raise the broker's packet limit (mosquitto: max_packet_size, message_size_limit)")

@@ -70,6 +70,12 @@ func (c *counters) connected(id string, now time.Time) {
 	}
 }
 
+func (c *counters) connects() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.s.Connects
+}
+
 // failed notes why there is no session, and reports whether that is news: a
 // new reason, or one that was not said for a while.
 func (c *counters) failed(err error, now time.Time) (news bool) {

@@ -98,8 +98,8 @@ type Config struct {
 	MaxPacket      int           // payload bytes; 0: 120 KiB
 	KeepAlive      time.Duration // 0: 30 s
 	ConnectTimeout time.Duration // 0: 20 s
-	BackoffMin     time.Duration // first window of the reconnect delay; 0: 2 s
-	BackoffMax     time.Duration // largest window; 0: 2 min
+	BackoffMin     time.Duration // first window of the reconnect delay while nothing answers; 0: 2 s
+	BackoffMax     time.Duration // largest window of any reconnect delay; 0: 2 min
 	AckTimeout     time.Duration // 0: 30 s
 	// ReceiptPatience is how long a batch waits for the cloud's receipt before
 	// it is sent again (custody: receipt). 0: 2 min.
@@ -120,6 +120,10 @@ type Config struct {
 
 	// Dial replaces the TCP connection, below TLS.
 	Dial func(ctx context.Context) (net.Conn, error)
+	// Route names the way out that the unit has now, "" while it has none: a
+	// loss that comes with another way out hit this unit alone. nil: the address
+	// the kernel would send from; with Dial, unknown.
+	Route func() string
 	// Now is the time certificates and not-after are checked against. nil:
 	// Clock.VerifyTime, the latest of system time, build date and last good time.
 	Now func() time.Time
@@ -196,15 +200,17 @@ type Uplink struct {
 	stats  counters
 
 	// The fields below belong to Run's goroutine and outlive a session.
-	lanes   lanes
-	pacer   pacer
-	history bucket
-	ratios  [telemetry.ClassMedia + 1]float64 // envelope per stored byte, as learnt; 0: not yet
-	poison  poison
-	told    budget.Usage // of wire, what the budget knows
-	replies []*packet    // not acknowledged yet
-	inbox   chan message
-	cmds    commander
+	route    func() string // the way out
+	sessions []string      // ids of the latest sessions, see seen
+	lanes    lanes
+	pacer    pacer
+	history  bucket
+	ratios   [telemetry.ClassMedia + 1]float64 // envelope per stored byte, as learnt; 0: not yet
+	poison   poison
+	told     budget.Usage // of wire, what the budget knows
+	replies  []*packet    // not acknowledged yet
+	inbox    chan message
+	cmds     commander
 
 	badLogged time.Time // when an inbound message of no use was logged; under stats
 	badSince  int64     // how many since; under stats
@@ -218,9 +224,13 @@ func New(c Config) (*Uplink, error) {
 	}
 	u := &Uplink{
 		cfg:     c,
+		route:   c.Route,
 		notify:  make(chan struct{}, 1),
 		history: bucket{rate: float64(max(c.HistoryRate, 0))},
 		inbox:   make(chan message, inboxDepth),
+	}
+	if u.route == nil {
+		u.route = routeTo(&c)
 	}
 	u.cmds.done = make(chan answer, 1)
 	return u, nil
@@ -240,24 +250,32 @@ func (u *Uplink) Run(ctx context.Context) error {
 	defer u.stats.disconnected()
 	defer u.cmds.wait()
 	delay := backoff{lo: u.cfg.BackoffMin, hi: u.cfg.BackoffMax}
+	route := u.route()
 	for {
-		started := time.Now()
+		connects, began := u.stats.connects(), time.Now()
 		err := u.session(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
 		if errors.Is(err, errMoving) {
 			u.stats.disconnected()
+			route = u.route()
 			continue
 		}
-		delay.ended(time.Since(started), errors.Is(err, ErrEndedByBroker))
-		wait := delay.next()
+		if u.stats.connects() > connects {
+			delay.ended(time.Since(began))
+		}
+		why, was := causeOf(err), route
+		if route = u.route(); why != causeRival && (route != was || route == noRoute) {
+			why = causeLocal
+		}
+		wait := delay.next(why)
 		level := slog.LevelDebug
 		if u.stats.failed(err, time.Now()) {
 			level = slog.LevelWarn
 		}
 		u.cfg.Log.Log(ctx, level, "uplink: not connected", "reason", err, "next", HintFor(err), "retry_in", wait.Round(time.Millisecond))
-		if !sleep(ctx, wait) {
+		if route = u.pause(ctx, wait, route); ctx.Err() != nil {
 			return nil
 		}
 	}
@@ -278,6 +296,10 @@ func (u *Uplink) session(ctx context.Context) error {
 		return err
 	}
 	u.stats.connected(id, time.Now())
+	u.sessions = append(u.sessions, id)
+	if len(u.sessions) > ownSessions {
+		u.sessions = u.sessions[1:]
+	}
 	u.cfg.Log.Info("uplink: connected", "broker", Address(u.cfg.Broker), "session", id)
 	p := newPump(u, sess, id)
 	err = p.run(ctx)
