@@ -69,7 +69,7 @@ func (b *backoff) window(c cause) time.Duration {
 		return min(localWindow, b.hi) // asking the kernel costs no packet: no need to ask less often each time
 	case c == causeRival:
 		b.rivals++
-		return min(brokerWindow<<min(b.rivals-1, 10), max(rivalMax, b.hi))
+		return min(min(brokerWindow, b.hi)<<min(b.rivals-1, 10), rivalMax)
 	}
 	n := b.attempt
 	b.attempt++

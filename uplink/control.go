@@ -128,9 +128,10 @@ func (p *pump) receive(ctx context.Context, m message) {
 	}
 }
 
-// ownSessions is how many of its own session ids a unit remembers: a link
-// message may come that late.
-const ownSessions = 8
+// ownSessions is how many of its own session ids a unit remembers: the will of
+// an old one comes when the broker notices its end, and of one that was given
+// up before its CONNACK arrived too. With the back-off it is more than an hour.
+const ownSessions = 64
 
 // seen hears this session's own link, which proves that the broker delivers,
 // and puts a stale one right: a will of an earlier session of this unit, or
@@ -145,7 +146,7 @@ func (p *pump) seen(m message) {
 	p.stale = true
 	// What is retained when the first session starts may be of an earlier run.
 	if err == nil && l.Session != "" && !slices.Contains(p.u.sessions, l.Session) &&
-		(len(p.u.sessions) > 1 || l.State == telemetry.LinkOnline && !m.retained) {
+		(p.u.stats.connects() > 1 || l.State == telemetry.LinkOnline && !m.retained) {
 		p.rival(l)
 	}
 }

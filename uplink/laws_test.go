@@ -230,6 +230,7 @@ func TestLawsCatchSeededBugs(t *testing.T) {
 type liar struct {
 	net.Conn
 	in   chan []byte
+	out  []byte // what was written and is no whole packet yet
 	gone chan struct{}
 }
 
@@ -259,14 +260,22 @@ func (l *liar) Read(p []byte) (int, error) {
 }
 
 func (l *liar) Write(p []byte) (int, error) {
-	if p[0]>>4 == packets.Publish {
-		i := 1
-		for p[i]&0x80 != 0 {
-			i++
+	l.out = append(l.out, p...) // a write is no packet: several, or a part of one
+	for {
+		size, head := 0, 1
+		for ; head < len(l.out) && head < 5; head++ {
+			size |= int(l.out[head]&0x7f) << (7 * (head - 1))
+			if l.out[head]&0x80 == 0 {
+				break
+			}
 		}
-		topic := int(p[i+1])<<8 | int(p[i+2])
-		id := p[i+3+topic : i+5+topic]
-		l.in <- []byte{0x40, 2, id[0], id[1]}
+		if head++; len(l.out) < head+size || size == 0 && len(l.out) < 2 {
+			return l.Conn.Write(p)
+		}
+		if packet := l.out[head : head+size]; l.out[0]>>4 == packets.Publish {
+			topic := int(packet[0])<<8 | int(packet[1])
+			l.in <- []byte{0x40, 2, packet[2+topic], packet[3+topic]}
+		}
+		l.out = l.out[head+size:]
 	}
-	return l.Conn.Write(p)
 }

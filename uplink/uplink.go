@@ -201,7 +201,7 @@ type Uplink struct {
 
 	// The fields below belong to Run's goroutine and outlive a session.
 	route    func() string // the way out
-	sessions []string      // ids of the latest sessions, see seen
+	sessions []string      // ids this unit gave itself lately, see seen
 	lanes    lanes
 	pacer    pacer
 	history  bucket
@@ -285,6 +285,10 @@ func (u *Uplink) Run(ctx context.Context) error {
 func (u *Uplink) session(ctx context.Context) error {
 	defer func() { u.account(nil); u.cfg.Budget.Disconnected() }()
 	id := newSessionID()
+	known := u.sessions
+	if u.sessions = append(known[:len(known):len(known)], id); len(u.sessions) > ownSessions {
+		u.sessions = u.sessions[1:]
+	}
 	sess, err := Connect(ctx, SessionConfig{
 		Broker: u.cfg.Broker, TLS: u.cfg.TLS, ClientID: u.cfg.ClientID,
 		Username: u.cfg.Username, Password: u.cfg.Password,
@@ -292,14 +296,13 @@ func (u *Uplink) session(ctx context.Context) error {
 		KeepAlive: u.cfg.KeepAlive, ConnectTimeout: u.cfg.ConnectTimeout,
 		Dial: u.cfg.Dial, Now: u.cfg.Now, Wire: &u.wire, Opened: u.opened,
 	})
+	if errors.Is(err, ErrUnreachable) || errors.Is(err, ErrNameNotFound) || errors.Is(err, ErrConnRefused) {
+		u.sessions = known // nobody has heard of it
+	}
 	if err != nil {
 		return err
 	}
 	u.stats.connected(id, time.Now())
-	u.sessions = append(u.sessions, id)
-	if len(u.sessions) > ownSessions {
-		u.sessions = u.sessions[1:]
-	}
 	u.cfg.Log.Info("uplink: connected", "broker", Address(u.cfg.Broker), "session", id)
 	p := newPump(u, sess, id)
 	err = p.run(ctx)

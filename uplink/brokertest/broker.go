@@ -141,6 +141,17 @@ func (b *Broker) Cut() {
 	}
 }
 
+// Break ends the wires of all dialled connections at once, as a reset does:
+// what is on its way is lost in both directions. It needs a Link.
+func (b *Broker) Break() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for w := range b.wires {
+		w.close()
+		delete(b.wires, w)
+	}
+}
+
 // HalfOpen makes the wires of all dialled connections swallow what is sent,
 // in both directions, without closing them. Later ones are healthy. It needs a
 // Link.
