@@ -14,7 +14,7 @@ GCFLAGS = $(foreach p,$(COLD),-gcflags=$(p)=-l)
 BUILD = CGO_ENABLED=0 go build -trimpath $(GCFLAGS) -ldflags "$(LDFLAGS)"
 export GOTOOLCHAIN = local
 
-.PHONY: help build demo test check bench dist fleet figures wear crash clean
+.PHONY: damage help build demo test check bench dist fleet figures wear crash clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ wear: ## bytes the block device is given to write, on a loop-mounted ext4 (root,
 
 crash: ## a power cut at every operation of the store's life, and seeded bugs that it has to notice (root, ten minutes; SEED=n: another life)
 	@set -o pipefail; OBU_CRASH=1 OBU_CRASH_SEED=$(SEED) go test -count=1 -timeout 60m -v -run '^TestCrash' ./buffer | grep -v '^=== '
+
+damage: ## 6,000 damaged images of real stores: the agent goes on, nothing is lost unlisted
+	OBU_DAMAGE_IMAGES=6000 OBU_DAMAGE_SEED=$${SEED:-1} go test -timeout 60m -count=1 -v -run '^TestDamageLaws$$' ./buffer
 
 clean: ## remove what was built
 	rm -rf bin dist out

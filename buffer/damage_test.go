@@ -323,3 +323,48 @@ func firstStore(w *wornStore, class telemetry.Class) (id telemetry.StoreID) {
 	}
 	return id
 }
+
+// FuzzWreck: no content ends the reader or keeps it for ever, and it never
+// yields a batch that was not written.
+func FuzzWreck(f *testing.F) {
+	w := wear(f, 5, true)
+	raw, err := os.ReadFile(filepath.Join(w.dir, "telemetry.db"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(raw[:64<<10], uint32(0), []byte{})
+	f.Add(raw, uint32(8192+8), []byte{1, 0, 0xff, 0xff})
+	f.Add(raw[8192:], uint32(0), []byte{})
+	f.Add([]byte("text"), uint32(0), []byte{})
+	classes := []telemetry.Class{telemetry.ClassTelemetry, telemetry.ClassEvent, telemetry.ClassHealth}
+	store := firstStore(&w, telemetry.ClassTelemetry)
+	f.Fuzz(func(t *testing.T, img []byte, at uint32, patch []byte) {
+		img = bytes.Clone(img)
+		if int(at) < len(img) {
+			copy(img[at:], patch)
+		}
+		p, err := newPager(bytes.NewReader(img), int64(len(img)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		wr := newWreck(p, classes, []telemetry.StoreID{store})
+		wr.papers()
+		for fd := range wr.finds {
+			if fd.stream == nil {
+				continue
+			}
+			n := telemetry.Name{Store: fd.stream.store, Class: fd.stream.class, Seq: fd.seq}
+			_, blob, err := openRecord(n, fd.rec)
+			if err != nil {
+				t.Fatalf("%v: %v", n, err)
+			}
+			if was := w.given[n]; was != nil && !bytes.Equal(was, blob) {
+				t.Fatalf("%v was never written so", n)
+			}
+		}
+		wr.missing(telemetry.Gap{})
+		if p.bytes > int64(len(img))*64+1<<20 {
+			t.Fatalf("read %d bytes of a file of %d", p.bytes, len(img))
+		}
+	})
+}

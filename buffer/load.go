@@ -114,6 +114,9 @@ func (c *contents) readStream(s *stream, from shelf, check bool) error {
 		s.stored++
 		if s.dropped.has(seq) {
 			s.cost += diskCost(len(v))
+			if _, _, err := openRecord(n, v); check && err != nil { // another's, perhaps, with a spoiled key
+				c.spoiled(n, sound, last)
+			}
 			return nil
 		}
 		h, blob, err := decodeHeader(v)

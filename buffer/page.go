@@ -198,7 +198,12 @@ func (g *boltPage) single() bool {
 type item struct {
 	key, value []byte // value is nil when only the key was read
 	bucket     bool
+	from, to   uint64 // where both lie in the page
 }
+
+// keysAt is where the keys and values begin: bbolt writes them without gaps, so
+// that a page whose number of elements is wrong shows.
+func (g *boltPage) keysAt() uint64 { return uint64(pageHead + g.count*pageElem) }
 
 // leaf returns the i-th element of a leaf.
 func (g *boltPage) leaf(i int) (it item, ok bool) {
@@ -212,21 +217,22 @@ func (g *boltPage) leaf(i int) (it item, ok bool) {
 	if flags&^leafBucket != 0 || key < uint64(pageHead+g.count*pageElem) || end > uint64(g.run) || key+nk > uint64(len(g.b)) {
 		return it, false
 	}
-	it.key, it.bucket = g.b[key:key+nk], flags == leafBucket
+	it.key, it.bucket, it.from, it.to = g.b[key:key+nk], flags == leafBucket, key, end
 	if end <= uint64(len(g.b)) {
 		it.value = g.b[key+nk : end : end]
 	}
 	return it, true
 }
 
-// child returns the i-th element of a branch.
+// child returns the i-th element of a branch. Of the first one the key lies
+// where keys begin.
 func (g *boltPage) child(i int) (key []byte, id uint64, ok bool) {
 	at := uint64(pageHead + i*pageElem)
 	if i >= g.count || at+pageElem > uint64(len(g.b)) {
 		return nil, 0, false
 	}
 	pos, n := uint64(binary.LittleEndian.Uint32(g.b[at:])), uint64(binary.LittleEndian.Uint32(g.b[at+4:]))
-	if at+pos < uint64(pageHead+g.count*pageElem) || at+pos+n > uint64(len(g.b)) {
+	if at+pos < g.keysAt() || i == 0 && at+pos != g.keysAt() || at+pos+n > uint64(len(g.b)) {
 		return nil, 0, false
 	}
 	return g.b[at+pos : at+pos+n], binary.LittleEndian.Uint64(g.b[at+8:]), true

@@ -1,6 +1,9 @@
 package buffer
 
-import "maps"
+import (
+	"encoding/binary"
+	"maps"
+)
 
 // papers reads what a wreck holds besides batches: gap rows, executed commands,
 // clips and losses on their way into the Gap table. torn says that gap rows may
@@ -20,14 +23,14 @@ func (w *wreck) papers() (c contents, torn bool) {
 				return true
 			}
 			sound := true
-			spoil := func([]byte, []byte) { sound = false }
+			spoil := func() { sound = false }
 			w.within(b, func(it item) bool {
 				sound = c.paper(name, it, rows, owed, cmds) && sound
 				return true
 			}, spoil)
 			whole[name] = sound
 			return true
-		}, func([]byte, []byte) { top = false })
+		}, func() { top = false })
 		if i == 0 {
 			there, seen := whole[string(bucketGaps)]
 			torn = !top || seen && !there
@@ -57,7 +60,7 @@ func (c *contents) paper(bucket string, it item, rows map[uint64]*gapRow, owed m
 		if err != nil || len(it.key) != 8 {
 			return false
 		}
-		order := seqAt(it.key, 0)
+		order := binary.BigEndian.Uint64(it.key)
 		if bucket == string(bucketOwed) {
 			if _, there := owed[order]; !there {
 				owed[order] = owedLoss{order, r.Gap}

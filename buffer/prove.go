@@ -161,12 +161,13 @@ func inOrder(low, key, high []byte) bool {
 }
 
 func (p *prover) leaves(id uint64, pg *boltPage, low, high []byte, top bool, depth int) error {
+	at := pg.keysAt()
 	for i := range pg.count {
 		it, ok := pg.leaf(i)
-		if !ok || !inOrder(low, it.key, high) || i > 0 && bytes.Equal(low, it.key) {
+		if !ok || it.from != at || !inOrder(low, it.key, high) || i > 0 && bytes.Equal(low, it.key) {
 			return fmt.Errorf("page %d, element %d: %w", id, i, errPage)
 		}
-		low = it.key
+		low, at = it.key, it.to
 		if !it.bucket {
 			if top {
 				return fmt.Errorf("page %d: a value among buckets: %w", id, errPage)
@@ -192,12 +193,13 @@ func (p *prover) leaves(id uint64, pg *boltPage, low, high []byte, top bool, dep
 // inline proves a bucket that lies in a value: plain values only.
 func (p *prover) inline(pg *boltPage) error {
 	var low []byte
+	at := pg.keysAt()
 	for i := range pg.count {
 		it, ok := pg.leaf(i)
-		if !ok || it.bucket || it.value == nil || low != nil && bytes.Compare(low, it.key) >= 0 {
+		if !ok || it.from != at || it.bucket || it.value == nil || low != nil && bytes.Compare(low, it.key) >= 0 {
 			return fmt.Errorf("inline bucket, element %d: %w", i, errPage)
 		}
-		low = it.key
+		low, at = it.key, it.to
 	}
 	return nil
 }

@@ -255,11 +255,7 @@ func (w *wreck) bucketFinds(name []byte, b item, first bool, yield func(find) bo
 			return yield(find{})
 		}
 		return w.take(s, binary.BigEndian.Uint64(it.key), it, first, yield)
-	}, func(low, high []byte) {
-		if first {
-			s.spoil(seqAt(low, 1), seqAt(high, allSeqs+1)-1)
-		}
-	})
+	}, func() { s.doubt = s.doubt || first })
 	s.trust(s.last())
 	s.sound = 0
 	return going
@@ -267,25 +263,28 @@ func (w *wreck) bucketFinds(name []byte, b item, first bool, yield func(find) bo
 
 // tailFinds yields the batches in the tail.
 func (w *wreck) tailFinds(b item, first bool, yield func(find) bool) bool {
-	hide := func([]byte, []byte) {
+	hide := func() {
 		for _, s := range w.streams {
 			s.late = s.late || first
 		}
 	}
+	for _, s := range w.streams {
+		s.sound = s.small
+	}
 	going := w.within(b, func(it item) bool {
 		n, ok := parseTailKey(it.key)
 		if !ok || !w.ours(n.Class) {
-			hide(nil, nil)
+			hide()
 			return yield(find{})
 		}
-		return w.take(w.stream(n.Store, n.Class), n.Seq, it, first, yield)
-	}, hide)
-	for _, s := range w.streams {
+		s := w.stream(n.Store, n.Class)
+		going := w.take(s, n.Seq, it, first, yield)
 		if s.doubt { // here it may be any stream's
 			s.doubt = false
-			hide(nil, nil)
+			hide()
 		}
-	}
+		return going
+	}, hide)
 	return going
 }
 
@@ -298,17 +297,9 @@ func (w *wreck) ours(class telemetry.Class) bool {
 	return false
 }
 
-// seqAt is the seq of a key that bounds a page, or what no bound means.
-func seqAt(key []byte, none uint64) uint64 {
-	if len(key) != 8 {
-		return none
-	}
-	return min(max(binary.BigEndian.Uint64(key), 1), allSeqs+1)
-}
-
 // take yields the record of seq if it is sound and wanted.
 func (w *wreck) take(s *wreckStream, seq uint64, it item, ordered bool, yield func(find) bool) bool {
-	if ordered && (seq == 0 || seq > s.last() || s.found.has(seq) || s.dropped.has(seq)) || !ordered && !s.wanted(seq) {
+	if !ordered && !s.wanted(seq) {
 		return yield(find{})
 	}
 	rec := it.value
@@ -316,15 +307,14 @@ func (w *wreck) take(s *wreckStream, seq uint64, it item, ordered bool, yield fu
 		rec = w.large(it.value)
 	}
 	h, _, err := openRecord(telemetry.Name{Store: s.store, Class: s.class, Seq: seq}, rec)
-	if err != nil {
-		if ordered {
-			s.doubt = true
-		}
-		return yield(find{})
-	}
-	if ordered {
+	if ordered && (err != nil || seq == 0 || seq > s.last()) {
+		s.doubt = true
+	} else if ordered {
 		s.trust(seq - 1)
 		s.sound = seq
+	}
+	if err != nil || s.doubt || s.found.has(seq) || s.dropped.has(seq) {
+		return yield(find{})
 	}
 	s.found = s.found.with(seq)
 	if ordered {
@@ -337,8 +327,9 @@ func (w *wreck) take(s *wreckStream, seq uint64, it item, ordered bool, yield fu
 	return yield(find{s, seq, rec})
 }
 
-// trust ends a doubt: of a record that is not what was written the key may be
-// what is wrong, so that its name is any between those of its neighbours.
+// trust ends a doubt. Of what is not what was written the key may be what is
+// wrong, a branch's no less than a record's: names between those of the sound
+// neighbours may be missing.
 func (s *wreckStream) trust(upTo uint64) {
 	if s.doubt {
 		s.doubt = false
@@ -391,19 +382,19 @@ func (w *wreck) walk(meta int, fn func(name []byte, b item) bool) {
 	w.seen, w.veiled = make([]uint64, w.size/w.page/64+1), false
 	w.below(w.metas[meta].root, nil, nil, 0, func(it item) bool {
 		return !it.bucket || it.value == nil || fn(it.key, it)
-	}, func([]byte, []byte) { w.veiled = true })
+	}, func() { w.veiled = true })
 }
 
 // within calls fn for every element of a bucket that can be read, in order of
-// its keys, and bad for the keys in between: nil is no bound.
-func (w *wreck) within(b item, fn func(item) bool, bad func(low, high []byte)) bool {
+// its keys, and bad where some in between cannot.
+func (w *wreck) within(b item, fn func(item) bool, bad func()) bool {
 	if bad == nil {
-		bad = func([]byte, []byte) {}
+		bad = func() {}
 	}
 	root, inline, err := inside(b.value)
 	switch {
 	case err != nil:
-		bad(nil, nil)
+		bad()
 		return true
 	case root != 0:
 		return w.below(root, nil, nil, 0, fn, bad)
@@ -412,24 +403,24 @@ func (w *wreck) within(b item, fn func(item) bool, bad func(low, high []byte)) b
 }
 
 // below calls fn for every element below a page, round what cannot be read.
-func (w *wreck) below(id uint64, low, high []byte, depth int, fn func(item) bool, bad func(low, high []byte)) bool {
+func (w *wreck) below(id uint64, low, high []byte, depth int, fn func(item) bool, bad func()) bool {
 	if bad == nil {
-		bad = func([]byte, []byte) {}
+		bad = func() {}
 	}
 	if depth > maxPageDepth || !w.visit(id) {
-		bad(low, high)
+		bad()
 		return true
 	}
 	pg, err := w.load(id)
 	if err != nil {
-		bad(low, high)
+		bad()
 		return true
 	}
 	if pg.kind == pageLeaf {
 		return w.elements(&pg, low, high, fn, bad)
 	}
 	if pg.count == 0 {
-		bad(low, high)
+		bad()
 		return true
 	}
 	key, child, ok := pg.child(0)
@@ -439,7 +430,7 @@ func (w *wreck) below(id uint64, low, high []byte, depth int, fn func(item) bool
 			next, after, okNext = pg.child(i + 1)
 		}
 		if !ok || !okNext || !inOrder(low, key, next) {
-			bad(low, high)
+			bad()
 			return true
 		}
 		if !w.below(child, key, next, depth+1, fn, bad) {
@@ -469,20 +460,25 @@ func (w *wreck) load(id uint64) (boltPage, error) {
 }
 
 // elements calls fn for every element of a leaf.
-func (w *wreck) elements(pg *boltPage, low, high []byte, fn func(item) bool, bad func(low, high []byte)) bool {
-	broken := false
+func (w *wreck) elements(pg *boltPage, low, high []byte, fn func(item) bool, bad func()) bool {
+	at, gaps := pg.keysAt(), false
 	for i := range pg.count {
 		it, ok := pg.leaf(i)
+		if it.from != at {
+			gaps = true
+			bad()
+		}
+		at = it.to
 		if !ok || it.value == nil || !inOrder(low, it.key, high) {
-			broken = true
+			bad()
 			continue
 		}
 		if !fn(it) {
 			return false
 		}
 	}
-	if broken {
-		bad(low, high)
+	if gaps { // there may have been more
+		bad()
 	}
 	return true
 }
@@ -524,7 +520,7 @@ func (w *wreck) sweepPage(id uint64, b []byte, yield func(find) bool) bool {
 			return true
 		}
 	}
-	return w.elements(&pg, nil, nil, func(it item) bool { return w.stray(it, yield) }, func([]byte, []byte) {})
+	return w.elements(&pg, nil, nil, func(it item) bool { return w.stray(it, yield) }, func() {})
 }
 
 // stray yields what an element is that no tree leads to.
@@ -534,7 +530,7 @@ func (w *wreck) stray(it item, yield func(find) bool) bool {
 			s := w.stream(store, class)
 			return w.elements(&inline, nil, nil, func(it item) bool {
 				return len(it.key) != 8 || w.take(s, binary.BigEndian.Uint64(it.key), it, false, yield)
-			}, func([]byte, []byte) {})
+			}, func() {})
 		}
 		return true
 	}
@@ -543,7 +539,7 @@ func (w *wreck) stray(it item, yield func(find) bool) bool {
 	}
 	if string(it.key) == string(bucketTail) && it.bucket {
 		if root, inline, err := inside(it.value); err == nil && root == 0 {
-			return w.elements(&inline, nil, nil, func(it item) bool { return w.stray(it, yield) }, func([]byte, []byte) {})
+			return w.elements(&inline, nil, nil, func(it item) bool { return w.stray(it, yield) }, func() {})
 		}
 		return true
 	}
