@@ -50,6 +50,9 @@ func openReadOnly(path string) (*bbolt.DB, error) {
 	if info.Size() == 0 {
 		return nil, fmt.Errorf("open %s: empty: %w", path, ErrDamaged)
 	}
+	if err := VerifyFile(path); err != nil { // else bbolt may end the process
+		return nil, err
+	}
 	db, err := bbolt.Open(path, dbMode, &bbolt.Options{ReadOnly: true, Timeout: dbLockWait, FreelistType: bbolt.FreelistMapType})
 	if err != nil {
 		if isDamage(err) {

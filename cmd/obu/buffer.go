@@ -39,8 +39,7 @@ func bufferCommand() *command {
 		sub("stat", "what is held, what is lost, per stream", bufferStat),
 		sub("ls", "every batch that is held, as JSON lines", bufferList),
 		sub("verify", "check every stored value; exit 1 when one is damaged, 2 while an agent uses it", bufferVerify),
-		&command{Use: "export [DIR]", Short: "write the backlog into files (a later release)",
-			RunE: func(*command, []string) error { return later("buffer export") }},
+		exportCommand(),
 	)
 	return cmd
 }
@@ -102,6 +101,9 @@ func bufferStat(ctx context.Context, p *bufferPlace, out io.Writer) error {
 		}
 		fmt.Fprintf(out, "a running agent uses %s; this is what it says\n", p.dir)
 		if b := s.Buffer; b != nil {
+			if b.Salvaged > 0 || b.Salvaging > 0 {
+				fmt.Fprintf(out, "salvage: %s moved back so far, %s to go\n", times(int(b.Salvaged), "batch"), times(b.Salvaging, "store"))
+			}
 			fmt.Fprintf(out, "%s: %d bytes\n", filepath.Join(p.dir, "telemetry.db"), b.TelemetryFile)
 			fmt.Fprintf(out, "%s: %d bytes\n", filepath.Join(p.dir, "media.db"), b.MediaFile)
 		}
@@ -217,7 +219,7 @@ func bufferVerify(ctx context.Context, p *bufferPlace, out io.Writer) error {
 		}
 	}
 	if damaged > 0 {
-		fmt.Fprintln(out, "the agent sets a damaged file aside at its next start, lists what is missing and goes on; replace the card if it happens again")
+		fmt.Fprintln(out, "the agent sets a damaged file aside at its next start, moves back what is left in it and lists what is missing; `obu buffer export FILE` shows what is left; replace the card if it happens again")
 		return errSilent
 	}
 	return nil

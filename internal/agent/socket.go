@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// The status socket speaks one line and one answer: a question ("status" or
-// "ls") and a newline in, one JSON value and a newline out, end. `echo status |
+// The status socket speaks one line and one answer: a question ("status",
+// "ls" or "export STORE CLASS SEQ") and a newline in, one JSON value and a newline out, end. `echo status |
 // nc -U obu.sock` works. It is read-only. A web server would be a megabyte of
 // a binary that travels over LTE.
 const (
@@ -114,7 +114,17 @@ func (a *Agent) answer(conn net.Conn) {
 			reply = rows
 		}
 	default:
-		reply = refusal{fmt.Sprintf("unknown question %q: ask status or ls", question)}
+		if strings.HasPrefix(question, "export ") {
+			a.mu.Lock()
+			buf := a.buffer
+			a.mu.Unlock()
+			page, err := exported(buf, question)
+			if reply = page; err != nil {
+				reply = refusal{err.Error()}
+			}
+			break
+		}
+		reply = refusal{fmt.Sprintf("unknown question %q: ask status, ls or export STORE CLASS SEQ", question)}
 	}
 	_ = json.NewEncoder(conn).Encode(reply)
 }
