@@ -14,7 +14,7 @@ GCFLAGS = $(foreach p,$(COLD),-gcflags=$(p)=-l)
 BUILD = CGO_ENABLED=0 go build -trimpath $(GCFLAGS) -ldflags "$(LDFLAGS)"
 export GOTOOLCHAIN = local
 
-.PHONY: damage help build demo test check bench dist fleet figures wear crash clean
+.PHONY: damage help build demo test check bench dist fleet figures wear month crash clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ crash: ## a power cut at every operation of the store's life, and seeded bugs th
 
 damage: ## 6,000 damaged images of real stores: the agent goes on, nothing is lost unlisted
 	OBU_DAMAGE_IMAGES=6000 OBU_DAMAGE_SEED=$${SEED:-1} go test -timeout 60m -count=1 -v -run '^TestDamageLaws$$' ./buffer
+
+month: ## thirty days of a car, a batch a second: files within a tenth of their quotas
+	OBU_MONTH=1 go test -count=1 -timeout 30m -v -run 'TestMonth' ./buffer
 
 clean: ## remove what was built
 	rm -rf bin dist out

@@ -10,6 +10,7 @@ import (
 	"math"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -41,11 +42,18 @@ const (
 	DefaultFlushEvery     = time.Second
 	DefaultVolatileBytes  = 4 << 20 // some hours of a car's telemetry while the disk fails
 	minQuota              = 64 << 10
-	// A 32-bit process maps both files into 3 GiB of address space beside
-	// everything else, and bbolt maps the next power of two.
-	maxTelemetryQuota32 = 224 << 20
-	maxMediaQuota32     = 448 << 20
 )
+
+// Ceilings returns the largest quotas that a process of 32 or 64 bits can use,
+// in bytes; Open lowers what is larger. A 32-bit process maps both files into 3
+// GiB of address space beside everything else, and bbolt maps the next power of
+// two above a file and its tenth of slack.
+func Ceilings(bits int) (telemetry, media int64) {
+	if bits > 32 {
+		return math.MaxInt64 / 2, math.MaxInt64 / 2
+	}
+	return 224 << 20, 448 << 20
+}
 
 // Options say where the buffer lives, whose data it keeps and how much of it.
 type Options struct {
@@ -86,14 +94,12 @@ func (o *Options) fill() error {
 		if *v == 0 {
 			*v = def
 		}
-		*v = max(*v, minQuota)
-		if math.MaxInt == math.MaxInt32 {
-			*v = min(*v, ceiling)
-		}
+		*v = min(max(*v, minQuota), ceiling)
 	}
-	set(&o.TelemetryQuota, DefaultTelemetryQuota, maxTelemetryQuota32)
-	set(&o.MediaQuota, DefaultMediaQuota, maxMediaQuota32)
-	set(&o.VolatileBytes, DefaultVolatileBytes, maxTelemetryQuota32)
+	telemetry, media := Ceilings(strconv.IntSize)
+	set(&o.TelemetryQuota, DefaultTelemetryQuota, telemetry)
+	set(&o.MediaQuota, DefaultMediaQuota, media)
+	set(&o.VolatileBytes, DefaultVolatileBytes, telemetry)
 	if o.FlushEvery == 0 {
 		o.FlushEvery = DefaultFlushEvery
 	}

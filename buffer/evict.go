@@ -10,8 +10,7 @@ const (
 	// evictStep is the least an eviction frees, so that a buffer at its quota
 	// does not touch its oldest pages with every commit.
 	evictStep = 64 << 10
-	// evictRoom is kept free below the file's bound, which leaves 1 MiB and a
-	// sixteenth of the quota above what the quota allows.
+	// evictRoom is kept free below the file's bound: see maxSize.
 	evictRoom = 256 << 10
 	// maxSizeRetries is how often a transaction that found the file at its
 	// bound is tried again, each time after 1/evictRetry of the quota was freed.

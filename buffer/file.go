@@ -27,6 +27,9 @@ const (
 	// initialMap is the first size of the memory map. It costs address space
 	// only; growing past it remaps, which waits for readers.
 	initialMap = 4 << 20
+	// leastSlack is what a file may always exceed its quota by: a chunk, the
+	// pages it frees later, and evictRoom.
+	leastSlack = 1 << 20
 )
 
 // file is one bbolt file and the memory's index of it.
@@ -79,10 +82,12 @@ func (f *file) boltOptions() *bbolt.Options {
 	}
 }
 
-// maxSize is the hard bound of the file: the quota bounds live bytes, the rest
-// is for pages that wait to be reused.
+// maxSize is the hard bound of the file: the quota bounds live bytes, a tenth on
+// top is for pages that wait to be reused. Less than leastSlack a transaction
+// and an eviction could not do with; the configuration takes no quota of which
+// that is more than a tenth.
 func (f *file) maxSize() int {
-	return int(min(f.quota+f.quota/16+1<<20, math.MaxInt))
+	return int(min(f.quota+max(f.quota/10, leastSlack), math.MaxInt))
 }
 
 // readable reports why the file cannot be had at all, if so.

@@ -17,6 +17,9 @@ type wearDisk struct {
 	t   *testing.T
 	dev string // "/dev/loop3"
 	dir string // where it is mounted
+	// journalEvery is how often the file system's journal is written by its
+	// timer, in seconds: the mount option commit.
+	journalEvery int
 }
 
 // newWearDisk makes an image, a loop device and a mount, and undoes them at
@@ -59,7 +62,11 @@ func newWearDisk(t *testing.T, sizeBytes int64, options string) *wearDisk {
 			t.Errorf("unmount %s: %v", mount, err)
 		}
 	})
-	return &wearDisk{t, dev, mount}
+	every := 5
+	if _, text, ok := strings.Cut(options, "commit="); ok {
+		every = atoi(text)
+	}
+	return &wearDisk{t, dev, mount, every}
 }
 
 // imageDir is where images lie: in memory, else where tests put their files.
@@ -110,19 +117,19 @@ func (d *wearDisk) syncfs() {
 }
 
 // second lets the file system do what it does with time. A measurement runs
-// faster than its clock: the journal's timer (5 s) and the write-back of what
+// faster than its clock: the journal's timer (5 s by default) and the write-back of what
 // is dirty (30 s) are run by hand as often as they would have come by themselves.
 func (d *wearDisk) second(i int, path string) {
-	const journalEvery, writebackEvery = 5, 30
+	const writebackEvery = 30
 	// A kernel's coarse clock does not tell commits apart that follow each other
 	// within a tick; a look at the time stamp makes the next one its own.
 	if _, err := os.Stat(path); err != nil {
 		d.t.Fatal(err)
 	}
 	switch {
-	case i%writebackEvery == 0:
+	case i%max(writebackEvery, d.journalEvery) == 0:
 		d.syncfs()
-	case i%journalEvery == 0:
+	case i%d.journalEvery == 0:
 		h, err := os.Open(path)
 		if err != nil {
 			d.t.Fatal(err)

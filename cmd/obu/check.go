@@ -127,6 +127,7 @@ func check(ctx context.Context, path string) checkReport {
 		r.add("dashcam "+d.Camera, checkFolder(d.Dir))
 	}
 	r.add("store", checkStore(cfg))
+	r.quotas(cfg, wordBits)
 	r.wear(cfg)
 	r.add("broker", checkBroker(ctx, cfg, unitName(cfg, running)))
 	return r

@@ -6,11 +6,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 
+	"obu/buffer"
 	"obu/internal/config"
 )
 
@@ -43,15 +45,40 @@ func checkStore(cfg *config.Config) finding {
 			used += st.Size()
 		}
 	}
-	want := cfg.Buffer.TelemetryQuota.Bytes()
+	telemetry, media := buffer.Ceilings(wordBits)
+	want := min(cfg.Buffer.TelemetryQuota.Bytes(), telemetry)
 	if len(cfg.Dashcam) > 0 {
-		want += cfg.Buffer.MediaQuota.Bytes()
+		want += min(cfg.Buffer.MediaQuota.Bytes(), media)
 	}
 	if free+float64(used) < float64(want) {
 		return failedWith("lower buffer.telemetry_quota or buffer.media_quota, or use a larger card",
 			"%s has room for %s, the quotas want %s", dir, bytesText(free+float64(used)), bytesText(float64(want)))
 	}
 	return mounted(dir, near, "buffer.dir", passed("%s, %s, %s free", dir, state, bytesText(free)))
+}
+
+// wordBits is the word size of this obu.
+const wordBits = strconv.IntSize
+
+// quotas adds a finding for each quota that an obu of so many bits cannot use.
+// One that nobody wrote is lowered without a word.
+func (r *checkReport) quotas(cfg *config.Config, bits int) {
+	telemetry, media := buffer.Ceilings(bits)
+	def := config.Default().Buffer
+	for _, q := range [...]struct {
+		key       string
+		is, unset config.Size
+		most      int64
+	}{
+		{"telemetry_quota", cfg.Buffer.TelemetryQuota, def.TelemetryQuota, telemetry},
+		{"media_quota", cfg.Buffer.MediaQuota, def.MediaQuota, media},
+	} {
+		if q.is.Bytes() > q.most && q.is != q.unset {
+			f := passed("buffer.%s is %s, and a %d-bit obu can use %s of it: that is what counts", q.key, q.is, bits, config.Size(q.most))
+			f.Next = fmt.Sprintf("write %s: %s, or use a 64-bit system and obu", q.key, config.Size(q.most))
+			r.add("quota", f)
+		}
+	}
 }
 
 // nearestFolder returns dir, or the nearest folder above it that exists.

@@ -255,6 +255,32 @@ func TestCheckMissesTheCard(t *testing.T) {
 	}
 }
 
+// TestCheckKnowsTheCeilings: a quota that a 32-bit obu cannot map is told with
+// what to write instead; defaults are lowered without a word.
+func TestCheckKnowsTheCeilings(t *testing.T) {
+	cfg := config.Default()
+	findings := func(bits int) []finding {
+		r := checkReport{OK: true}
+		r.quotas(&cfg, bits)
+		if !r.OK {
+			t.Errorf("a quota that is lowered stops the unit: %+v", r.Findings)
+		}
+		return r.Findings
+	}
+	if f := append(findings(32), findings(64)...); len(f) != 0 {
+		t.Errorf("defaults: %+v", f)
+	}
+	cfg.Buffer.TelemetryQuota, cfg.Buffer.MediaQuota = 1<<30, 100<<20
+	if f := findings(64); len(f) != 0 {
+		t.Errorf("64 bits: %+v", f)
+	}
+	f := findings(32)
+	if len(f) != 1 || f[0].Next != "write telemetry_quota: 224MiB, or use a 64-bit system and obu" ||
+		f[0].Text != "buffer.telemetry_quota is 1GiB, and a 32-bit obu can use 224MiB of it: that is what counts" {
+		t.Errorf("32 bits: %+v", f)
+	}
+}
+
 // awaitPort waits until something listens.
 func awaitPort(t *testing.T, address string) {
 	t.Helper()

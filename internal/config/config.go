@@ -112,11 +112,12 @@ type Buffer struct {
 	Dir string `key:"dir" default:"/var/lib/obu" check:"dir"`
 	// How often data in memory goes to disk: what a power cut can cost.
 	FlushEvery Duration `key:"flush_every" default:"1s" min:"100ms" max:"1m"`
-	// Space for measurements, events and health. When it is used up the oldest
-	// history goes first, and what went is listed.
-	TelemetryQuota Size `key:"telemetry_quota" default:"512MiB" min:"1MiB" max:"1TiB"`
+	// Space for measurements, events and health; the file stays within a tenth
+	// above it. When it is used up the oldest history goes first, and what went
+	// is listed.
+	TelemetryQuota Size `key:"telemetry_quota" default:"512MiB" min:"10MiB" max:"1TiB"`
 	// Space for dashcam clips.
-	MediaQuota Size `key:"media_quota" default:"8GiB" min:"1MiB" max:"16TiB"`
+	MediaQuota Size `key:"media_quota" default:"8GiB" min:"10MiB" max:"16TiB"`
 	// How long data waits for the cloud, at most; older data goes, and what went
 	// is listed. Only while the unit knows the time for certain. Without it: until
 	// the quota.
