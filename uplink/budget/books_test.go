@@ -112,14 +112,14 @@ func TestStepHasHysteresis(t *testing.T) {
 		for day := range 30 {
 			changes := 0
 			b.Connected("wwan0")
-			for s := range 24 * 360 { // of ten seconds
-				at, wall = at.Add(10*time.Second), wall.Add(10*time.Second)
-				if s > 20*360 {
+			for s := range 24 * 120 { // of thirty seconds
+				at, wall = at.Add(30*time.Second), wall.Add(30*time.Second)
+				if s > 20*120 {
 					b.Disconnected()
 				} else {
-					n := rate * 10
+					n := rate * 30
 					if b.Plan().LiveEvery > 0 {
-						n = rate * 10 / 3
+						n = rate * 10
 					}
 					b.Spent(budget.Usage{Telemetry: n * (90 + int64(s%20)) / 100})
 				}
