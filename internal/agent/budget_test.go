@@ -77,6 +77,8 @@ func TestBudgetStepsShowInTheHealth(t *testing.T) {
 			t.Errorf("%d steps were logged, %v seen:\n%s", n, seen, log.String())
 		}
 		net.name.Store("wlan0")
+		await(t, "moving to the free network", func() bool { return !a.Status().Budget.Metered })
+		time.Sleep(30 * time.Second)
 		r.hush()
 		await(t, "delivery over the free network", func() bool { return a.owed() == 0 })
 		if s := a.Status().Budget; s.Metered || s.DayFree.Telemetry == 0 {
