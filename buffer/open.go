@@ -94,7 +94,7 @@ func (b *Buffer) learn(c contents) {
 // most units have no camera.
 func (b *Buffer) startMedia(ctx context.Context, old session, create bool) error {
 	f := b.vid
-	if _, err := os.Stat(f.path); !create && errors.Is(err, os.ErrNotExist) && len(old.stores(f.name)) == 0 {
+	if _, err := os.Stat(f.path); !create && errors.Is(err, os.ErrNotExist) && len(old.stores(f.name)) == 0 && !b.anyAside(f) {
 		return nil
 	}
 	c, lost, err := b.prepare(ctx, f, old)

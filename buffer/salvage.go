@@ -137,6 +137,12 @@ func (b *Buffer) takeUp(f *file, c *contents) {
 	f.pin(c.streams)
 }
 
+// anyAside reports whether something set aside of f waits to be salvaged.
+func (b *Buffer) anyAside(f *file) bool {
+	waiting := append(b.newer(f), readPending(b.opts.Dir)...)
+	return slices.ContainsFunc(waiting, func(p pending) bool { return p.of(f) })
+}
+
 func (s *salvage) path(dir string) string { return filepath.Join(dir, s.File) }
 
 // open prepares the passes over the file.
