@@ -157,6 +157,7 @@ type Buffer struct {
 	lost    []telemetry.Gap
 	dated   map[telemetry.BootID]bootTime // of boots; replaced, never changed
 	expired []uint64                      // orders of commands that the file is still to forget
+	told    []string                      // ids of commands whose replies were told, which the file is still to note
 	closed  bool
 	stats   counters
 

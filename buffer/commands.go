@@ -1,8 +1,10 @@
 package buffer
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -18,16 +20,18 @@ const (
 	maxCommandBytes = 16 << 10
 )
 
-// command is one executed command and the reply it got.
+// command is one executed command and the reply it got; none yet when it only
+// began.
 type command struct {
 	order    uint64
 	id       string
 	reply    []byte
 	notAfter time.Time
+	untold   bool // the broker has not acknowledged the reply
 }
 
 // Executed returns the reply of a command that was executed before, in this
-// run or an earlier one.
+// run or an earlier one; an empty one when it began and did not end.
 func (b *Buffer) Executed(id string) (reply []byte, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -61,7 +65,68 @@ func (b *Buffer) Admit(now time.Time) error {
 	return nil
 }
 
-// Record notes durably that a command was executed, with its reply, to be
+// Told notes that the reply of a command was delivered. It goes to disk with a
+// later commit: after a power cut the reply may be told twice.
+func (b *Buffer) Told(id string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if c, ok := b.done[id]; ok && c.untold {
+		c.untold = false
+		b.done[id] = c
+		b.told = append(b.told, id)
+	}
+}
+
+// Untold calls fn with each recorded command whose reply was not told, oldest
+// first, until it returns false. The reply is empty when the command began and
+// did not end.
+func (b *Buffer) Untold(fn func(id string, reply []byte) bool) {
+	b.mu.Lock()
+	var list []command
+	for _, c := range b.done {
+		if c.untold {
+			list = append(list, c)
+		}
+	}
+	b.mu.Unlock()
+	slices.SortFunc(list, func(x, y command) int { return cmp.Compare(x.order, y.order) })
+	for _, c := range list {
+		if !fn(c.id, append([]byte(nil), c.reply...)) {
+			return
+		}
+	}
+}
+
+// putTold stores that replies were told.
+func (b *Buffer) putTold(t *txn) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, id := range b.told {
+		c, ok := b.done[id]
+		if !ok {
+			continue
+		}
+		bk, err := t.tx.CreateBucketIfNotExists(bucketCommands)
+		if err == nil {
+			err = bk.Put(seqKey(c.order), c.encode())
+		}
+		if err != nil {
+			return fmt.Errorf("store command: %w", err)
+		}
+	}
+	t.told = len(b.told)
+	return nil
+}
+
+// forgetTold lets go of what a transaction stored.
+func (b *Buffer) forgetTold(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.told = append([]string(nil), b.told[n:]...)
+}
+
+// Record notes durably that a command was executed, with its reply, or that it
+// begins, without one. It is
 // remembered until Admit finds notAfter passed (zero: for ever). While the disk
 // fails it is remembered in memory and ErrDiskFailed returned. A new id that
 // Admit had no room for is ErrTooManyCommands.
@@ -74,7 +139,7 @@ func (b *Buffer) Record(id string, reply []byte, notAfter time.Time) error {
 	if b.isClosed() {
 		return ErrClosed
 	}
-	c, gone, err := b.remind(command{id: id, reply: append([]byte(nil), reply...), notAfter: notAfter})
+	c, gone, err := b.remind(command{id: id, reply: append([]byte(nil), reply...), notAfter: notAfter, untold: true})
 	if err != nil {
 		return fmt.Errorf("record command %s: %w", id, err)
 	}
@@ -174,7 +239,7 @@ func (c *command) encode() []byte {
 	b = binary.AppendVarint(b, unixNano(c.notAfter))
 	b = appendText(b, c.id)
 	b = appendText(b, string(c.reply))
-	return sealed(b)
+	return sealed(append(b, boolByte(c.untold)))
 }
 
 func (c *contents) readCommands(tx *bbolt.Tx) error {
@@ -199,6 +264,9 @@ func decodeCommand(k, v []byte) (command, error) {
 	cmd := command{order: binary.BigEndian.Uint64(k)}
 	cmd.notAfter = wallTime(r.varint())
 	cmd.id, cmd.reply = r.text(), r.bytes()
+	if len(r.b) > 0 { // an older obu did not store it
+		cmd.untold = r.byte() == 1
+	}
 	if r.bad {
 		return command{}, fmt.Errorf("decode command: %w", ErrDamaged)
 	}

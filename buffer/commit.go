@@ -177,14 +177,14 @@ func (b *Buffer) updateInRoom(fn func(*txn) error) error {
 
 // update is a transaction of telemetry.db together with the Gap table's.
 func (b *Buffer) update(fn func(*txn) error) error {
-	lost, evicted, expired := b.takeLost(), 0, 0
+	lost, evicted, expired, told := b.takeLost(), 0, 0, 0
 	b.gaps.begin()
 	err := b.tele.update(func(t *txn) error {
 		for _, g := range lost {
 			b.gaps.add(g)
 		}
 		err := fn(t)
-		evicted, expired = t.evicted, t.expired
+		evicted, expired, told = t.evicted, t.expired, t.told
 		return err
 	})
 	if err != nil {
@@ -196,6 +196,7 @@ func (b *Buffer) update(fn func(*txn) error) error {
 	}
 	b.gaps.commit()
 	b.papersDue = false
+	b.forgetTold(told)
 	b.clearOwed()
 	b.countEvicted(evicted)
 	b.countExpired(expired)
@@ -254,6 +255,9 @@ func (b *Buffer) transact(t *txn, recs []record, free int64) ([]telemetry.Name, 
 	}
 	b.stamp(&t.state, b.cut)
 	t.state.nextGap = b.gaps.next
+	if err := b.putTold(t); err != nil {
+		return nil, err
+	}
 	if b.papersDue {
 		if err := b.putCommands(t); err != nil {
 			return nil, err

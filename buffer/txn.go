@@ -27,6 +27,7 @@ type txn struct {
 	acks    []telemetry.Name   // of the queue, dealt with
 	evicted int                // of removed: undelivered, for want of room
 	expired int                // of removed: undelivered, too old
+	told    int                // commands noted as told
 	dropped map[*stream]spans  // of streams, to be undone
 
 	late      int  // what the tail's entries take

@@ -18,6 +18,7 @@ const (
 	maxReplies     = 16  // replies without PUBACK that are kept for the next session
 	maxRemembered  = 256 // ids kept in memory when there is no Commands
 	commandTimeout = 30 * time.Second
+	cutOffFor      = 24 * time.Hour // an interrupted command is remembered, whatever its not-after was
 )
 
 // Action executes one command and returns what the reply's result holds. It
@@ -41,6 +42,7 @@ type answer []byte
 type commander struct {
 	queue []telemetry.Command
 	busy  bool
+	ended bool // no more are executed in this run
 	done  chan answer
 	wg    sync.WaitGroup
 	// remembered takes the place of Commands when there is none.
@@ -64,12 +66,12 @@ func (p *pump) command(ctx context.Context, m message) {
 		p.bad("command", err)
 		return
 	}
-	if reply, ok := u.executed(r.ID); ok {
-		p.reply(reply)
+	c := &u.cmds
+	if c.ended || slices.ContainsFunc(c.queue, func(q telemetry.Command) bool { return q.ID == r.ID }) {
 		return
 	}
-	c := &u.cmds
-	if slices.ContainsFunc(c.queue, func(q telemetry.Command) bool { return q.ID == r.ID }) {
+	if reply, ok := u.executed(r.ID); ok {
+		p.reply(r.ID, reply)
 		return
 	}
 	if len(c.queue) >= inboxDepth {
@@ -90,7 +92,7 @@ func (p *pump) busy(r telemetry.Command) {
 	}
 	reply := telemetry.Reply{ID: r.ID, Error: errBusy.Error()}
 	if payload, err := json.Marshal(reply); err == nil {
-		p.reply(payload)
+		p.reply("", payload)
 	}
 }
 
@@ -109,12 +111,18 @@ func (p *pump) nextCommand(ctx context.Context) {
 	}()
 }
 
-// answer publishes the reply of a finished command and starts the next.
+// answer publishes the reply of a finished command and starts the next. After
+// one that is answered later there is none: whoever sent it sends it again.
 func (p *pump) answer(ctx context.Context, a answer) {
 	c := &p.u.cmds
+	id := c.queue[0].ID
 	c.busy = false
 	c.queue = slices.Delete(c.queue, 0, 1)
-	p.reply(a)
+	if a == nil {
+		c.ended = true
+		return
+	}
+	p.reply(id, a)
 	p.nextCommand(ctx)
 }
 
@@ -131,6 +139,9 @@ func (u *Uplink) execute(ctx context.Context, r telemetry.Command, session strin
 		return payload
 	}
 	result, err := u.dispatch(ctx, r, session)
+	if errors.Is(err, ErrReplyLater) {
+		return nil
+	}
 	if err == nil {
 		reply.Result, err = json.Marshal(result)
 	}
@@ -155,6 +166,9 @@ func (u *Uplink) dispatch(ctx context.Context, r telemetry.Command, session stri
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
 	if h := u.cfg.Handlers[r.Name]; h != nil {
+		if err := u.record(r, nil); err != nil { // before any effect: at most once, whatever cuts it short
+			u.cfg.Log.Error("uplink: command id cannot be stored; it may run again after a restart", "id", r.ID, "error", err)
+		}
 		return h(ctx, r)
 	}
 	if r.Name == "ping" {
@@ -164,11 +178,16 @@ func (u *Uplink) dispatch(ctx context.Context, r telemetry.Command, session stri
 	return nil, fmt.Errorf("unknown command %q", r.Name)
 }
 
+// ErrReplyLater is returned by an Action whose reply is told by the next run:
+// it is recorded in Commands by then. No other command is executed before.
+var ErrReplyLater = errors.New("the reply comes after a restart")
+
 // Errors of commands, as they stand in replies.
 var (
 	errExpired = errors.New("expired")
 	errBusy    = errors.New("busy, send again")
 	errTooMany = errors.New("too many unexpired commands")
+	errCutOff  = errors.New("interrupted: it began, the unit restarted, and it is not executed again; look at the unit before sending a new one")
 )
 
 func (u *Uplink) executed(id string) ([]byte, bool) {
@@ -213,13 +232,67 @@ func (u *Uplink) record(r telemetry.Command, reply []byte) error {
 	return nil
 }
 
-// reply queues a reply; it is kept until a PUBACK, over sessions.
-func (p *pump) reply(payload []byte) {
-	pk := &packet{topic: p.u.topic("reply"), payload: payload}
+// reply queues a reply; it is kept until a PUBACK, over sessions, and, unless it
+// is one of the refusals that have no id, over restarts.
+func (p *pump) reply(id string, payload []byte) {
+	if len(payload) == 0 {
+		return // it began and is not answered yet
+	}
+	pk := &packet{topic: p.u.topic("reply"), payload: payload, id: id}
 	u := p.u
 	if len(u.replies) >= maxReplies {
-		u.replies = u.replies[1:] // the issuer asks again with the same id
+		u.replies = u.replies[1:] // recalled when there is room; a refused command is sent again
 	}
 	u.replies = append(u.replies, pk)
 	p.queue(pk)
+}
+
+// told settles a reply that the broker has.
+func (p *pump) told(pk *packet) {
+	u := p.u
+	u.replies = slices.DeleteFunc(u.replies, func(q *packet) bool { return q == pk })
+	if pk.id == "" || u.cfg.Commands == nil {
+		return
+	}
+	u.cfg.Commands.Told(pk.id)
+	if len(u.replies) == 0 {
+		p.recall()
+	}
+}
+
+// recall queues replies that the broker does not have: of an earlier run, or
+// more than are kept in memory.
+func (p *pump) recall() {
+	u := p.u
+	if u.cfg.Commands == nil {
+		return
+	}
+	u.cfg.Commands.Untold(func(id string, reply []byte) bool {
+		has := slices.ContainsFunc(u.replies, func(q *packet) bool { return q.id == id }) ||
+			slices.ContainsFunc(u.cmds.queue, func(q telemetry.Command) bool { return q.ID == id }) // answered in a moment
+		if !has && len(u.replies) < maxReplies {
+			p.reply(id, reply)
+		}
+		return len(u.replies) < maxReplies
+	})
+}
+
+// interrupted answers the commands that a restart cut short.
+func (u *Uplink) interrupted() {
+	if u.cfg.Commands == nil {
+		return
+	}
+	u.cfg.Commands.Untold(func(id string, reply []byte) bool {
+		if len(reply) > 0 {
+			return true
+		}
+		payload, err := json.Marshal(telemetry.Reply{ID: id, Error: errCutOff.Error()})
+		if err == nil {
+			err = u.cfg.Commands.Record(id, payload, u.cfg.Now().Add(cutOffFor))
+		}
+		if err != nil {
+			u.cfg.Log.Error("uplink: a command that was interrupted cannot be answered", "id", id, "error", err)
+		}
+		return true
+	})
 }

@@ -61,6 +61,7 @@ func (p *pump) announce() {
 	}
 	p.online()
 	p.control = append(p.control, u.replies...)
+	p.recall()
 }
 
 func (p *pump) online() {

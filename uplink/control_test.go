@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -18,10 +20,32 @@ import (
 	"obu/uplink/brokertest"
 )
 
-// ledger remembers executed commands as the buffer does.
+// remembered keeps executed commands as the buffer does.
 type remembered struct {
 	mu      sync.Mutex
 	replies map[string][]byte
+	told    map[string]bool
+}
+
+func (r *remembered) Told(id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.told == nil {
+		r.told = make(map[string]bool)
+	}
+	r.told[id] = true
+}
+
+func (r *remembered) Untold(fn func(string, []byte) bool) {
+	r.mu.Lock()
+	list := maps.Clone(r.replies)
+	maps.DeleteFunc(list, func(id string, _ []byte) bool { return r.told[id] })
+	r.mu.Unlock()
+	for _, id := range slices.Sorted(maps.Keys(list)) {
+		if !fn(id, list[id]) {
+			return
+		}
+	}
 }
 
 func (r *remembered) Executed(id string) ([]byte, bool) {
@@ -36,6 +60,7 @@ func (r *remembered) Admit(time.Time) error { return nil }
 func (r *remembered) Record(id string, reply []byte, _ time.Time) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	delete(r.told, id)
 	r.replies[id] = reply
 	return nil
 }

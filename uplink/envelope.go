@@ -15,6 +15,7 @@ type packet struct {
 	payload  []byte
 	retained bool
 
+	id     string // of the command, when it is a reply
 	lane   *lane
 	names  []telemetry.Name // settled by the PUBACK
 	live   bool

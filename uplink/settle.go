@@ -20,7 +20,9 @@ func (p *pump) settle(r result, now time.Time) {
 	p.proven = true
 	u.pacer.acked(len(pk.payload), pk.mark, now)
 	if pk.lane == nil {
-		u.replies = slices.DeleteFunc(u.replies, func(q *packet) bool { return q == pk })
+		if pk.topic == u.topic("reply") {
+			p.told(pk)
+		}
 		if pk.topic == u.topic("link") {
 			p.linkAcked(now)
 		}

@@ -45,11 +45,19 @@ type Backlog interface {
 
 // Commands remembers executed command ids across power cuts.
 type Commands interface {
+	// Executed returns the reply of a command that was recorded, empty when it
+	// only began.
 	Executed(id string) (reply []byte, ok bool)
 	// Admit is asked before a command is executed: an error says that its id
 	// could not be remembered. It may forget ids whose not-after is before now.
 	Admit(now time.Time) error
+	// Record notes durably that a command begins (no reply) or has ended.
 	Record(id string, reply []byte, notAfter time.Time) error
+	// Told says that the broker has the reply.
+	Told(id string)
+	// Untold calls fn with each recorded command whose reply the broker does not
+	// have, oldest first, until it returns false.
+	Untold(fn func(id string, reply []byte) bool)
 }
 
 // Encoding is how envelopes travel.
@@ -249,6 +257,7 @@ func (u *Uplink) Notify() {
 func (u *Uplink) Run(ctx context.Context) error {
 	defer u.stats.disconnected()
 	defer u.cmds.wait()
+	u.interrupted()
 	delay := backoff{lo: u.cfg.BackoffMin, hi: u.cfg.BackoffMax}
 	route := u.route()
 	for {
