@@ -149,6 +149,7 @@ type Buffer struct {
 	before  session            // as Open found it
 	boots   boots              // when this boot and earlier ones were; guarded by tele.wr
 	learned bool               // what telemetry.db knows of earlier runs is in memory; guarded by tele.wr
+	wiped   *wipeOrder         // what Open deleted on order; nil: nothing
 	done    map[string]command // executed commands, by id; guarded by mu
 
 	sessionMu sync.Mutex // one writer of the session file

@@ -20,6 +20,10 @@ import (
 func (b *Buffer) start(ctx context.Context) error {
 	defer b.note()
 	b.cut = b.cutNow()
+	if err := b.erase(); err != nil {
+		return err // what was to be deleted must not be delivered
+	}
+	b.inherit()
 	old := readSession(b.opts.Dir)
 	b.before = old
 	if err := b.takeIntoUse(old); isDiskTrouble(err) {
@@ -63,7 +67,10 @@ func (b *Buffer) startTelemetry(ctx context.Context, old session) error {
 	if err := b.writeSession(false); err != nil {
 		return err
 	}
-	return b.beginSession(f, c)
+	if err := b.beginSession(f, c); err != nil {
+		return err
+	}
+	return b.endWipe()
 }
 
 // learn takes over what telemetry.db knows of earlier runs, once: at the start,

@@ -61,7 +61,10 @@ func (b *Buffer) recover() error {
 		b.learn(c)
 	}
 	b.gaps.reown(f)
-	return b.returnToDisk(unreturned)
+	if err := b.returnToDisk(unreturned); err != nil {
+		return err
+	}
+	return b.endWipe()
 }
 
 // reopen opens the file anew and lets a child walk it first: after a failed

@@ -18,6 +18,7 @@ const (
 	ReasonDiskFailed   Reason = "disk-failed"   // kept in memory only, and memory ran out or ended
 	ReasonClipLost     Reason = "clip-lost"     // a segment vanished or changed before it was in custody
 	ReasonPrivate      Reason = "private"       // position dropped at the source on request
+	ReasonWiped        Reason = "wiped"         // deleted by the command wipe
 )
 
 // CountUnknown is the Count of a Gap whose size could not be counted.
