@@ -45,6 +45,12 @@ const (
 // announce queues the retained messages of a new session.
 func (p *pump) announce() {
 	u := p.u
+	if u.cfg.ClearRetained && !u.cleared {
+		u.cleared = true // should the session end first, the next one replaces them
+		for _, name := range [...]string{"birth", "link"} {
+			p.queue(&packet{topic: u.topic(name), retained: true})
+		}
+	}
 	if u.cfg.Birth != nil {
 		if birth := u.cfg.Birth(); birth != nil {
 			if b, ok := birth.(telemetry.Birth); ok {

@@ -119,6 +119,9 @@ type Config struct {
 	Birth    func() any        // the retained birth message, marshalled to JSON at each CONNACK; nil: none
 	Handlers map[string]Action // commands besides ping, by name
 	Version  string            // answered to ping
+	// ClearRetained clears the unit's retained messages once, before it announces
+	// itself: what they said belongs to a store that was wiped.
+	ClearRetained bool
 
 	// Budget is told what crosses the wire and says what may leave over a link
 	// that costs money. nil: everything may.
@@ -218,6 +221,7 @@ type Uplink struct {
 	told     budget.Usage // of wire, what the budget knows
 	replies  []*packet    // not acknowledged yet
 	inbox    chan message
+	cleared  bool // ClearRetained is done
 	cmds     commander
 
 	badLogged time.Time // when an inbound message of no use was logged; under stats

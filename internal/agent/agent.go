@@ -96,6 +96,7 @@ type Agent struct {
 	clock   *clock.Clock
 	batch   *batcher
 	private *privacy
+	wipes   chan telemetry.Command // an order to delete everything and begin anew
 	sources []*source
 	disk    diskMeter
 	budget  *budget.Budget
@@ -123,7 +124,7 @@ func New(cfg config.Config, deps Deps) (*Agent, error) {
 	}
 	a := &Agent{cfg: cfg, deps: deps, log: deps.Log, clock: deps.Clock,
 		batch: &batcher{now: deps.Clock.Now, boot: deps.Clock.Boot()}, budget: newBudget(cfg.Uplink.Budget),
-		disk: diskMeter{files: linuxFiles()}}
+		disk: diskMeter{files: linuxFiles()}, wipes: make(chan telemetry.Command, 1)}
 	if deps.Warning != "" {
 		a.warnings = append(a.warnings, deps.Warning)
 	}
@@ -141,29 +142,48 @@ func New(cfg config.Config, deps Deps) (*Agent, error) {
 // Run blocks until ctx ends, or, when Finite, until everything read was
 // delivered. It stores what is in memory before it returns.
 func (a *Agent) Run(ctx context.Context) error {
+	for began := false; ; began = true {
+		stopped, err := a.run(ctx, began)
+		if err != nil || stopped == 0 || ctx.Err() != nil {
+			return err
+		}
+		a.away(stopped)
+	}
+}
+
+// run is one life of the store. It returns when it stopped to begin anew, after
+// a wipe; else 0.
+func (a *Agent) run(ctx context.Context, again bool) (stopped telemetry.At, err error) {
 	if err := os.MkdirAll(a.cfg.Buffer.Dir, 0o750); err != nil {
-		return fmt.Errorf("create buffer directory: %w", err)
+		return 0, fmt.Errorf("create buffer directory: %w", err)
 	}
 	a.private.load()
 	buf, err := a.openBuffer(ctx)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	a.loadBudget()
 	up, err := a.newUplink(buf)
 	if err != nil {
-		return errors.Join(err, buf.Close())
+		return 0, errors.Join(err, buf.Close())
 	}
 	a.mu.Lock()
 	a.buffer, a.uplink, a.start = buf, up, time.Now()
 	a.mu.Unlock()
+	defer func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if stopped != 0 { // the next one follows
+			a.buffer, a.uplink = nil, nil
+		}
+	}()
 	a.Status() // the disk is counted from here
-	return a.live(ctx, buf, up)
+	return a.live(ctx, buf, up, again)
 }
 
 // live runs every part. The order of ending is the order of custody: sources
 // first, then the last flush, then the uplink, then the store.
-func (a *Agent) live(ctx context.Context, buf *buffer.Buffer, up *uplink.Uplink) error {
+func (a *Agent) live(ctx context.Context, buf *buffer.Buffer, up *uplink.Uplink, again bool) (stopped telemetry.At, failed error) {
 	outer, stopOuter := context.WithCancel(context.WithoutCancel(ctx)) // uplink, status: outlive the sources
 	defer stopOuter()
 	inner, stopInner := context.WithCancel(ctx)
@@ -200,13 +220,15 @@ func (a *Agent) live(ctx context.Context, buf *buffer.Buffer, up *uplink.Uplink)
 	var health sync.WaitGroup
 	healthCtx, stopHealth := context.WithCancel(inner)
 	health.Go(func() { a.healthLoop(healthCtx) })
-	if a.deps.Started != nil {
+	if a.deps.Started != nil && !again {
 		a.deps.Started()
 	}
 
-	var failed error
+	var wipe *telemetry.Command
 	select {
 	case <-ctx.Done():
+	case c := <-a.wipes:
+		wipe, stopped = &c, a.clock.Now()
 	case failed = <-errs:
 	case <-doneIf(a.deps.Finite, sourcesDone):
 		a.log.Info("recording has ended; delivering what is stored")
@@ -231,10 +253,13 @@ func (a *Agent) live(ctx context.Context, buf *buffer.Buffer, up *uplink.Uplink)
 	outerParts.Wait()
 	a.saveBudget(true)
 	a.flushOnce(buf, up) // acknowledgements that came while the uplink stopped
+	if wipe != nil {
+		a.orderWipe(buf, *wipe)
+	}
 	if err := buf.Close(); err != nil {
 		failed = errors.Join(failed, fmt.Errorf("close buffer: %w", err))
 	}
-	return failed
+	return stopped, failed
 }
 
 // doneIf returns c, or a channel that never fires.

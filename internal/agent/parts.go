@@ -45,8 +45,9 @@ func (a *Agent) newUplink(buf *buffer.Buffer) (*uplink.Uplink, error) {
 		Fleet: a.cfg.Fleet, Unit: a.cfg.Unit, Encoding: uplink.Encoding(c.Encoding), Custody: uplink.Custody(c.Custody),
 		LiveEvery: time.Duration(c.LiveEvery), HistoryRate: historyRate(c.HistoryRate), MaxPacket: int(c.MaxPacket),
 		KeepAlive: time.Duration(c.KeepAlive), BackoffMax: time.Duration(c.ReconnectMax), ReceiptPatience: time.Duration(c.ReceiptPatience),
-		Clock: a.clock, Budget: a.budget, Network: a.deps.Network, Backlog: held, Commands: buf, Handlers: map[string]uplink.Action{"private": a.private.command},
-		Birth: func() any { return a.birth(buf) }, Version: a.deps.Version, Dial: a.deps.Dial, Now: a.clock.VerifyTime, Log: a.log,
+		Clock: a.clock, Budget: a.budget, Network: a.deps.Network, Backlog: held, Commands: buf, Handlers: map[string]uplink.Action{"private": a.private.command, "wipe": a.wipe},
+		ClearRetained: buf.Wiped(),
+		Birth:         func() any { return a.birth(buf) }, Version: a.deps.Version, Dial: a.deps.Dial, Now: a.clock.VerifyTime, Log: a.log,
 	})
 }
 
