@@ -57,6 +57,10 @@ func (c *custody) progress(patience time.Duration, now time.Time) {
 	}
 }
 
+// alive notes that the cloud speaks, although it confirms nothing new: what it
+// misses is not kept from it for longer than a wait.
+func (c *custody) alive(patience time.Duration) { c.wait = min(c.wait, patience) }
+
 // due returns how long the lane is still patient, 0 when something is to be
 // sent again; ok is false when nothing waits for a receipt.
 func (c *custody) due(patience time.Duration, now time.Time) (left time.Duration, ok bool) {
@@ -138,8 +142,9 @@ func (p *pump) receipt(m message) {
 		return
 	}
 	names := l.confirm(r.Seq)
-	if len(names) == 0 {
-		return // a copy, or older than the last one
+	if len(names) == 0 { // a copy, or older than the last one
+		l.alive(p.u.cfg.ReceiptPatience)
+		return
 	}
 	for _, n := range names {
 		p.u.poison.forget(n)

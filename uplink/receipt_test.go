@@ -200,9 +200,7 @@ func (g *rig) listenAsCloud(lose func(telemetry.Name) bool) *deafCloud {
 func (c *deafCloud) say(n telemetry.Name) {
 	for n.Seq = 0; c.seen[telemetry.Name{Store: n.Store, Class: n.Class, Seq: n.Seq + 1}]; n.Seq++ {
 	}
-	if n.Seq > 0 {
-		c.g.receipt(n)
-	}
+	c.g.receipt(n)
 }
 
 // TestReceiptStopsBelowAHole: the broker acknowledged one batch that the cloud
@@ -257,7 +255,7 @@ func TestCloudThatLostAnHour(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		g.still(0, "in the end")
-		if d := time.Since(began); d > 40*time.Minute {
+		if d := time.Since(began); d > 5*time.Minute {
 			t.Errorf("the cloud had everything only after %v", d)
 		} else {
 			t.Logf("after %v, %d batches sent again", d, g.u.Stats().Resent-spent)

@@ -4,8 +4,9 @@ import "obu/telemetry"
 
 // Receipts returns what a consumer may confirm to a unit now, with custody:
 // receipt: for each stream the highest seq up to which, from the floor on, every
-// batch was received whole or is listed in a Gap. A stream with nothing to
-// confirm is left out. The order is that of Report.
+// batch was received whole or is listed in a Gap. When the batch at the floor is
+// missing that is the seq below: it confirms nothing new, and tells the unit that
+// somebody listens. The order is that of Report.
 //
 // Confirm only what is safe: call it after everything taken so far is durable
 // on your side, because the unit deletes what a receipt covers. Send a stream's
@@ -21,20 +22,18 @@ func (l *Ledger) Receipts(unit string) []telemetry.Receipt {
 	gaps := u.gapsByStream()
 	var out []telemetry.Receipt
 	for _, k := range u.sortedKeys(nil) {
-		if seq := u.streams[k].confirmable(gaps[k]); seq > 0 {
-			out = append(out, telemetry.Receipt{Store: k.store, Class: k.class, Seq: seq})
-		}
+		out = append(out, telemetry.Receipt{Store: k.store, Class: k.class, Seq: u.streams[k].confirmable(gaps[k])})
 	}
 	return out
 }
 
 // confirmable returns the highest seq of the unbroken run that begins at the
-// floor, 0 when the batch at the floor is missing. What was written off to
-// bound memory was never received: nothing from there on is confirmed.
+// floor, or the one below the floor. What was written off to bound memory was
+// never received: nothing from there on is confirmed.
 func (s *stream) confirmable(gaps []telemetry.Gap) uint64 {
 	from := max(s.floor, 1)
 	if from >= s.next || s.unproven >= from {
-		return 0
+		return from - 1
 	}
 	known := s.seen
 	if len(gaps) > 0 {
@@ -42,7 +41,7 @@ func (s *stream) confirmable(gaps []telemetry.Gap) uint64 {
 	}
 	i := known.find(from)
 	if i == len(known.r) || known.r[i].lo > from {
-		return 0
+		return from - 1
 	}
 	return min(known.r[i].hi, s.next-1)
 }

@@ -29,7 +29,7 @@ func TestReceiptIsCumulative(t *testing.T) {
 	}
 	want(0, "of an unknown unit")
 	l.Take(envelope(3, 4))
-	want(0, "before any batch")
+	want(2, "before any batch")
 	l.Take(envelope(3, 8, samples(3, 1), samples(4, 1), samples(7, 1)))
 	want(4, "with 5 and 6 missing")
 	e := envelope(3, 8, samples(5, 4))
@@ -87,7 +87,7 @@ func FuzzReceipts(f *testing.F) {
 				floor, next = max(floor, n), max(next, n)
 				l.Take(envelope(floor, next))
 			}
-			want := uint64(0)
+			want := floor - 1
 			for s := floor; s < next && known[s]; s++ {
 				want = s
 			}
