@@ -147,12 +147,18 @@ func TestUsedUpIsNoticedAtOnce(t *testing.T) {
 	b.Connected("wwan0")
 	at := telemetry.At(0)
 	b.Advance(at, november)
+	var steps []budget.Change
 	for range 20 {
 		at = at.Add(time.Second)
 		if b.Plan().Media {
 			b.Spent(budget.Usage{Media: mB})
 		}
-		b.Advance(at, november)
+		if c, ok := b.Advance(at, november); ok {
+			steps = append(steps, c)
+		}
+	}
+	if c := steps[0]; c.From != 0 || c.To != 1 || c.Forecast <= c.Monthly {
+		t.Errorf("the first step is explained by %+v", c)
 	}
 	if r := b.Report(); b.Plan().Media || r.Used > 10*mB {
 		t.Errorf("%+v", r)

@@ -45,6 +45,7 @@ type Budget struct {
 
 	evalActive float64 // seconds over metered links since the step was last considered
 	evalBytes  int64   // spent since then
+	judged     int64   // the forecast that decided last
 
 	unsaved int64        // metered bytes since the last Snapshot
 	dirty   bool         // something changed since then

@@ -45,6 +45,7 @@ func (b *Budget) forgetRates() {
 func (b *Budget) consider() {
 	s := &b.s
 	if s.MonthMetered.Total() >= b.cfg.Monthly && s.Step < Steps {
+		b.judged = b.forecast(s.Step)
 		s.Step = Steps
 		b.restart()
 		return
@@ -58,11 +59,13 @@ func (b *Budget) consider() {
 		s.WindowActive /= 2
 		s.WindowBytes /= 2
 	}
+	b.judged = b.forecast(s.Step)
 	switch {
-	case s.Step < Steps && b.forecast(s.Step) > b.cfg.Monthly:
+	case s.Step < Steps && b.judged > b.cfg.Monthly:
 		s.Step++
 		b.restart()
 	case s.Step > 0 && s.Day > s.Changed && float64(b.forecast(s.Step-1)) < descendAt*float64(b.cfg.Monthly):
+		b.judged = b.forecast(s.Step - 1)
 		s.Step--
 		b.restart()
 	}

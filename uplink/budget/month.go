@@ -67,7 +67,7 @@ func (b *Budget) Advance(at telemetry.At, wall time.Time) (Change, bool) {
 		return Change{}, false
 	}
 	return Change{From: was, To: b.s.Step, Saving: saving(b.cfg.Ladder, b.s.Step),
-		Used: b.s.MonthMetered.Total(), Forecast: b.forecast(b.s.Step), Monthly: b.cfg.Monthly}, true
+		Used: b.s.MonthMetered.Total(), Forecast: b.judged, Monthly: b.cfg.Monthly}, true
 }
 
 // maxTick bounds what one Advance counts as time on the link: a unit that slept
@@ -78,7 +78,7 @@ const maxTick = time.Minute
 type Change struct {
 	From, To                int
 	Saving                  string
-	Used, Forecast, Monthly int64
+	Used, Forecast, Monthly int64 // the forecast is the one that decided
 }
 
 // moveTo goes to another day, and to its month. Time that jumps back takes the
