@@ -94,5 +94,6 @@ func (d *device) written() int64 {
 // prove nothing.
 func isMemory(dir string) bool {
 	var st unix.Statfs_t
-	return unix.Statfs(dir, &st) == nil && (st.Type == unix.TMPFS_MAGIC || st.Type == unix.RAMFS_MAGIC)
+	kind := func() uint32 { return uint32(st.Type) } // signed, and of 32 bits on some machines
+	return unix.Statfs(dir, &st) == nil && (kind() == unix.TMPFS_MAGIC || kind() == unix.RAMFS_MAGIC)
 }
