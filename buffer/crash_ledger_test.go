@@ -22,6 +22,7 @@ type ledger struct {
 	promised  map[telemetry.Name]promised
 	volatile  map[telemetry.Name]promised // not on any disk
 	acked     map[telemetry.Name]bool
+	settling  []telemetry.Name        // acknowledged by this process since its last commit to the disk
 	forgotten map[telemetry.Name]bool // acknowledged before a commit to the disk that returned
 	ackedIDs  map[int]bool
 	inflight  map[int]bool // contents handed over whose names have not come back
@@ -89,6 +90,7 @@ func (l *ledger) note(m mark) {
 	case markAck:
 		for _, h := range m.Held {
 			l.acked[h.Name], l.ackedIDs[h.ID] = true, true
+			l.settling = append(l.settling, h.Name)
 		}
 		l.gaps = append(l.gaps, m.Gaps...)
 		for _, c := range m.Clips {
@@ -102,11 +104,14 @@ func (l *ledger) note(m mark) {
 		if u, must := l.end(); must {
 			l.owed = append(l.owed, u)
 		}
-		l.phase = m.Kind
+		l.phase, l.settling = m.Kind, nil
 		clear(l.inflight)
 		clear(l.volatile)
-	case markClosing, markClosed:
+	case markClosing:
 		l.phase = m.Kind
+	case markClosed:
+		l.phase = m.Kind
+		l.forget()
 	}
 }
 
@@ -125,10 +130,16 @@ func (l *ledger) committed(m mark) {
 		l.clips[m.Clip] = m.Stored
 	} else if !m.Volatile && len(m.Held) > 0 {
 		l.returned = m.Now
-		for n := range l.acked {
-			l.forgotten[n] = true
-		}
+		l.forget()
 	}
+}
+
+// forget says that what was acknowledged is off the disk.
+func (l *ledger) forget() {
+	for _, n := range l.settling {
+		l.forgotten[n] = true
+	}
+	l.settling = nil
 }
 
 // end is what the next start has to list should the unit end here, and whether
