@@ -17,6 +17,7 @@ type ledger struct {
 	begun    telemetry.At // cut of the last commit that was called
 	slowest  time.Duration
 	faulty   bool // the disk has failed in this life
+	parallel bool // two goroutines write
 	inMemory bool // the last commit went there
 
 	promised  map[telemetry.Name]promised
@@ -57,6 +58,21 @@ func newLedger() *ledger {
 		promised: map[telemetry.Name]promised{}, volatile: map[telemetry.Name]promised{}, acked: map[telemetry.Name]bool{},
 		ackedIDs: map[int]bool{}, forgotten: map[telemetry.Name]bool{}, inflight: map[int]bool{}, everBegun: map[int]bool{}, clips: map[int]int64{}, finished: map[int]bool{},
 		manifests: map[telemetry.ClipID]bool{}, commands: map[string]bool{},
+	}
+}
+
+// foresee reads the slowest commit from the end of a life in which two
+// goroutines commit: one may have been slow before the other notes it.
+func (l *ledger) foresee(all []mark) {
+	var slowest time.Duration
+	for _, m := range all {
+		slowest = max(slowest, m.Slowest)
+		if m.Kind == markParallel {
+			l.parallel = true
+		}
+	}
+	if l.parallel {
+		l.slowest = slowest
 	}
 }
 
@@ -116,9 +132,8 @@ func (l *ledger) note(m mark) {
 }
 
 func (l *ledger) committed(m mark) {
-	clear(l.inflight)
-	l.inMemory = m.Volatile
 	for _, h := range m.Held {
+		delete(l.inflight, h.ID)
 		p := promised{h.ID, l.boot}
 		if m.Volatile {
 			l.volatile[h.Name] = p
@@ -128,7 +143,9 @@ func (l *ledger) committed(m mark) {
 	}
 	if m.Kind == markChunk {
 		l.clips[m.Clip] = m.Stored
-	} else if !m.Volatile && len(m.Held) > 0 {
+		return
+	}
+	if l.inMemory = m.Volatile; !m.Volatile && len(m.Held) > 0 {
 		l.returned = m.Now
 		l.forget()
 	}
@@ -137,7 +154,9 @@ func (l *ledger) committed(m mark) {
 // forget says that what was acknowledged is off the disk.
 func (l *ledger) forget() {
 	for _, n := range l.settling {
-		l.forgotten[n] = true
+		if !l.parallel || n.Class != telemetry.ClassMedia { // else the chunk being stored may see to it later
+			l.forgotten[n] = true
+		}
 	}
 	l.settling = nil
 }

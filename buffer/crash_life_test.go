@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"obu/buffer"
@@ -23,7 +25,7 @@ type life struct {
 	root  string
 	b     *buffer.Buffer
 	boot  telemetry.BootID
-	now   telemetry.At
+	clock atomic.Int64 // time since boot
 	rnd   *rand.Rand
 	bug   buffer.Faults
 	id    int // of the last content
@@ -85,9 +87,10 @@ func lifeChild() {
 	}
 	l := &life{
 		notes: notes{f}, root: root, rnd: rand.New(rand.NewPCG(seed, 4)),
-		boot: telemetry.BootID{byte(start + 1)}, now: telemetry.At(time.Minute), id: start * lifeStep, clip: start * 100,
+		boot: telemetry.BootID{byte(start + 1)}, id: start * lifeStep, clip: start * 100,
 		volatile: map[telemetry.Name]int{},
 	}
+	l.clock.Store(int64(time.Minute))
 	for _, bug := range crashBugs {
 		if bug.name == os.Getenv(lifeBugEnv) {
 			l.bug = bug.fault
@@ -103,6 +106,8 @@ func lifeChild() {
 		l.again()
 	case "short":
 		l.short()
+	case "busy":
+		l.busy()
 	case "first":
 		l.open()
 		l.flushes(2, nil)
@@ -161,6 +166,23 @@ func (l *life) again() {
 	l.close()
 }
 
+// busy is a camera beside everything else.
+func (l *life) busy() {
+	l.open()
+	l.notes.mark(mark{Kind: markParallel})
+	var camera sync.WaitGroup
+	camera.Go(func() {
+		for range 14 {
+			l.clip++
+			l.shoot(3, "normal", true, nil)
+		}
+	})
+	l.flushes(60, l.consume)
+	camera.Wait()
+	l.flushes(5, l.consume)
+	l.close()
+}
+
 // short is enough to break a law when the buffer is broken.
 func (l *life) short() {
 	l.open()
@@ -174,6 +196,8 @@ func (l *life) short() {
 	l.flushes(5, l.consume)
 }
 
+func (l *life) now() telemetry.At { return telemetry.At(l.clock.Load()) }
+
 func (l *life) check(err error) {
 	if err != nil {
 		panic(err)
@@ -181,29 +205,29 @@ func (l *life) check(err error) {
 }
 
 func (l *life) open() {
-	l.now = l.now.Add(time.Second)
-	l.notes.mark(mark{Kind: markOpening, Boot: l.boot, Now: l.now})
-	b, err := buffer.Open(context.Background(), crashOptions(l.root, l.boot, func() telemetry.At { return l.now }, l.bug))
+	l.clock.Add(int64(time.Second))
+	l.notes.mark(mark{Kind: markOpening, Boot: l.boot, Now: l.now()})
+	b, err := buffer.Open(context.Background(), crashOptions(l.root, l.boot, l.now, l.bug))
 	l.check(err)
 	l.b = b
-	l.notes.mark(mark{Kind: markOpened, Boot: l.boot, Now: l.now})
+	l.notes.mark(mark{Kind: markOpened, Boot: l.boot, Now: l.now()})
 }
 
 func (l *life) close() {
-	l.notes.mark(mark{Kind: markClosing, Now: l.now})
+	l.notes.mark(mark{Kind: markClosing, Now: l.now()})
 	l.check(l.b.Close())
-	l.notes.mark(mark{Kind: markClosed, Now: l.now})
+	l.notes.mark(mark{Kind: markClosed, Now: l.now()})
 }
 
 func (l *life) kill() {
 	l.b.Crash()
-	l.notes.mark(mark{Kind: markKilled, Now: l.now})
+	l.notes.mark(mark{Kind: markKilled, Now: l.now()})
 }
 
 // flushes commits what a second brings, n times, with what else happens then.
 func (l *life) flushes(n int, also func()) {
 	for range n {
-		l.now = l.now.Add(time.Second)
+		l.clock.Add(int64(time.Second))
 		var entries []buffer.Entry
 		var ids []int
 		for range 1 + l.rnd.IntN(3) {
@@ -219,10 +243,10 @@ func (l *life) flushes(n int, also func()) {
 }
 
 func (l *life) commit(entries []buffer.Entry, ids []int) {
-	l.notes.mark(mark{Kind: markBegin, Now: l.now, IDs: ids})
+	l.notes.mark(mark{Kind: markBegin, Now: l.now(), IDs: ids})
 	names, err := l.b.Commit(entries)
 	l.check(err)
-	m := mark{Kind: markCommit, Now: l.now, Volatile: l.b.Stats().Volatile, Slowest: l.slowest()}
+	m := mark{Kind: markCommit, Now: l.now(), Volatile: l.b.Stats().Volatile, Slowest: l.slowest()}
 	for i, n := range names {
 		m.Held = append(m.Held, promise{n, ids[i]})
 		if m.Volatile {
@@ -288,7 +312,7 @@ func (l *life) ack(got []telemetry.Stored) {
 // drain consumes until nothing is left.
 func (l *life) drain() {
 	for range 100 {
-		l.now = l.now.Add(time.Second)
+		l.clock.Add(int64(time.Second))
 		held := 0
 		for _, s := range l.b.Streams() {
 			held += s.Batches
@@ -308,25 +332,27 @@ func (l *life) drain() {
 // last one, up to parts.
 func (l *life) film(parts int64, cause string, finish bool) {
 	l.clip++
-	l.shoot(parts, cause, finish)
+	l.shoot(parts, cause, finish, func() { l.flushes(1, nil) })
 }
 
-func (l *life) resume(parts int64) { l.shoot(parts, "normal", true) }
+func (l *life) resume(parts int64) {
+	l.shoot(parts, "normal", true, func() { l.flushes(1, nil) })
+}
 
-func (l *life) shoot(parts int64, cause string, finish bool) {
+func (l *life) shoot(parts int64, cause string, finish bool, between func()) {
 	key := fmt.Sprint("cam/", l.clip)
 	stored, done, _ := l.b.ClipProgress(key)
 	for i := stored / clipChunk; i < parts && !done; i++ {
 		id := chunkID(l.clip, i)
-		l.notes.mark(mark{Kind: markTry, Now: l.now, IDs: []int{id}})
+		l.notes.mark(mark{Kind: markTry, Now: l.now(), IDs: []int{id}})
 		name, err := l.b.CommitChunk(key, contentOf(id).Chunks[0])
 		if errors.Is(err, buffer.ErrDiskFailed) {
 			return // the camera keeps it
 		}
 		l.check(err)
 		l.notes.mark(mark{Kind: markChunk, Held: []promise{{name, id}}, Clip: l.clip, Stored: (i + 1) * clipChunk})
-		if i%2 == 0 {
-			l.flushes(1, nil)
+		if between != nil && i%2 == 0 {
+			between()
 		}
 	}
 	if !finish {
@@ -355,7 +381,7 @@ func (l *life) record() {
 // lost lists a loss of a source.
 func (l *life) lost() {
 	g := telemetry.Gap{
-		Class: telemetry.ClassTelemetry, Boot: l.boot, From: l.now, To: l.now.Add(time.Second), Count: 7,
+		Class: telemetry.ClassTelemetry, Boot: l.boot, From: l.now(), To: l.now().Add(time.Second), Count: 7,
 		Reason: telemetry.ReasonDecode, Source: "can0",
 	}
 	l.b.Lost(g)

@@ -48,6 +48,7 @@ const (
 	markRecord   = "record"   // Record of Command returned
 	markAck      = "ack"      // Held, with Gaps and Clips in them, are about to be acknowledged
 	markLost     = "lost"     // Gaps were listed and committed
+	markParallel = "parallel" // from here on the camera goes beside everything else
 	markFaulty   = "faulty"   // the disk is about to fail
 	markKilled   = "killed"   // the process is gone, the disk is not
 	markPowerCut = "powercut" // this disk is what a power cut left

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -48,8 +49,8 @@ func newPool(perPoint int, seed uint64) *pool {
 	return &pool{perPoint: perPoint, seed: seed, workers: runtime.NumCPU(), stopAt: 20}
 }
 
-// TestCrashPoints cuts the power at a sample of the points of a life, and of
-// the recovery from one of these cuts.
+// TestCrashPoints cuts the power at a sample of the points of a life, of the
+// recovery from one of these cuts, and of a life with a camera beside it.
 func TestCrashPoints(t *testing.T) {
 	seed := crashSeed(t)
 	r := recordLife(t, "long", "", seed, 0, crashdisk.Image{}, nil)
@@ -58,8 +59,10 @@ func TestCrashPoints(t *testing.T) {
 	img, marks := r.cutIn(point, seed)
 	again := recordLife(t, "again", "", seed, 1, img, marks)
 	w := again.examine(t, newPool(samplePerPt, seed), samplePoints/4)
-	t.Logf("seed %d: %d operations, %d points, %d images", seed, len(r.log.Ops)+len(again.log.Ops), v.points+w.points, v.images+w.images)
-	for _, b := range append(v.broken, w.broken...) {
+	busy := recordLife(t, "busy", "", seed, 0, crashdisk.Image{}, nil)
+	u := busy.examine(t, newPool(samplePerPt, seed), samplePoints/4)
+	t.Logf("seed %d: %d operations, %d points, %d images", seed, len(r.log.Ops)+len(again.log.Ops)+len(busy.log.Ops), v.points+w.points+u.points, v.images+w.images+u.images)
+	for _, b := range slices.Concat(v.broken, w.broken, u.broken) {
 		t.Error(b)
 	}
 	if v.images < samplePoints {
@@ -115,21 +118,24 @@ func TestCrashNoticesBugs(t *testing.T) {
 	})
 }
 
-// TestCrashEveryPoint is `make crash`: every point of a life in many ways, and
-// of recoveries from cuts at points spread over it.
+// TestCrashEveryPoint is `make crash`: every point of a life in many ways, of
+// one with a camera beside it, and of recoveries from cuts spread over the
+// first.
 func TestCrashEveryPoint(t *testing.T) {
 	if os.Getenv(crashFullEnv) == "" {
 		t.Skipf("every point takes minutes: make crash (it sets %s)", crashFullEnv)
 	}
 	seed, start := crashSeed(t), time.Now()
 	r := recordLife(t, "long", "", seed, 0, crashdisk.Image{}, nil)
-	ops, total := len(r.log.Ops), verdict{}
+	busy := recordLife(t, "busy", "", seed, 0, crashdisk.Image{}, nil)
+	ops, total := len(r.log.Ops)+len(busy.log.Ops), verdict{}
 	add := func(v verdict) {
 		total.points += v.points
 		total.images += v.images
 		total.broken = append(total.broken, v.broken...)
 	}
 	add(r.examine(t, newPool(fullPerPoint, seed), 0))
+	add(busy.examine(t, newPool(fullPerPoint, seed), 0))
 	for i := range fullRecovered {
 		point := r.start + (2*i+1)*len(r.log.Ops)/(2*fullRecovered)
 		img, marks := r.cutIn(point, seed+uint64(i))

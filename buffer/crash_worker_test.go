@@ -46,6 +46,7 @@ func workerChild() {
 	}
 	defer os.RemoveAll(root)
 	w := &worker{log: log, root: root, disk: crashdisk.NewDisk(log.Base), ledger: newLedger(), seed: seed, variants: crashdisk.Variants{PerPoint: perPoint, Seed: seed}}
+	w.ledger.foresee(marksOf(log.Ops))
 	in := bufio.NewScanner(os.Stdin)
 	for in.Scan() {
 		line, always := strings.CutPrefix(in.Text(), "!")
