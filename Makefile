@@ -53,6 +53,16 @@ fleet: build ## 400 virtual cars for a minute
 .PHONY: encoding
 encoding: ## bytes per vehicle-hour of drives and loads beside rivals and a near limit (xz), and CPU; some minutes
 	@OBU_ENCODING=1 go test -count=1 -timeout 60m -run 'TestEncoding(Table|CPU)' -v ./telemetry | grep -v '^=== '
+.PHONY: brokers cluster drain
+BROKER ?= mosquitto|nats|rabbitmq
+brokers: ## acceptance on real brokers the suite starts itself, minutes (BROKER='mosquitto|nats': only those)
+	@OBU_BROKERS=1 go test -count=1 -timeout 20m -v -run '^(TestBrokers|TestMosquittoForgets|TestPacketLimit)$$/^($(BROKER)|puback|receipt)$$' ./internal/acceptance
+
+cluster: ## three nodes of NATS JetStream and of RabbitMQ, the node in use killed mid-drain, minutes
+	@OBU_BROKERS=cluster go test -count=1 -timeout 20m -v -run '^TestCluster$$' ./internal/acceptance
+
+drain: build ## a day of one-second batches after an outage, beside a mosquitto bridge with the same values; ten minutes
+	@OBU_BROKERS=drain go test -count=1 -timeout 40m -v -run '^TestDrain$$' ./internal/acceptance
 
 figures: build ## the figures README.md states: CPU per million frames, wire bytes per hour, RSS, start-up
 	@bash .ci/figures

@@ -62,7 +62,7 @@ func drainInto(t *testing.T, car *car, c *consumer) account {
 	car.live() // its envelope tells the floor: what is missing below is a hole
 	c.expect(car.want)
 	car.drained(drainLimit)
-	a := c.settled(5 * time.Second)
+	a := c.settled()
 	t.Logf("%d batches, missing %d, holes %d, copies %d", a.Batches, a.Missing, a.Holes, a.Copies)
 	return a
 }
@@ -266,7 +266,7 @@ func deniedKeeps(t *testing.T, b broker) {
 		car.start(b.URL(), func(c *uplink.Config) {
 			c.Username, c.Password, c.Custody, c.AckTimeout = "u8", passwordOf("u8"), custody, 2*time.Second
 		})
-		time.Sleep(6 * time.Second)
+		time.Sleep(4 * time.Second)
 		s := car.up.Stats()
 		t.Logf("custody %s: %d of %d batches kept, echo %v, last error %q", custody, car.held(), stored, s.Echo, s.LastError)
 		if custody == uplink.CustodyReceipt && car.held() != stored {

@@ -1,6 +1,7 @@
 package acceptance_test
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -33,8 +34,9 @@ type consumer struct {
 	t        *testing.T
 	url      string
 	unit     string
-	files    uplink.TLS // with a TLS URL
-	receipts bool       // confirm what is booked on the unit's ack topic
+	files    uplink.TLS    // with a TLS URL
+	quiet    time.Duration // how long nothing more comes before the account is closed; 0: 30 s
+	receipts bool          // confirm what is booked on the unit's ack topic
 
 	mu       sync.Mutex // guards what follows
 	want     map[telemetry.Name]uint64
@@ -43,6 +45,7 @@ type consumer struct {
 	sessions int
 	book     ledger.Ledger
 	copies   int
+	messages int64 // envelopes
 	got      map[telemetry.Name]uint64
 	link     []byte // newest message of the topic
 	replies  [][]byte
@@ -216,6 +219,7 @@ func (c *consumer) take(p *packets.PublishPacket) {
 		c.t.Errorf("%s: %v", p.TopicName, err)
 		return
 	}
+	c.messages++
 	fresh, copies := c.book.Take(env)
 	c.copies += copies
 	for i := range fresh {
@@ -317,10 +321,10 @@ func (c *consumer) account() account {
 	return a
 }
 
-// settled waits until everything came, or nothing more comes for quiet.
-func (c *consumer) settled(quiet time.Duration) account {
+// settled waits until everything came, or nothing more comes for a while.
+func (c *consumer) settled() account {
 	last, since := c.account(), time.Now()
-	for last.Missing > 0 && time.Since(since) < quiet {
+	for last.Missing > 0 && time.Since(since) < cmp.Or(c.quiet, 30*time.Second) {
 		time.Sleep(50 * time.Millisecond)
 		if now := c.account(); now != last {
 			last, since = now, time.Now()

@@ -53,8 +53,10 @@ func killMidDrain(t *testing.T, b broker, unit string, seconds int) account {
 
 // slow starts a car whose history takes some seconds, so that a kill meets it
 // in the middle.
-func slow(car *car, b broker) {
-	car.start(b.URL(), func(c *uplink.Config) { c.HistoryRate, c.MaxPacket = 20<<10, 4<<10 })
+func slow(car *car, b broker) { slowTo(car, b.URL()) }
+
+func slowTo(car *car, url string) {
+	car.start(url, func(c *uplink.Config) { c.HistoryRate, c.MaxPacket = 20<<10, 4<<10 })
 }
 
 // killedWithReceipts: with custody receipt nothing is missing on any broker,
@@ -75,7 +77,7 @@ func forgets(t *testing.T, b broker, unit string, custody uplink.Custody, judge 
 	t.Helper()
 	car := newCar(t, unit)
 	car.drive(1000)
-	c := consume(&consumer{t: t, url: b.URL(), unit: unit, receipts: custody == uplink.CustodyReceipt})
+	c := consume(&consumer{t: t, url: b.URL(), unit: unit, receipts: custody == uplink.CustodyReceipt, quiet: 10 * time.Second})
 	c.subscribed()
 	c.offline()
 	run := func() { car.start(b.URL(), func(cfg *uplink.Config) { cfg.Custody = custody }) }

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"obu/uplink"
 )
 
 // rabbitNode is one RabbitMQ node with the MQTT plugin.
@@ -21,8 +23,10 @@ type rabbitNode struct {
 	path string
 	env  []string
 	epmd *exec.Cmd // nil: another node's serves
-	cred *syscall.Credential
-	proc *process
+
+	epmdPort int
+	cred     *syscall.Credential
+	proc     *process
 }
 
 // newRabbitMQ returns a node that is a cluster of its own.
@@ -42,6 +46,7 @@ func newRabbitNode(t *testing.T, s settings, name string, epmdPort int, others [
 		epmdPort = freePort(t)
 		r.epmd = exec.Command(need(t, "erlang-base", "epmd"), "-address", "127.0.0.1", "-port", strconv.Itoa(epmdPort))
 	}
+	r.epmdPort = epmdPort
 	home := filepath.Join(dir, "home")
 	if err := os.Mkdir(home, 0o777); err != nil {
 		t.Fatal(err)
@@ -55,7 +60,7 @@ func newRabbitNode(t *testing.T, s settings, name string, epmdPort int, others [
 		"load_definitions = " + write(t, filepath.Join(dir, "definitions.json"), rabbitDefinitions(t)),
 		"disk_free_limit.absolute = 50MB",
 	}
-	if !s.Plain {
+	if len(others) > 0 { // alone, a quorum queue stays without a leader after a SIGKILL of 3.10
 		conf = append(conf, "mqtt.durable_queue_type = quorum")
 	}
 	for i, o := range others {
@@ -164,6 +169,17 @@ func (r *rabbitNode) Start() {
 	r.proc = launch(r.t, cmd)
 	r.proc.listens(r.plain)
 	ready(r.t, r.URL())
+	// It lets people in before it has read who may write what.
+	if !await(startLimit, func() bool {
+		s, err := uplink.Connect(r.t.Context(), uplink.SessionConfig{Broker: r.URL(), ClientID: "ready", Username: "u1", Password: passwordOf("u1")})
+		if err != nil {
+			return false
+		}
+		defer s.Close()
+		return s.Publish(r.t.Context(), "obu/v1/f1/u2/check", false, nil) != nil
+	}) {
+		r.t.Fatal("the node lets everybody write everything")
+	}
 }
 
 func (r *rabbitNode) Kill() { r.proc.kill() }
