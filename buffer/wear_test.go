@@ -186,10 +186,11 @@ func (c wearCase) measure(t *testing.T, options string, open func(dir string) we
 		}
 	}
 	rounds := min(cmp.Or(atoi(os.Getenv("OBU_WEAR_SECONDS")), 3600)/c.window, 3600)
-	if c.drain > 1 {
-		rounds = min(rounds, c.backlog/c.drain)
+	const warmUp = 60
+	if c.drain > 1 { // while there is something to drain
+		rounds = min(rounds, c.backlog/c.drain-warmUp)
 	}
-	for i := range 60 {
+	for i := range warmUp {
 		live(i)
 	}
 	f = wearFigures{seconds: rounds * c.window}
