@@ -1,10 +1,15 @@
 package telemetry
 
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
 // bitWriter appends bits, most significant first.
 type bitWriter struct {
 	buf []byte
 	acc uint64
-	n   uint // bits of acc not yet in buf, fewer than 8 between calls
+	n   uint // low bits of acc that are not yet in buf, fewer than 32 between calls
 }
 
 // write appends the low n bits of v; n is at most 64.
@@ -15,16 +20,18 @@ func (w *bitWriter) write(v uint64, n uint) {
 	}
 	w.acc = w.acc<<n | v&(1<<n-1)
 	w.n += n
-	for w.n >= 8 {
-		w.n -= 8
-		w.buf = append(w.buf, byte(w.acc>>w.n))
+	if w.n >= 32 {
+		w.n -= 32
+		w.buf = binary.BigEndian.AppendUint32(w.buf, uint32(w.acc>>w.n))
 	}
 }
 
 // finish pads the last byte with zeros and returns what was written.
 func (w *bitWriter) finish() []byte {
-	if w.n > 0 {
-		w.write(0, 8-w.n)
+	w.write(0, -w.n%8)
+	for w.n > 0 {
+		w.n -= 8
+		w.buf = append(w.buf, byte(w.acc>>w.n))
 	}
 	return w.buf
 }
@@ -34,21 +41,24 @@ func (w *bitWriter) finish() []byte {
 type bitReader struct {
 	buf   []byte
 	acc   uint64
-	n     uint // bits of acc not yet read
+	n     uint // low bits of acc not yet read
 	short bool
 }
 
-func (r *bitReader) fill(n uint) bool {
-	for r.n < n {
-		if len(r.buf) == 0 {
-			r.short = true
-			return false
-		}
+// more takes as many bytes into acc as it has room for.
+func (r *bitReader) more() {
+	if len(r.buf) >= 8 {
+		k := (64 - r.n) &^ 7
+		r.acc = r.acc<<k | binary.BigEndian.Uint64(r.buf)>>(64-k)
+		r.buf = r.buf[k/8:]
+		r.n += k
+		return
+	}
+	for r.n <= 56 && len(r.buf) > 0 {
 		r.acc = r.acc<<8 | uint64(r.buf[0])
 		r.buf = r.buf[1:]
 		r.n += 8
 	}
-	return true
 }
 
 // read returns the next n bits; n is at most 64.
@@ -57,20 +67,31 @@ func (r *bitReader) read(n uint) uint64 {
 		hi := r.read(n - 32)
 		return hi<<32 | r.read(32)
 	}
-	if !r.fill(n) {
-		return 0
+	if r.n < n {
+		if r.more(); r.n < n {
+			r.short = true
+			return 0
+		}
 	}
 	r.n -= n
 	return r.acc >> r.n & (1<<n - 1)
 }
 
-// ones counts the ones before the next zero, at most limit of them; the zero
-// is consumed too, unless the limit was reached.
+// ones counts the ones before the next zero, at most limit of them, which is
+// at most 32; the zero is consumed too, unless the limit was reached.
 func (r *bitReader) ones(limit uint) uint {
-	for q := uint(0); q < limit; q++ {
-		if r.read(1) == 0 {
-			return q
-		}
+	if r.n <= limit {
+		r.more()
 	}
-	return limit
+	q := uint(bits.LeadingZeros64(^(r.acc << (64 - r.n)))) // zeros follow the last bit
+	switch {
+	case q >= limit:
+		r.n -= limit
+		return limit
+	case q >= r.n:
+		r.n, r.short = 0, true
+		return q
+	}
+	r.n -= q + 1
+	return q
 }
