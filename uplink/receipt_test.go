@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -156,7 +157,7 @@ func TestReceiptFlood(t *testing.T) {
 // acknowledgement is back; it is settled once and never sent again.
 func TestReceiptOvertakesPuback(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, byReceipt)
+		g := newRig(t, func(c *uplink.Config) { c.Custody, c.ReceiptPatience = uplink.CustodyReceipt, time.Hour })
 		g.b.Set(func(f *brokertest.Faults) {
 			f.DropPuback = func(m brokertest.Message) bool { return strings.HasSuffix(m.Topic, "/telemetry") }
 		})
@@ -167,6 +168,7 @@ func TestReceiptOvertakesPuback(t *testing.T) {
 		g.b.Set(func(f *brokertest.Faults) { f.DropPuback = nil })
 		g.b.Cut()
 		more := g.drive(30)
+		time.Sleep(5 * time.Minute) // however long it takes to connect again
 		g.came(slices.Concat(names, more), 1)
 		g.stop()
 	})
@@ -176,19 +178,34 @@ func TestReceiptOvertakesPuback(t *testing.T) {
 // answers each second with the receipts that stand for the rest, as
 // telemetry/CONTRACT.md asks.
 type deafCloud struct {
-	g    *rig
+	g *rig
+
+	mu   sync.Mutex // guards what follows
+	lose func(telemetry.Name) bool
 	seen map[telemetry.Name]bool
 }
 
+// hear makes the cloud lose what lose says from now on.
+func (c *deafCloud) hear(lose func(telemetry.Name) bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lose = lose
+}
+
+func everything(telemetry.Name) bool { return true }
+func nothing(telemetry.Name) bool    { return false }
+
 func (g *rig) listenAsCloud(lose func(telemetry.Name) bool) *deafCloud {
-	c := &deafCloud{g: g, seen: make(map[telemetry.Name]bool)}
+	c := &deafCloud{g: g, lose: lose, seen: make(map[telemetry.Name]bool)}
 	g.r.attach(g.b, g.clk, func(m brokertest.Message) {
 		e, err := telemetry.DecodeEnvelope(m.Payload)
 		if err != nil || e.Part != nil && e.Part.Index+1 < e.Part.Of {
 			return
 		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
 		for _, b := range e.Batches {
-			if !lose(b.Name) {
+			if !c.lose(b.Name) {
 				c.seen[b.Name] = true
 			}
 		}
@@ -198,8 +215,10 @@ func (g *rig) listenAsCloud(lose func(telemetry.Name) bool) *deafCloud {
 
 // say sends the receipt of a stream.
 func (c *deafCloud) say(n telemetry.Name) {
+	c.mu.Lock()
 	for n.Seq = 0; c.seen[telemetry.Name{Store: n.Store, Class: n.Class, Seq: n.Seq + 1}]; n.Seq++ {
 	}
+	c.mu.Unlock()
 	c.g.receipt(n)
 }
 
@@ -240,15 +259,14 @@ func TestReceiptStopsBelowAHole(t *testing.T) {
 func TestCloudThatLostAnHour(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, byReceipt)
-		deaf := true
-		cloud := g.listenAsCloud(func(telemetry.Name) bool { return deaf })
+		cloud := g.listenAsCloud(everything)
 		g.start()
 		names := g.drive(3600)
 		spent := g.u.Stats().Resent
 		if spent > 64*8 {
 			t.Errorf("%d batches sent again to nobody within the hour", spent)
 		}
-		deaf = false
+		cloud.hear(nothing)
 		began := time.Now()
 		for g.m.held(telemetry.ClassTelemetry) > 0 && time.Since(began) < 2*time.Hour {
 			cloud.say(names[0])
@@ -331,7 +349,7 @@ func TestReceiptsAfterARestart(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		g.b.Set(func(f *brokertest.Faults) { f.DropPuback = nil })
 		g.b.Cut()
-		time.Sleep(time.Minute)
+		time.Sleep(5 * time.Minute)
 		g.came(names[:3], 1)
 		g.still(8, "after the restart")
 		g.receipt(names[9])
@@ -366,8 +384,7 @@ func TestReceiptForWhatWasNotSent(t *testing.T) {
 func TestReceiptsOfParts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, byReceipt)
-		deaf := true
-		cloud := g.listenAsCloud(func(telemetry.Name) bool { return deaf })
+		cloud := g.listenAsCloud(everything)
 		g.start()
 		rng := rand.New(rand.NewPCG(1, 2))
 		var names []telemetry.Name
@@ -379,7 +396,7 @@ func TestReceiptsOfParts(t *testing.T) {
 		if held := g.m.held(telemetry.ClassMedia); held != 6 {
 			t.Errorf("%d chunks held before any receipt", held)
 		}
-		deaf = false
+		cloud.hear(nothing)
 		for range 300 {
 			cloud.say(names[0])
 			time.Sleep(time.Second)
