@@ -28,8 +28,8 @@ func TestTelemetryEvictsByRank(t *testing.T) {
 		}
 		return n, floor
 	}
+	fill(telemetry.ClassEvent, 80<<10) // the oldest are what goes last
 	fill(telemetry.ClassHealth, 80<<10)
-	fill(telemetry.ClassEvent, 80<<10)
 	before, _ := held()
 	fill(telemetry.ClassTelemetry, 200<<10)
 	n, floor := held()
