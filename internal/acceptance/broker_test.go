@@ -25,6 +25,7 @@ type broker interface {
 type settings struct {
 	Dir     string     // its store; "": a directory of the test
 	Plain   bool       // as the package comes with persistence on, instead of as docs/brokers.md says
+	Deep    bool       // mosquitto: no limit to what waits for a consumer
 	TLS     *authority // nil: no TLS listener
 	MaxSize int        // largest packet; 0: the broker's default
 }
@@ -121,6 +122,9 @@ func newMosquitto(t *testing.T, s settings) broker {
 	}
 	if !s.Plain {
 		conf = append([]string{"autosave_interval 1", "autosave_on_changes true", "max_queued_messages 0", "max_queued_bytes 0", "max_inflight_messages 0"}, conf...)
+	}
+	if s.Deep {
+		conf = append([]string{"max_queued_messages 0", "max_queued_bytes 0"}, conf...)
 	}
 	if s.MaxSize > 0 {
 		conf = append([]string{fmt.Sprintf("max_packet_size %d", s.MaxSize)}, conf...)

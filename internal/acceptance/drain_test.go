@@ -52,15 +52,17 @@ func TestDrain(t *testing.T) {
 	for _, rate := range [...]int{0, 1_250_000, 125_000} {
 		t.Run(fmt.Sprintf("obu at %d B/s", rate), func(t *testing.T) {
 			rows = append(rows, drainObu(t, obu, seconds, rate).row("obu", rate))
+			t.Log(rows[len(rows)-1])
 		})
 	}
 	for _, b := range [...]struct {
 		what   string
 		rate   int
 		window int
-	}{{"bridge, 20 in flight (default)", 0, 20}, {"bridge, window unlimited", 0, 0}, {"bridge, window unlimited", 1_250_000, 0}} {
+	}{{"bridge, window unlimited", 0, 0}, {"bridge, window unlimited", 1_250_000, 0}, {"bridge, 20 in flight (default)", 0, 20}} {
 		t.Run(fmt.Sprintf("%s at %d B/s", b.what, b.rate), func(t *testing.T) {
 			rows = append(rows, drainBridge(t, seconds, b.rate, b.window).row(b.what, b.rate))
+			t.Log(rows[len(rows)-1])
 		})
 	}
 	t.Logf("%d one-second batches\n%s", seconds, strings.Join(rows, "\n"))
@@ -91,7 +93,7 @@ func drainObu(t *testing.T, obu string, seconds, rate int) drained {
 	dir := t.TempDir()
 	store := filepath.Join(dir, "store")
 	want := fill(t, store, seconds)
-	b := newMosquitto(t, settings{Plain: true})
+	b := newMosquitto(t, settings{Plain: true, Deep: true})
 	b.Start()
 	c := consume(&consumer{t: t, url: b.URL(), unit: "u1"})
 	c.subscribed()
@@ -128,7 +130,7 @@ func measured(t *testing.T, p *process, link *wan, done func() bool) drained {
 	before := cpu(t, p)
 	link.reset()
 	link.down.Store(false)
-	if !await(20*time.Minute, func() bool { return p.ended() || done() }) || p.ended() {
+	if !await(15*time.Minute, func() bool { return p.ended() || done() }) || p.ended() {
 		t.Fatalf("no end of the drain:\n%s", p.said)
 	}
 	d := drained{CPU: cpu(t, p) - before, RSS: peak(t, p), Up: link.up.Load()}
@@ -166,7 +168,7 @@ func fill(t *testing.T, dir string, seconds int) map[telemetry.Name]uint64 {
 // drainBridge does the same with a mosquitto on the unit that bridges to the
 // broker, with a persistent session and an unlimited queue.
 func drainBridge(t *testing.T, seconds, rate, window int) drained {
-	b := newMosquitto(t, settings{Plain: true})
+	b := newMosquitto(t, settings{Plain: true, Deep: true})
 	b.Start()
 	link := (&wan{Delay: drainDelay, Rate: rate}).open(t, hostOf(b))
 	link.down.Store(true)
