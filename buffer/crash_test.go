@@ -128,7 +128,7 @@ func TestCrashEveryPoint(t *testing.T) {
 	seed, start := crashSeed(t), time.Now()
 	r := recordLife(t, "long", "", seed, 0, crashdisk.Image{}, nil)
 	busy := recordLife(t, "busy", "", seed, 0, crashdisk.Image{}, nil)
-	ops, total := len(r.log.Ops)+len(busy.log.Ops), verdict{}
+	ops, total := r.operations()+busy.operations(), verdict{}
 	add := func(v verdict) {
 		total.points += v.points
 		total.images += v.images
@@ -140,7 +140,7 @@ func TestCrashEveryPoint(t *testing.T) {
 		point := r.start + (2*i+1)*len(r.log.Ops)/(2*fullRecovered)
 		img, marks := r.cutIn(point, seed+uint64(i))
 		again := recordLife(t, "again", "", seed, i+1, img, marks)
-		ops += len(again.log.Ops) - again.start
+		ops += again.operations()
 		add(again.examine(t, newPool(fullPerPoint, seed+uint64(i)), 0))
 	}
 	aside := 0
@@ -150,8 +150,8 @@ func TestCrashEveryPoint(t *testing.T) {
 			aside++
 		}
 	}
-	fmt.Printf("crash: seed %d: %d operations, cut at %d points, %d images opened, %d set aside, %d violations, %.0f images/s\n",
-		seed, ops, total.points, total.images, aside, len(total.broken), float64(total.images)/time.Since(start).Seconds())
+	fmt.Printf("crash: seed %d: %d operations on the disk, cut after each and after each of %d promises, %d images opened, %d set aside, %d violations, %.0f images/s\n",
+		seed, ops, total.points-ops, total.images, aside, len(total.broken), float64(total.images)/time.Since(start).Seconds())
 	if total.images < minImages {
 		t.Errorf("%d images, at least %d are promised", total.images, minImages)
 	}

@@ -255,6 +255,16 @@ type recording struct {
 	start int // points before it belong to the life that ended in the log's base
 }
 
+// operations counts what the life did to the disk, its notes left out.
+func (r recording) operations() (n int) {
+	for _, op := range r.log.Ops[r.start:] {
+		if op.Kind != crashdisk.Mark {
+			n++
+		}
+	}
+	return n
+}
+
 // recordLife records what a life does to a disk that holds base, of which
 // marks is known.
 func recordLife(t *testing.T, script, bug string, seed uint64, start int, base crashdisk.Image, marks []mark) recording {
