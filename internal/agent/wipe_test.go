@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,11 +18,14 @@ import (
 func TestWipeCommand(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, "sim-1")
+		var mu sync.Mutex // guards what follows
 		var link, birth []string
 		replied, late := time.Time{}, 0
 		old := map[telemetry.StoreID]bool{}
 		r.broker.OnMessage(func(m brokertest.Message) {
 			r.cloud.take(m)
+			mu.Lock()
+			defer mu.Unlock()
 			switch {
 			case strings.HasSuffix(m.Topic, "/link"):
 				link = append(link, string(m.Payload))
@@ -40,9 +44,11 @@ func TestWipeCommand(t *testing.T) {
 		})
 		r.plugBroker()
 		await(t, "connection", func() bool { return a.Status().Uplink.Connected })
+		mu.Lock()
 		for _, s := range a.Status().Streams {
 			old[s.Store] = true
 		}
+		mu.Unlock()
 		for i, args := range []string{`null`, `{}`, `{"unit":"sim-2"}`, `{"unit":"sim-1","fleet":true}`} {
 			if reply := r.order(fmt.Sprint(i), "wipe", args); reply.OK || reply.Error == "" {
 				t.Errorf("%s: %+v", args, reply)
@@ -53,6 +59,7 @@ func TestWipeCommand(t *testing.T) {
 		}
 		r.broker.Set(func(f *brokertest.Faults) { f.DropPuback = nil })
 		reply := r.order("w", "wipe", `{"unit":"sim-1"}`)
+		mu.Lock()
 		replied = time.Now()
 		if !reply.OK || !strings.Contains(string(reply.Result), "wiped") {
 			t.Errorf("reply %+v %s", reply, reply.Result)
@@ -61,6 +68,7 @@ func TestWipeCommand(t *testing.T) {
 		if i < 0 || i != len(birth)-2 || !slices.Contains(link, "") || link[len(link)-1] == "" {
 			t.Errorf("retained messages: birth %q, link %q", birth, link)
 		}
+		mu.Unlock()
 		time.Sleep(time.Minute)
 		s := a.Status()
 		for _, st := range s.Streams {
@@ -76,6 +84,8 @@ func TestWipeCommand(t *testing.T) {
 		r.hush()
 		await(t, "drain", func() bool { return a.owed() == 0 })
 		a.stop()
+		mu.Lock()
+		defer mu.Unlock()
 		if late > 0 {
 			t.Errorf("%d envelopes of the old store after the reply", late)
 		}
