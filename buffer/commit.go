@@ -114,7 +114,11 @@ func (b *Buffer) commit(recs []record, c cut) ([]telemetry.Name, error) {
 		return b.commitVolatile(recs), nil
 	}
 	b.flushed(c)
-	if err := b.tele.look(b.opts.Now()); err != nil {
+	err := b.tele.look(b.opts.Now())
+	if err == nil {
+		err = b.tele.gaveUp()
+	}
+	if err != nil {
 		b.failed(err)
 		return b.commitVolatile(recs), nil
 	}

@@ -54,7 +54,10 @@ type file struct {
 	os    *os.File // bbolt's own handle
 	place place    // of the file opened last; guarded by open
 
-	mu          sync.Mutex // guards what follows
+	mu          sync.Mutex               // guards what follows
+	faulted     map[telemetry.Name]tries // batches that could not be read, and may yet be
+	unseen      tries                    // of a whole stream
+	blind       bool                     // it was in vain: see gaveUp
 	state       state
 	first       uint64                           // state.commits when opened
 	streams     []*stream                        // in order of age

@@ -203,6 +203,10 @@ func (b *Buffer) sweepMedia() {
 	if b.isClosed() || b.mediaThere(rescueInFlush) != nil || shut() && (!b.vidRetire || b.mediaReady() != nil) {
 		return
 	}
+	if err := f.gaveUp(); err != nil && !shut() {
+		_ = b.mediaFailed(err) // logged; opened again once the back-off has passed
+		return
+	}
 	_, old := b.expiryDue(f, b.cutNow())
 	if (n > 0 || old) && !shut() {
 		_, _ = b.commitMedia(nil, nil) // logged; tried again with the next Commit

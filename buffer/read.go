@@ -1,7 +1,9 @@
 package buffer
 
 import (
+	"errors"
 	"fmt"
+	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -30,20 +32,21 @@ func (b *Buffer) Read(store telemetry.StoreID, class telemetry.Class, from uint6
 		return nil, nil
 	}
 	var out []telemetry.Stored
-	var spoiled []telemetry.Name
+	var spoiled, faulted []telemetry.Name
 	err := f.view(func(tx *bbolt.Tx) error {
 		shelf := openShelf(tx, store, class)
 		size := 0
 		for _, r := range runs {
 			for seq := max(r.from, from); seq <= r.to; seq++ {
 				n := telemetry.Name{Store: store, Class: class, Seq: seq}
-				rec, where := shelf.record(seq)
-				if where == nowhere { // acknowledged meanwhile, or gone: drop tells
-					spoiled = append(spoiled, n)
+				h, blob, err := shelf.open(n)
+				if errors.Is(err, errFault) { // the others are to be had
+					if faulted = append(faulted, n); len(faulted) >= maxFaulted {
+						return nil
+					}
 					continue
 				}
-				h, blob, err := openRecord(n, rec)
-				if err != nil {
+				if err != nil { // acknowledged meanwhile, or gone: drop tells
 					spoiled = append(spoiled, n)
 					continue
 				}
@@ -56,6 +59,9 @@ func (b *Buffer) Read(store telemetry.StoreID, class telemetry.Class, from uint6
 		}
 		return nil
 	})
+	if len(faulted) > 0 || err != nil {
+		spoiled = append(spoiled, b.lasting(f, faulted, err)...)
+	}
 	for _, n := range spoiled {
 		if b.drop(n, b.spoiledNow(n)) {
 			b.log.Error("a stored batch is not what was written and is listed as lost; check the disk", "store", n.Store.String(), "class", n.Class.String(), "seq", n.Seq)
@@ -70,6 +76,83 @@ func (b *Buffer) Read(store telemetry.StoreID, class telemetry.Class, from uint6
 		return nil, fmt.Errorf("read %s %s %d: %w", store, class, from, err)
 	}
 	return out, nil
+}
+
+// A page that cannot be read, or that bbolt gives up on, may be read again
+// later: a loose card comes back, a bad sector does not.
+const (
+	faultTries = 3               // in vain, before a batch counts as lost or a file as damaged
+	faultEvery = 2 * time.Second // between tries that count
+	maxFaulted = 64              // batches of one Read, each of which may wait for the disk's own retries
+	maxWaiting = 4096            // batches between tries: more count as lost at once
+)
+
+// errFault says that a page under a record could not be had.
+var errFault = fmt.Errorf("page cannot be read: %w", ErrDamaged)
+
+// open returns a record that is what was written. It lives in a function of its
+// own so that a fault under one record does not hide the others.
+func (h shelf) open(n telemetry.Name) (hd header, blob []byte, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: %v", errFault, r)
+		}
+	}()
+	rec, where := h.record(n.Seq)
+	if where == nowhere {
+		return hd, nil, ErrDamaged
+	}
+	return openRecord(n, rec)
+}
+
+// tries counts how often something could not be read.
+type tries struct {
+	n    int
+	next telemetry.At // a try before does not count
+}
+
+func (t *tries) inVain(now telemetry.At) bool {
+	if now >= t.next {
+		t.n, t.next = t.n+1, now.Add(faultEvery)
+	}
+	return t.n >= faultTries
+}
+
+// lasting returns the batches that could not be read too often: they count as
+// lost. When the stream itself cannot be read, the next commit gives the file up
+// for damaged, unless it can be read by then.
+func (b *Buffer) lasting(f *file, faulted []telemetry.Name, err error) []telemetry.Name {
+	now := b.opts.Now()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err != nil {
+		f.blind = f.blind || f.unseen.inVain(now)
+	}
+	var lost []telemetry.Name
+	for _, n := range faulted {
+		t := f.faulted[n]
+		if t.inVain(now) || len(f.faulted) >= maxWaiting {
+			lost = append(lost, n)
+			delete(f.faulted, n)
+			continue
+		}
+		if f.faulted == nil {
+			f.faulted = map[telemetry.Name]tries{}
+		}
+		f.faulted[n] = t
+	}
+	return lost
+}
+
+// gaveUp reports, once, that a stream of the file cannot be read.
+func (f *file) gaveUp() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.blind {
+		return nil
+	}
+	f.blind, f.unseen = false, tries{}
+	return fmt.Errorf("read %s: %w", f.name, errFault)
 }
 
 // maxReadRuns bounds the ranges one Read looks at.

@@ -198,7 +198,7 @@ func (f *file) sizes() (used, size, written int64) {
 	defer f.open.RUnlock()
 	if f.db != nil {
 		st := f.db.Stats().TxStats
-		written = st.GetPageAlloc() + int64(f.commits())*int64(f.db.Info().PageSize)
+		written = st.GetPageAlloc() + int64(f.commits())*int64(pageSize)
 	}
 	return used, size, written
 }

@@ -1,0 +1,115 @@
+package buffer_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"obu/buffer"
+	"obu/telemetry"
+)
+
+// rotRig is a buffer with a backlog whose names are known.
+type rotRig struct {
+	t    *testing.T
+	dir  string
+	now  telemetry.At
+	b    *buffer.Buffer
+	held map[telemetry.Name]bool
+}
+
+func newRotRig(t *testing.T, dir string) *rotRig {
+	r := &rotRig{t: t, dir: dir, now: telemetry.At(time.Hour), held: map[telemetry.Name]bool{}}
+	r.open()
+	at := int64(0)
+	for i := range 600 {
+		r.keep(padded(i+1, 100+i%7*150))
+		if i%40 == 0 {
+			n, err := r.b.CommitChunk("k", telemetry.Chunk{Clip: telemetry.ClipID{7}, Offset: at, Data: clipBytes(7, at/clipChunk)})
+			must(t, err)
+			at += clipChunk
+			r.held[n] = true
+		}
+	}
+	return r
+}
+
+func (r *rotRig) open() {
+	r.b = open(r.t, r.dir, func(o *buffer.Options) { o.Now = func() telemetry.At { return r.now } })
+}
+
+func (r *rotRig) keep(c telemetry.Content) telemetry.Name {
+	r.t.Helper()
+	r.now = r.now.Add(time.Second)
+	names, err := r.b.Commit([]buffer.Entry{{Class: telemetry.Classes[int(r.now/1e9)%3], Content: c}})
+	must(r.t, err)
+	if r.held[names[0]] {
+		r.t.Fatalf("%v was given twice", names[0])
+	}
+	r.held[names[0]] = true
+	return names[0]
+}
+
+// drain lives on until all came: live data flows all the while, and whatever
+// does not come is listed.
+func (r *rotRig) drain() (came, lost int) {
+	r.t.Helper()
+	got := map[telemetry.Name]bool{}
+	var gaps []telemetry.Gap
+	for i := range 3000 {
+		if i < 60 {
+			r.keep(numbered(100_000 + i))
+		} else {
+			r.now = r.now.Add(time.Second)
+			_, err := r.b.Commit(nil)
+			must(r.t, err)
+		}
+		held := 0
+		for _, s := range r.b.Streams() {
+			held += s.Batches
+			list, _ := r.b.Read(s.Store, s.Class, s.Floor, 1<<20) // an error stands for a try
+			for _, st := range list {
+				batch, err := telemetry.DecodeBatch(st.Name, st.Blob)
+				must(r.t, err)
+				gaps = append(gaps, batch.Gaps...)
+				got[st.Name] = true
+				r.b.Ack(st.Name)
+			}
+		}
+		if st := r.b.Stats(); i > 80 && held == 0 && st.Gaps == 0 && st.Salvaging == 0 && !st.Volatile {
+			break
+		}
+	}
+	if st := r.b.Stats(); st.Volatile || st.Batches != 0 || st.Salvaging != 0 {
+		r.t.Errorf("does not end: %+v", st)
+	}
+	for n := range r.held {
+		switch {
+		case got[n]:
+			came++
+		case coveredBy(gaps, n):
+			lost++
+		default:
+			r.t.Errorf("%v is gone and in no gap", n)
+		}
+	}
+	return came, lost
+}
+
+// TestTruncatedWhileRunning: a file that another program cuts short is SIGBUS
+// for whoever reads its end through the memory map.
+func TestTruncatedWhileRunning(t *testing.T) {
+	for _, file := range []string{"telemetry.db"} {
+		for _, keep := range []int64{0, 4096, 9000, 100 << 10} {
+			t.Run(fmt.Sprintf("%s to %d", file, keep), func(t *testing.T) {
+				r := newRotRig(t, t.TempDir())
+				defer func() { _ = r.b.Close() }()
+				must(t, os.Truncate(filepath.Join(r.dir, file), keep))
+				came, lost := r.drain()
+				t.Logf("%d came, %d are listed as lost", came, lost)
+			})
+		}
+	}
+}
