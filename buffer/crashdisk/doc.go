@@ -1,3 +1,5 @@
+//go:build linux && (amd64 || arm64)
+
 // Package crashdisk is a disk that remembers in which order it was written, so
 // that a test can cut the power at every point of a program's life. Tests only.
 //
