@@ -83,5 +83,9 @@ damage: ## 6,000 damaged images of real stores: the agent goes on, nothing is lo
 month: ## thirty days of a car, a batch a second: files within a tenth of their quotas
 	OBU_MONTH=1 go test -count=1 -timeout 30m -v -run 'TestMonth' ./buffer
 
+.PHONY: link
+link: ## live first with the real store, mosquitto and a slow link: the table of docs/benchmarks.md (minutes)
+	OBU_LINK=1 go test -count=1 -timeout 30m -v -run 'TestLinkFigures' ./cmd/fleet
+
 clean: ## remove what was built
 	rm -rf bin dist out

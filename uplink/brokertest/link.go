@@ -39,16 +39,17 @@ func (l Link) pipe(wg *sync.WaitGroup) (client, server net.Conn, w *wire) {
 		client, server = net.Pipe()
 		return client, server, nil
 	}
-	if l.Buffer == 0 {
-		l.Buffer = 64 << 10
-	}
 	client, near := net.Pipe()
 	far, server := net.Pipe()
-	w = &wire{ends: [2]net.Conn{near, far}, done: make(chan struct{})}
-	w.up = l.Up
+	return client, server, l.join(wg, near, far)
+}
+
+// join relays between the broker-side ends of two connections.
+func (l Link) join(wg *sync.WaitGroup, near, far net.Conn) *wire {
+	w := &wire{ends: [2]net.Conn{near, far}, up: l.Up, done: make(chan struct{})}
 	w.relay(wg, near, far, w.rateUp, l)
 	w.relay(wg, far, near, func() int { return l.Down }, l)
-	return client, server, w
+	return w
 }
 
 func (w *wire) swallow() {
@@ -92,6 +93,9 @@ type flight struct {
 // relay moves bytes from src to dst: a reader fills the socket buffer, a pacer
 // holds the rate, a deliverer the delay.
 func (w *wire) relay(wg *sync.WaitGroup, src, dst net.Conn, rate func() int, l Link) {
+	if l.Buffer == 0 {
+		l.Buffer = 64 << 10
+	}
 	socket := make(chan []byte, max(1, l.Buffer/piece))
 	air := make(chan flight, 1<<14)
 	wg.Add(3)
@@ -114,9 +118,21 @@ func (w *wire) relay(wg *sync.WaitGroup, src, dst net.Conn, rate func() int, l L
 	go func() { // pacer
 		defer wg.Done()
 		defer close(air)
-		for data := range socket {
-			if r := rate(); r > 0 && !w.pause(time.Duration(len(data))*time.Second/time.Duration(r)) {
+		var free time.Time // when the wire has carried what came before: a late timer costs no rate
+		for {
+			idle := len(socket) == 0
+			data, ok := <-socket
+			if !ok {
 				return
+			}
+			if now := time.Now(); idle && free.Before(now) {
+				free = now
+			}
+			if r := rate(); r > 0 {
+				free = free.Add(time.Duration(len(data)) * time.Second / time.Duration(r))
+				if !w.pause(time.Until(free)) {
+					return
+				}
 			}
 			select {
 			case air <- flight{data, time.Now().Add(l.Delay)}:
