@@ -1,5 +1,6 @@
 # `make` alone lists the targets. Figures in README.md name the target that made them.
 SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 BUILD_DATE ?= $(shell git log -1 --format=%cI 2>/dev/null || date -u +%Y-%m-%dT%H:%M:%SZ)
 LDFLAGS = -s -w -X main.version=$(VERSION) -X main.buildDate=$(BUILD_DATE)
@@ -71,7 +72,7 @@ drain: build ## a day of one-second batches after an outage, beside a mosquitto 
 figures: build ## the figures README.md states: CPU per million frames, wire bytes per hour, RSS, start-up
 	@bash .ci/figures
 
-wear: ## bytes the block device is given to write, on a loop-mounted ext4 (root, minutes; WEAR_MOUNT=lazytime)
+wear: ## bytes the block device is given to write, on a loop-mounted ext4 (root, minutes; WEAR_MOUNT=commit=60)
 	OBU_WEAR=1 OBU_WEAR_MOUNT=$(WEAR_MOUNT) go test -count=1 -timeout 30m -v -run 'TestWear' ./buffer | grep -v '^=== '
 
 crash: ## a power cut at every operation of the store's life, and seeded bugs that it has to notice (root, ten minutes; SEED=n: another life)
