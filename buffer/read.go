@@ -125,7 +125,7 @@ func (b *Buffer) lasting(f *file, faulted []telemetry.Name, err error) []telemet
 	now := b.opts.Now()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err != nil {
+	if errors.Is(err, ErrDamaged) { // a file that is closed while its disk fails says nothing about itself
 		f.blind = f.blind || f.unseen.inVain(now)
 	}
 	var lost []telemetry.Name

@@ -129,7 +129,7 @@ func askedAgent(t *testing.T, sock, unit string) {
 	if body, err = agent.Ask(t.Context(), sock, "ls"); err != nil || body[0] != '[' {
 		t.Errorf("ls: %s, %v", body, err)
 	}
-	if _, err := agent.Ask(t.Context(), sock, "what"); err == nil || !strings.Contains(err.Error(), "status or ls") {
+	if _, err := agent.Ask(t.Context(), sock, "what"); err == nil || !strings.Contains(err.Error(), "ask status, ls or export") {
 		t.Errorf("an unknown question: %v", err)
 	}
 	conn, err := net.Dial("unix", sock)
