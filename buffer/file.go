@@ -89,9 +89,10 @@ func (f *file) boltOptions() *bbolt.Options {
 // top is for pages that wait to be reused. Less than leastSlack a transaction
 // and an eviction could not do with; the configuration takes no quota of which
 // that is more than a tenth.
-func (f *file) maxSize() int {
-	return int(min(f.quota+max(f.quota/10, leastSlack), math.MaxInt))
-}
+func (f *file) maxSize() int { return int(min(MostOnDisk(f.quota), math.MaxInt)) }
+
+// MostOnDisk is how large a file of a quota may become, both in bytes.
+func MostOnDisk(quota int64) int64 { return quota + max(quota/10, leastSlack) }
 
 // readable reports why the file cannot be had at all, if so.
 func (f *file) readable() error {

@@ -162,9 +162,10 @@ func (b *Buffer) erase() error {
 }
 
 // ofStore reports whether a file of the directory belongs to the store: the
-// databases, what was set aside of them, and what is noted beside them.
+// databases, what was set aside of them, and what is noted beside them, such as
+// when the vehicle was used.
 func ofStore(name string) bool {
-	for _, prefix := range [...]string{"telemetry.db", "media.db", sessionName, pendingName, "probe"} {
+	for _, prefix := range [...]string{"telemetry.db", "media.db", sessionName, pendingName, bootsName, "probe"} {
 		if strings.HasPrefix(name, prefix) {
 			return true
 		}

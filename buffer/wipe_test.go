@@ -39,6 +39,7 @@ func lived(t *testing.T, dir string) (b *buffer.Buffer, old []telemetry.StoreID,
 	_, err := b.CommitChunk(secret, telemetry.Chunk{Clip: telemetry.ClipID{1}, Data: []byte(secret)})
 	must(err)
 	must(os.WriteFile(filepath.Join(dir, "telemetry.db.newer-1"), []byte(secret), 0o600))
+	must(os.WriteFile(filepath.Join(dir, "boots.json"), []byte(`[{"boot":"`+secret+`"}]`), 0o600)) // when the car was used
 	must(os.WriteFile(filepath.Join(dir, "last-good.yaml"), []byte("unit: u"), 0o600))
 	return b, b.Stores(), map[telemetry.Class]int64{telemetry.ClassEvent: 4, telemetry.ClassTelemetry: 33, telemetry.ClassMedia: 1}
 }

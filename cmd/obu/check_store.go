@@ -46,13 +46,13 @@ func checkStore(cfg *config.Config) finding {
 		}
 	}
 	telemetry, media := buffer.Ceilings(wordBits)
-	want := min(cfg.Buffer.TelemetryQuota.Bytes(), telemetry)
+	want := buffer.MostOnDisk(min(cfg.Buffer.TelemetryQuota.Bytes(), telemetry))
 	if len(cfg.Dashcam) > 0 {
-		want += min(cfg.Buffer.MediaQuota.Bytes(), media)
+		want += buffer.MostOnDisk(min(cfg.Buffer.MediaQuota.Bytes(), media))
 	}
 	if free+float64(used) < float64(want) {
 		return failedWith("lower buffer.telemetry_quota or buffer.media_quota, or use a larger card",
-			"%s has room for %s, the quotas want %s", dir, bytesText(free+float64(used)), bytesText(float64(want)))
+			"%s has room for %s, the quotas and their slack of a tenth want %s", dir, bytesText(free+float64(used)), bytesText(float64(want)))
 	}
 	return mounted(dir, near, "buffer.dir", passed("%s, %s, %s free", dir, state, bytesText(free)))
 }

@@ -226,6 +226,26 @@ func TestCheckLeavesTheDiskAlone(t *testing.T) {
 	}
 }
 
+// TestCheckWantsTheTenthToo: a file may exceed its quota by a tenth, so a card
+// with room for the quota alone is too small.
+func TestCheckWantsTheTenthToo(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("obu-test", dir, "tmpfs", 0, "size=21m"); err != nil {
+		t.Skipf("cannot mount a small file system (%v): too small a card was not tried", err)
+	}
+	defer syscall.Unmount(dir, 0)
+	cfg := config.Default()
+	cfg.Buffer.Dir = dir
+	cfg.Buffer.TelemetryQuota = 20 << 20 // and 2 MiB on top
+	if f := checkStore(&cfg); f.OK || !strings.Contains(f.Text, "slack of a tenth") || !strings.Contains(f.Next, "buffer.telemetry_quota") {
+		t.Errorf("20 MiB on a card of 21: %+v", f)
+	}
+	cfg.Buffer.TelemetryQuota = 19 << 20
+	if f := checkStore(&cfg); !f.OK {
+		t.Errorf("19 MiB on a card of 21: %+v", f)
+	}
+}
+
 // TestCheckMissesTheCard: a path below a mount point that lies on the root file
 // system is where a card should be.
 func TestCheckMissesTheCard(t *testing.T) {
