@@ -30,6 +30,11 @@ const (
 	// leastSlack is what a file may always exceed its quota by: a chunk, the
 	// pages it frees later, and evictRoom.
 	leastSlack = 1 << 20
+	// maxAbandoned bounds the handles of one file that could not be closed, each
+	// of which keeps its memory map, and with it the room on disk of a file
+	// deleted since, until the process ends. So many mean a disk that is dying:
+	// the file is then left alone, and data lives in memory.
+	maxAbandoned = 8
 )
 
 // file is one bbolt file and the memory's index of it.
@@ -53,6 +58,10 @@ type file struct {
 	db    *bbolt.DB
 	os    *os.File // bbolt's own handle
 	place place    // of the file opened last; guarded by open
+
+	beginMu   sync.Mutex // held while bbolt begins a transaction; guards what follows
+	broken    bool       // bbolt died with its locks taken: db can neither be used nor closed
+	abandoned int        // handles that could not be closed
 
 	mu          sync.Mutex               // guards what follows
 	faulted     map[telemetry.Name]tries // batches that could not be read, and may yet be
@@ -123,7 +132,19 @@ func (f *file) boundTo(hardware string) string {
 // of bbolt in this goroutine, or a fault on the mapped file, becomes an error.
 func (f *file) openDB() (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer guard(&err)
+	opened := false
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("open %s: %w: %v", f.path, ErrDamaged, r)
+			if !opened && f.os != nil {
+				f.leave(f.os)
+			}
+		}
+	}()
+	if f.worn() {
+		return fmt.Errorf("open %s: reading it failed the process %d times; restart obu, and replace the card or disk if that comes again: %w", f.path, maxAbandoned, ErrDiskFailed)
+	}
+	f.os = nil
 	o := f.boltOptions()
 	db, err := bbolt.Open(f.path, dbMode, o)
 	if errors.Is(err, unix.EROFS) {
@@ -133,6 +154,7 @@ func (f *file) openDB() (err error) {
 	if err != nil {
 		return fmt.Errorf("open %s: %w", f.path, err)
 	}
+	opened = true
 	at, err := placeOfOpen(f.os)
 	if err != nil {
 		_ = db.Close()
@@ -162,30 +184,12 @@ func (f *file) view(fn func(*bbolt.Tx) error) (err error) {
 	}
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer guard(&err)
-	return f.db.View(fn)
-}
-
-// closeDB closes the file; it is idempotent.
-func (f *file) closeDB() error {
-	f.open.Lock()
-	defer f.open.Unlock()
-	if f.db == nil {
-		return nil
+	tx, err := f.begin(false)
+	if err != nil {
+		return err
 	}
-	err := f.db.Close()
-	f.db = nil
-	return err
-}
-
-// abandonDB lets go of a file whose bbolt handle cannot be closed in order,
-// because a panic left its writer lock taken. The memory map leaks.
-func (f *file) abandonDB() {
-	f.open.Lock()
-	defer f.open.Unlock()
-	if f.db != nil {
-		_ = f.os.Close()
-		f.db = nil
-	}
+	defer func() { _ = tx.Rollback() }() // reads no page
+	return fn(tx)
 }
 
 // create makes a new, complete file under its name, or none at all: it is

@@ -129,9 +129,6 @@ func (b *Buffer) mediaFailed(err error) error {
 	if isFull(err) && f.db != nil {
 		return fmt.Errorf("%w: %w", ErrDiskFailed, err)
 	}
-	if errors.Is(err, errPanicked) {
-		f.abandonDB()
-	}
 	if f.db != nil && !f.db.IsReadOnly() { // else it can drain
 		_ = f.closeDB()
 	}

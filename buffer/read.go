@@ -144,8 +144,12 @@ func (b *Buffer) lasting(f *file, faulted []telemetry.Name, err error) []telemet
 	return lost
 }
 
-// gaveUp reports, once, that a stream of the file cannot be read.
+// gaveUp reports, once, that a stream of the file cannot be read, and as long as
+// it is open that its handle is broken.
 func (f *file) gaveUp() error {
+	if f.isBroken() {
+		return fmt.Errorf("read %s: %w", f.name, errPanicked)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !f.blind {

@@ -24,9 +24,9 @@ func newRotRig(t *testing.T, dir string) *rotRig {
 	r := &rotRig{t: t, dir: dir, now: telemetry.At(time.Hour), held: map[telemetry.Name]bool{}}
 	r.open()
 	at := int64(0)
-	for i := range 600 {
+	for i := range 150 {
 		r.keep(padded(i+1, 100+i%7*150))
-		if i%40 == 0 {
+		if i%20 == 0 {
 			n, err := r.b.CommitChunk("k", telemetry.Chunk{Clip: telemetry.ClipID{7}, Offset: at, Data: clipBytes(7, at/clipChunk)})
 			must(t, err)
 			at += clipChunk
@@ -98,17 +98,86 @@ func (r *rotRig) drain() (came, lost int) {
 	return came, lost
 }
 
+// within fails the test when fn hangs. Nothing here takes a second.
+func within(t *testing.T, what string, fn func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() { defer close(done); fn() }()
+	select {
+	case <-done:
+	case <-time.After(time.Minute):
+		t.Fatalf("%s hangs", what)
+	}
+}
+
+// calls are what an agent does with a running buffer.
+func (r *rotRig) calls() map[string]func() {
+	return map[string]func(){
+		"Read": func() {
+			for _, s := range r.b.Streams() {
+				_, _ = r.b.Read(s.Store, s.Class, s.Floor, 1<<20) // the point is that it returns
+			}
+		},
+		"Commit": func() { r.keep(numbered(50_000)) },
+		"CommitChunk": func() {
+			n, err := r.b.CommitChunk("late", telemetry.Chunk{Clip: telemetry.ClipID{9}, Data: clipBytes(9, 0)})
+			if err == nil {
+				r.held[n] = true
+			}
+		},
+	}
+}
+
 // TestTruncatedWhileRunning: a file that another program cuts short is SIGBUS
-// for whoever reads its end through the memory map.
+// for whoever reads its end through the memory map. Whatever touches the file
+// first, every call returns, data goes on, and what is gone is listed.
 func TestTruncatedWhileRunning(t *testing.T) {
-	for _, file := range []string{"telemetry.db"} {
-		for _, keep := range []int64{0, 4096, 9000, 100 << 10} {
+	for _, file := range []string{"telemetry.db", "media.db"} {
+		for _, first := range []string{"Read", "Commit", "CommitChunk"} {
+			for _, keep := range []string{"nothing", "a page", "half"} {
+				t.Run(fmt.Sprintf("%s of %s, then %s", keep, file, first), func(t *testing.T) {
+					r := newRotRig(t, t.TempDir())
+					path := filepath.Join(r.dir, file)
+					info, err := os.Stat(path)
+					must(t, err)
+					must(t, os.Truncate(path, map[string]int64{"nothing": 0, "a page": 4096, "half": info.Size() / 2}[keep]))
+					calls := r.calls()
+					within(t, first, calls[first])
+					for what, call := range calls {
+						if what != first {
+							within(t, what, call)
+						}
+					}
+					within(t, "Streams", func() { r.b.Streams() })
+					within(t, "Stats", func() { r.b.Stats() })
+					came, lost := 0, 0
+					within(t, "the drain", func() { came, lost = r.drain() })
+					t.Logf("%d came, %d are listed as lost", came, lost)
+					if came < 60 {
+						t.Errorf("%d batches came: live data did not go on", came)
+					}
+					within(t, "Close", func() {
+						if err := r.b.Close(); err != nil {
+							t.Error(err)
+						}
+					})
+				})
+			}
+		}
+	}
+}
+
+// TestTruncatedThenClosed: the first to touch the file is Close.
+func TestTruncatedThenClosed(t *testing.T) {
+	for _, file := range []string{"telemetry.db", "media.db"} {
+		for _, keep := range []int64{0, 4096, 40960} {
 			t.Run(fmt.Sprintf("%s to %d", file, keep), func(t *testing.T) {
 				r := newRotRig(t, t.TempDir())
-				defer func() { _ = r.b.Close() }()
 				must(t, os.Truncate(filepath.Join(r.dir, file), keep))
-				came, lost := r.drain()
-				t.Logf("%d came, %d are listed as lost", came, lost)
+				within(t, "Close", func() { _ = r.b.Close() }) // may say what is lost
+				within(t, "Open", r.open)
+				within(t, "the drain", func() { r.drain() })
+				within(t, "Close", func() { _ = r.b.Close() })
 			})
 		}
 	}

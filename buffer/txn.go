@@ -71,12 +71,13 @@ func (f *file) update(fn func(*txn) error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("%w: %v", errPanicked, r)
+			f.endPanicked(t.tx)
 		}
 		if !done {
 			t.undo()
 		}
 	}()
-	if t.tx, err = f.db.Begin(true); err != nil {
+	if t.tx, err = f.begin(true); err != nil {
 		return fmt.Errorf("begin in %s: %w", f.name, err)
 	}
 	if err = fn(t); err != nil {
@@ -102,8 +103,8 @@ func (f *file) update(fn func(*txn) error) (err error) {
 	return nil
 }
 
-// errPanicked marks a transaction that bbolt gave up in the middle: its writer
-// lock is lost with it, so the handle has to be abandoned.
+// errPanicked marks a transaction that bbolt gave up in the middle: its handle is
+// not to be used on.
 var errPanicked = errors.New("database gave up on a damaged page")
 
 // bucket returns the bucket of a stream, made on first use.

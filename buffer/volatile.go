@@ -38,7 +38,7 @@ const diskHint = "check free space (df -h) and the disk's health (dmesg | tail)"
 // again.
 func (b *Buffer) failed(err error) {
 	if errors.Is(err, errPanicked) {
-		b.tele.abandonDB()
+		_ = b.tele.closeDB()
 	}
 	b.fail.suspect = b.fail.suspect || !isFull(err)
 	b.backOff()
