@@ -10,6 +10,7 @@ import (
 // Faults is what tests may break; see faults.
 type Faults struct {
 	BeforeOpen, BeforeCommit, AfterCommit func(file string) error
+	InBegin                               func(file string)
 
 	SeqOutsideTx    bool
 	DropEvery       int
@@ -26,7 +27,7 @@ type Faults struct {
 // Break sets faults on options.
 func Break(o *Options, f Faults) {
 	o.faults = &faults{
-		beforeOpen: f.BeforeOpen, beforeCommit: f.BeforeCommit, afterCommit: f.AfterCommit, seqOutsideTx: f.SeqOutsideTx,
+		beforeOpen: f.BeforeOpen, beforeCommit: f.BeforeCommit, afterCommit: f.AfterCommit, inBegin: f.InBegin, seqOutsideTx: f.SeqOutsideTx,
 		dropEvery: f.DropEvery, deleteBeforeAck: f.DeleteBeforeAck, evictUnlisted: f.EvictUnlisted,
 		noSync: f.NoSync, noDirSync: f.NoDirSync, staysClean: f.StaysClean, owedInMemory: f.OwedInMemory, movable: f.Movable,
 	}

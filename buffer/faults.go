@@ -7,6 +7,7 @@ type faults struct {
 	beforeOpen   func(file string) error // the disk cannot even be read
 	beforeCommit func(file string) error // the disk refuses before anything is written
 	afterCommit  func(file string) error // the sync fails although all of it was written
+	inBegin      func(file string)       // the file changes in the very moment a transaction begins
 
 	seqOutsideTx    bool // the next seq is stored one transaction late
 	dropEvery       int  // every so many batches: named, but not stored
@@ -40,6 +41,12 @@ func (x *faults) before(file string) error {
 		return nil
 	}
 	return x.beforeCommit(file)
+}
+
+func (x *faults) beginning(file string) {
+	if x != nil && x.inBegin != nil {
+		x.inBegin(file)
+	}
 }
 
 func (x *faults) after(file string) error {

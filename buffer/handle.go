@@ -23,6 +23,7 @@ func (f *file) begin(writable bool) (*bbolt.Tx, error) {
 	if err := f.rootsReadable(); err != nil {
 		return nil, err
 	}
+	f.faults.beginning(f.name)
 	f.broken = true
 	tx, err := f.db.Begin(writable)
 	f.broken = false

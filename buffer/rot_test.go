@@ -18,12 +18,19 @@ type rotRig struct {
 	now  telemetry.At
 	b    *buffer.Buffer
 	held map[telemetry.Name]bool
+	opts func(*buffer.Options) // more of them; optional
 }
 
 func newRotRig(t *testing.T, dir string) *rotRig {
 	r := &rotRig{t: t, dir: dir, now: telemetry.At(time.Hour), held: map[telemetry.Name]bool{}}
 	r.open()
-	at := int64(0)
+	r.fill()
+	return r
+}
+
+// fill stores a backlog of batches and chunks.
+func (r *rotRig) fill() {
+	t, at := r.t, int64(0)
 	for i := range 150 {
 		r.keep(padded(i+1, 100+i%7*150))
 		if i%20 == 0 {
@@ -33,11 +40,15 @@ func newRotRig(t *testing.T, dir string) *rotRig {
 			r.held[n] = true
 		}
 	}
-	return r
 }
 
 func (r *rotRig) open() {
-	r.b = open(r.t, r.dir, func(o *buffer.Options) { o.Now = func() telemetry.At { return r.now } })
+	r.b = open(r.t, r.dir, func(o *buffer.Options) {
+		o.Now = func() telemetry.At { return r.now }
+		if r.opts != nil {
+			r.opts(o)
+		}
+	})
 }
 
 func (r *rotRig) keep(c telemetry.Content) telemetry.Name {
@@ -178,6 +189,51 @@ func TestTruncatedThenClosed(t *testing.T) {
 				within(t, "Open", r.open)
 				within(t, "the drain", func() { r.drain() })
 				within(t, "Close", func() { _ = r.b.Close() })
+			})
+		}
+	}
+}
+
+// TestBrokenHandleIsLeft: a file cut short in the very moment bbolt begins a
+// transaction leaves bbolt's locks taken. Nobody waits for them, and the file,
+// whole again, is used again with all it held: the leaked map keeps no lock.
+func TestBrokenHandleIsLeft(t *testing.T) {
+	for _, file := range []string{"telemetry.db", "media.db"} {
+		for _, first := range []string{"Read", "Commit", "CommitChunk"} {
+			t.Run(file+", "+first, func(t *testing.T) {
+				r := &rotRig{t: t, dir: t.TempDir(), now: telemetry.At(time.Hour), held: map[telemetry.Name]bool{}}
+				path, cutNow := filepath.Join(r.dir, file), false
+				r.opts = func(o *buffer.Options) {
+					buffer.Break(o, buffer.Faults{InBegin: func(f string) {
+						if f == file && cutNow {
+							cutNow = false
+							must(t, os.Truncate(path, 0))
+						}
+					}})
+				}
+				r.open()
+				r.fill()
+				whole, err := os.ReadFile(path)
+				must(t, err)
+				cutNow = true
+				calls := r.calls()
+				within(t, first, calls[first])
+				if cutNow {
+					within(t, "Read", calls["Read"])
+				}
+				if cutNow {
+					t.Fatal("no transaction began")
+				}
+				must(t, os.WriteFile(path, whole, 0o600)) // the same inode
+				for what, call := range calls {
+					within(t, what, call)
+				}
+				within(t, "the drain", func() {
+					if _, lost := r.drain(); lost > 0 {
+						t.Errorf("%d are listed as lost", lost)
+					}
+				})
+				within(t, "Close", func() { must(t, r.b.Close()) })
 			})
 		}
 	}
