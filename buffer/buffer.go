@@ -172,10 +172,14 @@ func Open(ctx context.Context, o Options) (*Buffer, error) {
 	if err := o.fill(); err != nil {
 		return nil, err
 	}
-	if err := makeDir(o.Dir, o.faults); err != nil {
-		return nil, fmt.Errorf("open buffer: %w", err)
+	noDir := makeDir(o.Dir, o.faults)
+	if noDir != nil && !isDiskTrouble(noDir) {
+		return nil, fmt.Errorf("open buffer: %w", noDir)
 	}
-	lock, err := lockDir(ctx, o.Dir, unix.LOCK_EX)
+	lock, err := &dirLock{}, error(nil)
+	if noDir == nil {
+		lock, err = lockDir(ctx, o.Dir, unix.LOCK_EX)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -190,11 +194,13 @@ func Open(ctx context.Context, o Options) (*Buffer, error) {
 		classes: []telemetry.Class{telemetry.ClassMedia}, undelivered: map[telemetry.Name]telemetry.Gap{},
 	}
 	b.stats.opened = o.Now()
-	known, err := readBoots(o.Dir)
-	if err != nil {
-		o.Log.Warn("when earlier boots were cannot be read: what they stored will not expire by age", "file", filepath.Join(o.Dir, bootsName), "err", err)
+	if noDir != nil { // tried again with later commits: see rehome
+		b.failed(noDir)
+		b.tele.wr.Lock()
+		b.note()
+		b.tele.wr.Unlock()
+		return b, nil
 	}
-	b.setBoots(known)
 	if err := b.start(ctx); err != nil {
 		_ = b.tele.closeDB()
 		_ = b.vid.closeDB()

@@ -94,6 +94,7 @@ func (b *Buffer) rehome() error {
 	if err != nil {
 		return fmt.Errorf("lock buffer: %w", err)
 	}
+	first := b.lock.dir == nil // Open could not even make it
 	if was, err := placeOfOpen(b.lock.dir); err == nil && was == is {
 		return nil
 	}
@@ -102,6 +103,12 @@ func (b *Buffer) rehome() error {
 	lock, err := lockDir(once, b.opts.Dir, unix.LOCK_EX)
 	if err != nil {
 		return err
+	}
+	if first {
+		if err := b.enter(); err != nil {
+			lock.release()
+			return err
+		}
 	}
 	b.lock.release()
 	b.lock = lock

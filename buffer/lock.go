@@ -19,7 +19,8 @@ const (
 
 // dirLock is the exclusive use of a buffer directory: an flock on the
 // directory itself, so that it holds while files in it are renamed, and can be
-// had on a full or read-only disk.
+// had on a full or read-only disk. dir is nil while that disk does not even
+// take the directory.
 type dirLock struct{ dir *os.File }
 
 func lockDir(ctx context.Context, dir string, how int) (*dirLock, error) {
@@ -44,4 +45,8 @@ func lockDir(ctx context.Context, dir string, how int) (*dirLock, error) {
 	}
 }
 
-func (l *dirLock) release() { _ = l.dir.Close() }
+func (l *dirLock) release() {
+	if l.dir != nil {
+		_ = l.dir.Close()
+	}
+}

@@ -20,12 +20,10 @@ import (
 func (b *Buffer) start(ctx context.Context) error {
 	defer b.note()
 	b.cut = b.cutNow()
-	if err := b.erase(); err != nil {
-		return err // what was to be deleted must not be delivered
+	if err := b.enter(); err != nil {
+		return err
 	}
-	b.inherit()
-	old := readSession(b.opts.Dir)
-	b.before = old
+	old := b.before
 	if err := b.takeIntoUse(old); isDiskTrouble(err) {
 		old.Clean = false // it cannot be marked, so the child looks first every time
 	} else if err != nil {
@@ -41,6 +39,22 @@ func (b *Buffer) start(ctx context.Context) error {
 	} else if err != nil {
 		return err
 	}
+	return nil
+}
+
+// enter deals with what lies in the directory beside the databases, before they
+// are opened. It is locked by then.
+func (b *Buffer) enter() error {
+	known, err := readBoots(b.opts.Dir)
+	if err != nil {
+		b.log.Warn("when earlier boots were cannot be read: what they stored will not expire by age", "file", filepath.Join(b.opts.Dir, bootsName), "err", err)
+	}
+	b.setBoots(known)
+	if err := b.erase(); err != nil {
+		return err // what was to be deleted must not be delivered
+	}
+	b.inherit()
+	b.before = readSession(b.opts.Dir)
 	return nil
 }
 
