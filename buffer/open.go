@@ -25,7 +25,7 @@ func (b *Buffer) start(ctx context.Context) error {
 	}
 	old := b.before
 	if err := b.takeIntoUse(old); isDiskTrouble(err) {
-		old.Clean = false // it cannot be marked, so the child looks first every time
+		old.Clean = false // it cannot be marked, so it counts as not closed in order
 	} else if err != nil {
 		return err
 	}
