@@ -139,8 +139,10 @@ func (w *wreck) stream(store telemetry.StoreID, class telemetry.Class) *wreckStr
 	return s
 }
 
-// whole reports whether the first pass found all that the state knows of.
-func (s *wreckStream) whole() bool { return s.next != 0 && s.sure >= s.holds }
+// whole reports whether the first pass found all that the state knows of. A
+// state older than what the pass goes through counts nothing: as many may have
+// come since as are missing.
+func (s *wreckStream) whole() bool { return s.next != 0 && !s.open && s.sure >= s.holds }
 
 // last is the highest seq there may be.
 func (s *wreckStream) last() uint64 {
@@ -184,7 +186,7 @@ func (s *wreckStream) judge() {
 			room += free.to - free.from + 1
 		}
 	}
-	if s.next == 0 || room < s.holds-s.sure {
+	if s.next == 0 || room < s.holds-min(s.holds, s.sure) {
 		s.bad = []badSeqs{{from: 1, to: s.last()}}
 	}
 }
