@@ -76,12 +76,9 @@ type Options struct {
 	// FlushEvery is how often the caller means to call Commit: it bounds the
 	// interval a Gap names after an unclean start. 0: DefaultFlushEvery.
 	FlushEvery time.Duration
-	// Verify is not used any more: a store's structure is proven in this process,
-	// see VerifyFile.
-	Verify []string
-	Now    func() telemetry.At // time since boot; required
-	Wall   func() time.Time    // the best wall clock, zero when it is not trusted; optional
-	Log    *slog.Logger        // nil: discard
+	Now        func() telemetry.At // time since boot; required
+	Wall       func() time.Time    // the best wall clock, zero when it is not trusted; optional
+	Log        *slog.Logger        // nil: discard
 
 	faults *faults // tests only
 }

@@ -17,11 +17,10 @@ import (
 // autopsy opens the disk that a cut left, as a unit would, and holds what it
 // finds against the ledger.
 type autopsy struct {
-	l      *ledger
-	root   string
-	boot   telemetry.BootID // of the unit that opens the disk
-	now    telemetry.At
-	verify []string // command, or empty: in this process
+	l    *ledger
+	root string
+	boot telemetry.BootID // of the unit that opens the disk
+	now  telemetry.At
 
 	b        *buffer.Buffer
 	received map[telemetry.Name][]byte
@@ -39,9 +38,9 @@ func (a *autopsy) law(ok bool, format string, args ...any) {
 }
 
 // examine returns the laws that the disk in root breaks.
-func (l *ledger) examine(root string, reboot bool, verify []string) []string {
+func (l *ledger) examine(root string, reboot bool) []string {
 	a := &autopsy{
-		l: l, root: root, verify: verify, boot: l.boot, now: l.now.Add(3 * time.Second),
+		l: l, root: root, boot: l.boot, now: l.now.Add(3 * time.Second),
 		received: map[telemetry.Name][]byte{}, contents: map[int][]telemetry.Name{}, clips: map[telemetry.ClipID]bool{},
 		fresh: map[telemetry.Name]bool{}, gaps: append([]telemetry.Gap(nil), l.gaps...),
 	}
@@ -67,7 +66,6 @@ func (l *ledger) examine(root string, reboot bool, verify []string) []string {
 
 func (a *autopsy) open() bool {
 	o := crashOptions(a.root, a.boot, func() telemetry.At { return a.now }, buffer.Faults{})
-	o.Verify = a.verify
 	b, err := buffer.Open(context.Background(), o)
 	if err != nil {
 		a.law(false, "the store does not open: %v", err)

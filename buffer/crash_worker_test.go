@@ -19,22 +19,17 @@ import (
 	"obu/buffer/crashdisk"
 )
 
-// A worker is a process that opens images of one log, one after the other. What
-// kills it would have killed the child that verifies: the pool then has another
-// one look at the same point through such children.
+// A worker is a process that opens images of one log, one after the other. One
+// that an image kills breaks a law, and another goes on with the next point.
 
 // The environment of a worker.
 const (
 	perPointEnv = "OBU_CRASH_PER_POINT"
-	// everyChild is how many images go by until one is verified by a child
-	// process, which takes longer than all the rest; the others are walked by the worker.
-	everyChild = 16
 )
 
 // workerChild reads points of the log in its last argument, rising, one a
 // line, and answers "i label" before each image, "v text" for a broken law and "d
-// images" at the end of the point. A line that begins with "!" wants every image
-// verified by a child.
+// images" at the end of the point.
 func workerChild() {
 	log, err := crashdisk.Load(os.Args[len(os.Args)-1])
 	if err != nil {
@@ -51,12 +46,11 @@ func workerChild() {
 	w.ledger.foresee(marksOf(log.Ops))
 	in := bufio.NewScanner(os.Stdin)
 	for in.Scan() {
-		line, always := strings.CutPrefix(in.Text(), "!")
-		point, err := strconv.Atoi(line)
+		point, err := strconv.Atoi(in.Text())
 		if err != nil {
 			panic(err)
 		}
-		w.at(point, always)
+		w.at(point)
 	}
 }
 
@@ -72,7 +66,7 @@ type worker struct {
 }
 
 // at cuts the power after the first n operations.
-func (w *worker) at(n int, child bool) {
+func (w *worker) at(n int) {
 	for ; w.applied < n; w.applied++ {
 		op := w.log.Ops[w.applied]
 		w.disk.Apply(w.applied, op)
@@ -89,11 +83,7 @@ func (w *worker) at(n int, child bool) {
 			panic(err)
 		}
 		seededIDs(w.seed, fmt.Sprint(n, " ", i))
-		var verify []string
-		if child || (n+i)%everyChild == 0 {
-			verify = verifier()
-		}
-		for _, law := range w.ledger.examine(w.root, (n+i)%2 == 0, verify) {
+		for _, law := range w.ledger.examine(w.root, (n+i)%2 == 0) {
 			fmt.Println("v", strings.ReplaceAll(law, "\n", " "))
 		}
 	}
@@ -166,20 +156,12 @@ func (p *pool) work(t *testing.T) {
 		if !ok {
 			return
 		}
-		for prefix := ""; ; prefix = "!" {
-			if w == nil {
-				w = p.start(t)
-			}
-			label, err := p.ask(w, prefix, n)
-			if err == nil {
-				break
-			}
-			words := w.stop()
+		if w == nil {
+			w = p.start(t)
+		}
+		if label, err := p.ask(w, n); err != nil {
+			p.breaks("point %d, %s: opening the image kills the process: %v: %s", n, label, err, w.stop())
 			w = nil
-			if prefix == "!" {
-				p.breaks("point %d, %s: opening the image kills the process although a child looked first: %v: %s", n, label, err, words)
-				break
-			}
 		}
 	}
 }
@@ -226,8 +208,8 @@ func (w *workerProcess) stop() string {
 var errWorkerDied = errors.New("the process died")
 
 // ask has a point examined; label is the last image begun.
-func (p *pool) ask(w *workerProcess, prefix string, n int) (label string, err error) {
-	if _, err := fmt.Fprintf(w.in, "%s%d\n", prefix, n); err != nil {
+func (p *pool) ask(w *workerProcess, n int) (label string, err error) {
+	if _, err := fmt.Fprintf(w.in, "%d\n", n); err != nil {
 		return "", errWorkerDied
 	}
 	var broken []string

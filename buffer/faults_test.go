@@ -143,7 +143,6 @@ func checkDamaged(t *testing.T, dir, file string, hurt func([]byte) []byte) {
 	}
 	var log bytes.Buffer
 	b := open(t, dir, func(o *buffer.Options) {
-		o.Verify = verifier()
 		o.Log = slog.New(slog.NewTextHandler(&log, nil))
 	})
 	defer b.Close()
@@ -345,7 +344,7 @@ func TestPowerCutRetiresStore(t *testing.T) {
 	dir := filled(t, false)
 	var old telemetry.StoreID
 	_ = buffer.Each(context.Background(), dir, func(b buffer.Batch) error { old = b.Store; return nil })
-	b := open(t, dir, func(o *buffer.Options) { o.Boot = telemetry.BootID{2}; o.Verify = verifier() })
+	b := open(t, dir, func(o *buffer.Options) { o.Boot = telemetry.BootID{2} })
 	defer b.Close()
 	names, err := b.Commit([]buffer.Entry{{Class: telemetry.ClassTelemetry, Content: numbered(1)}})
 	if err != nil || names[0].Store == old || names[0].Seq != 1 {

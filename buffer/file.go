@@ -22,7 +22,8 @@ const (
 	// dbMode keeps positions and video from other users of the machine.
 	dbMode = 0o600
 	// dbLockWait is how long bbolt may wait for its own lock. The directory's
-	// lock is held already, so only a verifying child can be in the way.
+	// lock is held already, so only a program
+	// that is not obu can be in the way.
 	dbLockWait = 5 * time.Second
 	// initialMap is the first size of the memory map. It costs address space
 	// only; growing past it remaps, which waits for readers.

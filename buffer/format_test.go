@@ -46,7 +46,6 @@ func TestNewerFormatIsSetAside(t *testing.T) {
 	}
 	var log bytes.Buffer
 	b := open(t, dir, func(o *buffer.Options) {
-		o.Verify = verifier()
 		o.Log = slog.New(slog.NewTextHandler(&log, nil))
 	})
 	defer b.Close()
@@ -67,7 +66,7 @@ func TestNewerFormatIsSetAside(t *testing.T) {
 func TestRottenCleanStore(t *testing.T) {
 	if dir := os.Getenv("OBU_BUFFER_ROTTEN"); dir != "" {
 		b, err := buffer.Open(context.Background(), buffer.Options{
-			Dir: dir, Unit: "sim-1", Boot: telemetry.BootID{1}, Verify: verifier(), Now: func() telemetry.At { return 1 },
+			Dir: dir, Unit: "sim-1", Boot: telemetry.BootID{1}, Now: func() telemetry.At { return 1 },
 		})
 		if err != nil {
 			t.Fatal(err)

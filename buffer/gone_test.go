@@ -231,7 +231,7 @@ func TestUncleanWithoutStore(t *testing.T) {
 					r.now, next = telemetry.At(time.Second), telemetry.BootID{2}
 				}
 				b := open(t, r.dir, func(o *buffer.Options) {
-					o.Boot, o.Verify, o.Now = next, verifier(), func() telemetry.At { return r.now }
+					o.Boot, o.Now = next, func() telemetry.At { return r.now }
 				})
 				defer b.Close()
 				_, gaps := drainAll(t, b)

@@ -38,7 +38,7 @@ func writerChild() {
 	rnd := rand.New(rand.NewPCG(seed, 2))
 	start := time.Now()
 	o := buffer.Options{
-		Dir: os.Args[len(os.Args)-1], Unit: "sim-1", Boot: telemetry.BootID{1}, Verify: verifier(),
+		Dir: os.Args[len(os.Args)-1], Unit: "sim-1", Boot: telemetry.BootID{1},
 		Now: func() telemetry.At { return telemetry.At(time.Since(start)) + 1 }, MediaQuota: 4 << 20,
 	}
 	switch os.Getenv(bugEnv) {

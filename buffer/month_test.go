@@ -180,7 +180,7 @@ func TestMonth(t *testing.T) {
 		m.window, m.each = time.Second, 1
 	}
 	m.opts = buffer.Options{Dir: m.dir, Unit: "sim-1", TelemetryQuota: monthTelemetry, MediaQuota: monthMedia,
-		Now: func() telemetry.At { return m.now }, Verify: verifier()}
+		Now: func() telemetry.At { return m.now }}
 	buffer.Break(&m.opts, buffer.Faults{NoSync: true})
 	var heap uint64
 	for day := range 30 {

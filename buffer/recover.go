@@ -67,8 +67,8 @@ func (b *Buffer) recover() error {
 	return b.endWipe()
 }
 
-// reopen opens the file anew and lets a child walk it first: after a failed
-// sync the memory's copy of a page may not be what the disk has.
+// reopen proves the file and opens it anew: after a failed sync the memory's
+// copy of a page may not be what the disk has.
 func (b *Buffer) reopen(f *file) (contents, error) {
 	if err := f.closeDB(); err != nil {
 		return contents{}, err

@@ -36,7 +36,7 @@ func TestReadOnlyDisk(t *testing.T) {
 			}
 			now := telemetry.At(time.Hour)
 			b := open(t, dir, func(o *buffer.Options) {
-				o.Verify, o.Now = verifier(), func() telemetry.At { return now }
+				o.Now = func() telemetry.At { return now }
 			})
 			defer b.Close()
 			names, err := b.Commit([]buffer.Entry{{Class: telemetry.ClassTelemetry, Content: anchor(1)}})
@@ -85,7 +85,7 @@ func TestTroubleAtStartForgetsNothing(t *testing.T) {
 	b.Crash()
 	now, trouble := telemetry.At(time.Hour), error(syscall.EIO)
 	b = open(t, dir, func(o *buffer.Options) {
-		o.Verify, o.Now = verifier(), func() telemetry.At { return now }
+		o.Now = func() telemetry.At { return now }
 		buffer.Break(o, buffer.Faults{BeforeOpen: func(string) error { return trouble }})
 	})
 	defer b.Close()

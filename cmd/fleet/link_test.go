@@ -84,7 +84,7 @@ func (c linkCase) measure(t *testing.T) {
 	}
 	cfg := agentConfig(it, &o, "link", "mqtt://"+link.Addr, filepath.Join(dir, "store"))
 	cfg.Uplink.HistoryRate, cfg.Uplink.ReconnectMax = config.Unlimited, config.Duration(2*time.Second)
-	a, err := agent.New(cfg, agent.Deps{Devices: it.devices(), Clock: it.clk, Verify: verifyArgs(), Version: "fleet"})
+	a, err := agent.New(cfg, agent.Deps{Devices: it.devices(), Clock: it.clk, Version: "fleet"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -68,6 +68,6 @@ func newRoot() *cobra.Command {
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(demoCommand(), brokerCommand(), receiveCommand(), verifyFileCommand())
+	root.AddCommand(demoCommand(), brokerCommand(), receiveCommand())
 	return root
 }

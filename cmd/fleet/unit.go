@@ -33,7 +33,7 @@ func newUnit(r *fleetRun, c *car) (*unit, error) {
 		}
 	}
 	cfg := agentConfig(c, &r.options, r.fleet, r.url, dir)
-	deps := agent.Deps{Devices: c.devices(), Clock: c.clk, Verify: verifyArgs(), Version: "fleet",
+	deps := agent.Deps{Devices: c.devices(), Clock: c.clk, Version: "fleet",
 		Finite: c.recorded != nil, DrainFor: drainLimit}
 	if f := r.faults.bus; f != nil {
 		for i := range deps.Devices.CAN {

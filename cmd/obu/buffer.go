@@ -224,12 +224,3 @@ func bufferVerify(ctx context.Context, p *bufferPlace, out io.Writer) error {
 	}
 	return nil
 }
-
-// verifyFileName is the hidden command that walks one unclean store file in a
-// process of its own, because a damaged one can kill the process.
-const verifyFileName = "verify-store-file"
-
-func verifyFileCommand() *command {
-	return &command{Use: verifyFileName + " FILE", Hidden: true, Args: exactly("FILE"),
-		RunE: func(_ *command, args []string) error { return buffer.VerifyFile(args[0]) }}
-}

@@ -101,9 +101,6 @@ func runAgent(ctx context.Context, o runOptions, errw io.Writer) error {
 		log.Error(why)
 	}
 	deps := agent.Deps{Log: log, Version: version, Hint: nextStep, Warning: why}
-	if self, err := os.Executable(); err == nil {
-		deps.Verify = []string{self, verifyFileName}
-	}
 	if o.replay != "" {
 		scratch, err := os.MkdirTemp("", "obu-replay-*")
 		if err != nil {

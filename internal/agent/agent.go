@@ -73,7 +73,6 @@ type Deps struct {
 	Devices Devices
 	Clock   *clock.Clock
 	Log     *slog.Logger                                // nil: silent
-	Verify  []string                                    // command that walks an unclean store; the file is appended
 	Dial    func(ctx context.Context) (net.Conn, error) // nil: as the broker's URL says
 	Network uplink.Network                              // nil: the kernel tells which interface a link is
 	Version string

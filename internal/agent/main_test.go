@@ -7,26 +7,18 @@ import (
 
 	"go.uber.org/goleak"
 
-	"obu/buffer"
 	"obu/telemetry"
 )
 
-// The test binary is its own child: it walks a store that was not closed in
-// order, or tries a folder as a user without rights.
+// The test binary is its own child: it tries a folder as a user without
+// rights.
 const (
 	childMode       = "OBU_AGENT_CHILD"
-	childVerify     = "verify"
 	childUnwritable = "unwritable"
 )
 
 func TestMain(m *testing.M) {
 	switch os.Getenv(childMode) {
-	case childVerify:
-		if err := buffer.VerifyFile(os.Args[len(os.Args)-1]); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
 	case childUnwritable:
 		os.Exit(unwritableChild(os.Args[len(os.Args)-1]))
 	}
@@ -50,6 +42,3 @@ func warmUp() {
 		panic(err)
 	}
 }
-
-// verifier is the command for Deps.Verify.
-func verifier() []string { return []string{"/usr/bin/env", childMode + "=" + childVerify, os.Args[0]} }

@@ -49,7 +49,7 @@ func replay(t *testing.T, dir string, speed float64) (replayed, error) {
 	out := replayed{newCloud(t, b), clk.Boot()}
 	cfg := testConfig("sim-replay", t.TempDir())
 	cfg.CAN, cfg.GPS, cfg.Vehicle = nil, nil, d.Vehicle
-	a, err := agent.New(cfg, agent.Deps{Clock: clk, Devices: dev, Verify: verifier(), Version: "test", Dial: b.Dial,
+	a, err := agent.New(cfg, agent.Deps{Clock: clk, Devices: dev, Version: "test", Dial: b.Dial,
 		Finite: true, DrainFor: time.Minute})
 	if err != nil {
 		return replayed{}, err

@@ -83,7 +83,7 @@ func newRig(t *testing.T, unit string, opts ...clock.Option) *rig {
 		}
 	})
 	r.cfg = testConfig(unit, t.TempDir())
-	r.deps = agent.Deps{Clock: clk, Verify: verifier(), Version: "test", Dial: b.Dial, Log: slog.New(slog.DiscardHandler),
+	r.deps = agent.Deps{Clock: clk, Version: "test", Dial: b.Dial, Log: slog.New(slog.DiscardHandler),
 		Devices: agent.Devices{
 			CAN: []agent.CANDevice{{Name: "can0", Dial: func(context.Context) (can.Bus, error) {
 				r.plug.mu.Lock()
