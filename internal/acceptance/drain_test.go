@@ -48,7 +48,7 @@ func TestDrain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	rows := []string{"| what | link, 60 ms round trip | messages | wall s | CPU s | peak RSS MB | MB up | link used |", "|---|---|---|---|---|---|---|---|"}
+	rows := []string{"| what | link, 60 ms round trip | messages | wall s | CPU s | peak RSS MB | its own of it MB | MB up | link used |", "|---|---|---|---|---|---|---|---|---|"}
 	for _, rate := range [...]int{0, 1_250_000, 125_000} {
 		t.Run(fmt.Sprintf("obu at %d B/s", rate), func(t *testing.T) {
 			rows = append(rows, drainObu(t, obu, seconds, rate).row("obu", rate))
@@ -73,7 +73,8 @@ type drained struct {
 	Messages int64
 	Wall     time.Duration // from the first byte after the outage to the last
 	CPU      time.Duration
-	RSS      int64 // peak, bytes
+	RSS      int64 // peak, bytes, with the pages of files that are mapped
+	Own      int64 // peak of the anonymous part as sampled, bytes: what the kernel cannot take back
 	Up       int64 // bytes
 }
 
@@ -83,8 +84,8 @@ func (d drained) row(what string, rate int) string {
 		link = fmt.Sprintf("%g Mbit/s", float64(rate)*8/1e6)
 		used = fmt.Sprintf("%.0f %%", 100*float64(d.Up)/(float64(rate)*d.Wall.Seconds()))
 	}
-	return fmt.Sprintf("| %s | %s | %d | %.1f | %.2f | %.1f | %.2f | %s |", what, link, d.Messages, d.Wall.Seconds(), d.CPU.Seconds(),
-		float64(d.RSS)/1e6, float64(d.Up)/1e6, used)
+	return fmt.Sprintf("| %s | %s | %d | %.1f | %.2f | %.1f | %.1f | %.2f | %s |", what, link, d.Messages, d.Wall.Seconds(), d.CPU.Seconds(),
+		float64(d.RSS)/1e6, float64(d.Own)/1e6, float64(d.Up)/1e6, used)
 }
 
 // drainObu fills a store, starts the real binary on it without a network, and
@@ -128,12 +129,19 @@ func drainObu(t *testing.T, obu string, seconds, rate int) drained {
 func measured(t *testing.T, p *process, link *wan, done func() bool) drained {
 	t.Helper()
 	before := cpu(t, p)
+	var own int64
 	link.reset()
 	link.down.Store(false)
-	if !await(15*time.Minute, func() bool { return p.ended() || done() }) || p.ended() {
+	if !await(15*time.Minute, func() bool {
+		if p.ended() {
+			return true
+		}
+		own = max(own, memory(t, p, "RssAnon:"))
+		return done()
+	}) || p.ended() {
 		t.Fatalf("no end of the drain:\n%s", p.said)
 	}
-	d := drained{CPU: cpu(t, p) - before, RSS: peak(t, p), Up: link.up.Load()}
+	d := drained{CPU: cpu(t, p) - before, RSS: memory(t, p, "VmHWM:"), Own: own, Up: link.up.Load()}
 	d.Wall = time.Duration(link.last.Load() - link.first.Load())
 	return d
 }
@@ -248,14 +256,19 @@ func cpu(t *testing.T, p *process) time.Duration {
 	return time.Duration(user+system) * 10 * time.Millisecond // USER_HZ is 100 on every Linux
 }
 
-// peak is the largest resident set of a process, in bytes.
-func peak(t *testing.T, p *process) int64 {
+// memory is a line of /proc/PID/status in bytes: "VmHWM:" is the largest resident
+// set so far, "RssAnon:" the anonymous part of it now.
+func memory(t *testing.T, p *process, line string) int64 {
 	t.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(b), "VmHWM:")
-	kb, _ := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
+	_, rest, _ := strings.Cut(string(b), line)
+	f := strings.Fields(rest)
+	if len(f) == 0 {
+		return 0 // it has just ended
+	}
+	kb, _ := strconv.ParseInt(f[0], 10, 64)
 	return kb << 10
 }
