@@ -87,6 +87,7 @@ func findConfig(path string) (string, error) {
 }
 
 func runAgent(ctx context.Context, o runOptions, errw io.Writer) error {
+	limitMemory()
 	cfg, why, err := o.loadConfig()
 	if err != nil {
 		return err
