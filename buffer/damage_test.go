@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"obu/buffer/wreck"
 	"obu/telemetry"
 )
 
@@ -343,11 +344,11 @@ func FuzzWreck(f *testing.F) {
 		if int(at) < len(img) {
 			copy(img[at:], patch)
 		}
-		p, err := newPager(bytes.NewReader(img), int64(len(img)))
+		p, err := wreck.Open(bytes.NewReader(img), int64(len(img)))
 		if err != nil {
 			t.Fatal(err)
 		}
-		wr := newWreck(p, classes, []telemetry.StoreID{store})
+		wr := newSearch(p, classes, []telemetry.StoreID{store})
 		wr.papers()
 		for fd := range wr.finds {
 			if fd.stream == nil {
@@ -363,8 +364,8 @@ func FuzzWreck(f *testing.F) {
 			}
 		}
 		wr.missing(telemetry.Gap{})
-		if p.bytes > int64(len(img))*64+1<<20 {
-			t.Fatalf("read %d bytes of a file of %d", p.bytes, len(img))
+		if p.BytesRead() > int64(len(img))*64+1<<20 {
+			t.Fatalf("read %d bytes of a file of %d", p.BytesRead(), len(img))
 		}
 	})
 }

@@ -207,3 +207,18 @@ func (r *reader) spans() spans {
 	}
 	return out
 }
+
+// not returns the ranges from from to to that are not in the set.
+func (s spans) not(from, to uint64) []span {
+	var out []span
+	for i, _ := s.find(from); from <= to; i++ {
+		if i == len(s) || s[i].from > to {
+			return append(out, span{from, to})
+		}
+		if s[i].from > from {
+			out = append(out, span{from, s[i].from - 1})
+		}
+		from = s[i].to + 1
+	}
+	return out
+}

@@ -1,6 +1,10 @@
 package buffer
 
-import "errors"
+import (
+	"errors"
+
+	"obu/buffer/wreck"
+)
 
 // Sentinels of the package; each names its cure.
 var (
@@ -32,5 +36,5 @@ var (
 	ErrNewerFormat = errors.New("file has a newer format than this obu knows")
 	// ErrDamaged says that a file, or a value in it, is not what was written:
 	// Open sets such a file aside and goes on with a new one.
-	ErrDamaged = errors.New("file is damaged")
+	ErrDamaged = wreck.ErrDamaged
 )

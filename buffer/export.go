@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"obu/buffer/wreck"
 	"obu/telemetry"
 )
 
@@ -64,8 +65,8 @@ func exportFile(ctx context.Context, path string, fn func(Batch) error) ([]telem
 	} else if strings.HasPrefix(name, "media.db") {
 		classes = []telemetry.Class{telemetry.ClassMedia}
 	}
-	p, _ := newPager(h, info.Size()) // a root that cannot be read is none
-	w := newWreck(p, classes, nil)
+	f, _ := wreck.Open(h, info.Size()) // a root that cannot be read is none
+	w := newSearch(f, classes, nil)
 	if w.newer {
 		return nil, fmt.Errorf("export %s: %w", path, ErrNewerFormat)
 	}

@@ -3,34 +3,34 @@ package buffer
 import (
 	"encoding/binary"
 	"maps"
+
+	"obu/buffer/wreck"
 )
 
-// papers reads what a wreck holds besides batches: gap rows, executed commands,
+// papers reads what a file set aside holds besides batches: gap rows, executed commands,
 // clips and losses on their way into the Gap table. torn says that gap rows may
 // be missing. The older root is asked only for what the newer one does not
 // show whole: what it has more was dealt with by the last transaction, so that
 // a row of it is listed twice at worst.
-func (w *wreck) papers() (c contents, torn bool) {
+func (w *search) papers() (c contents, torn bool) {
 	c.state, c.clips = w.state, map[string]clip{}
 	rows, owed, cmds := map[uint64]*gapRow{}, map[uint64]owedLoss{}, map[string]command{}
 	whole := map[string]bool{}
-	for i := range w.metas {
-		w.seen = make([]uint64, w.size/w.page/64+1)
-		top := true
-		w.below(w.metas[i].root, nil, nil, 0, func(b item) bool {
-			name := string(b.key)
-			if !b.bucket || whole[name] {
+	for i := range w.Roots() {
+		top := w.Walk(i, func(b wreck.Item) bool {
+			name := string(b.Key)
+			if whole[name] {
 				return true
 			}
 			sound := true
 			spoil := func() { sound = false }
-			w.within(b, func(it item) bool {
+			w.Within(b, func(it wreck.Item) bool {
 				sound = c.paper(name, it, rows, owed, cmds) && sound
 				return true
 			}, spoil)
 			whole[name] = sound
 			return true
-		}, func() { top = false })
+		})
 		if i == 0 {
 			there, seen := whole[string(bucketGaps)]
 			torn = !top || seen && !there
@@ -48,19 +48,19 @@ func (w *wreck) papers() (c contents, torn bool) {
 	for cmd := range maps.Values(cmds) {
 		c.commands = append(c.commands, cmd)
 	}
-	return c, torn || len(w.metas) == 0
+	return c, torn || w.Roots() == 0
 }
 
 // paper takes one element of a bucket without batches; what is there already
 // is younger. It reports whether the element is what was written.
-func (c *contents) paper(bucket string, it item, rows map[uint64]*gapRow, owed map[uint64]owedLoss, cmds map[string]command) bool {
+func (c *contents) paper(bucket string, it wreck.Item, rows map[uint64]*gapRow, owed map[uint64]owedLoss, cmds map[string]command) bool {
 	switch bucket {
 	case string(bucketGaps), string(bucketOwed):
-		r, err := decodeGapRow(it.value)
-		if err != nil || len(it.key) != 8 {
+		r, err := decodeGapRow(it.Value)
+		if err != nil || len(it.Key) != 8 {
 			return false
 		}
-		order := binary.BigEndian.Uint64(it.key)
+		order := binary.BigEndian.Uint64(it.Key)
 		if bucket == string(bucketOwed) {
 			if _, there := owed[order]; !there {
 				owed[order] = owedLoss{order, r.Gap}
@@ -69,7 +69,7 @@ func (c *contents) paper(bucket string, it item, rows map[uint64]*gapRow, owed m
 			rows[r.ID] = r
 		}
 	case string(bucketCommands):
-		cmd, err := decodeCommand(it.key, it.value)
+		cmd, err := decodeCommand(it.Key, it.Value)
 		if err != nil {
 			return false
 		}
@@ -77,7 +77,7 @@ func (c *contents) paper(bucket string, it item, rows map[uint64]*gapRow, owed m
 			cmds[cmd.id] = cmd
 		}
 	case string(bucketClips), string(bucketDone):
-		key, cl, err := decodeClip(it.value)
+		key, cl, err := decodeClip(it.Value)
 		if err != nil {
 			return false
 		}

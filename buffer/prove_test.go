@@ -10,6 +10,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"obu/buffer/wreck"
 	"obu/telemetry"
 )
 
@@ -90,7 +91,8 @@ func hurt(rnd *rand.Rand, p []byte) []byte {
 		copy(span(i), span(j))
 		copy(span(j), s)
 	case 8: // half a page, from a sector on
-		clear(span(at())[rnd.IntN(8)*512:])
+		s := span(at())
+		clear(s[min(rnd.IntN(8)*512, len(s)):])
 	}
 	return p
 }
@@ -107,12 +109,12 @@ func TestProvenFilesOpen(t *testing.T) {
 	}
 	for seed := range uint64(3) {
 		sound := realFile(t, seed, 60+int(seed)*60)
-		if err := proveFile(bytes.NewReader(sound), int64(len(sound))); err != nil {
+		if _, err := wreck.Prove(bytes.NewReader(sound), int64(len(sound))); err != nil {
 			t.Fatalf("a sound file: %v", err)
 		}
 		for range images / 3 {
 			img := hurt(rnd, bytes.Clone(sound))
-			err := proveFile(bytes.NewReader(img), int64(len(img)))
+			_, err := wreck.Prove(bytes.NewReader(img), int64(len(img)))
 			if err != nil {
 				if !errors.Is(err, ErrDamaged) {
 					t.Fatalf("%v is no verdict", err)
@@ -123,7 +125,7 @@ func TestProvenFilesOpen(t *testing.T) {
 			if err := os.WriteFile(path, img, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			rolled, _ := proof(bytes.NewReader(img), int64(len(img)))
+			rolled, _ := wreck.Prove(bytes.NewReader(img), int64(len(img)))
 			useAll(t, path, !rolled)
 		}
 	}
@@ -183,7 +185,7 @@ func FuzzProve(f *testing.F) {
 		if int(at) < len(img) {
 			copy(img[at:], patch)
 		}
-		rolled, err := proof(bytes.NewReader(img), int64(len(img)))
+		rolled, err := wreck.Prove(bytes.NewReader(img), int64(len(img)))
 		if err != nil {
 			return
 		}

@@ -1,18 +1,16 @@
 package buffer
 
 import (
-	"encoding/binary"
 	"errors"
-	"fmt"
 	"iter"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	berrors "go.etcd.io/bbolt/errors"
 
+	"obu/buffer/wreck"
 	"obu/telemetry"
 )
 
@@ -32,7 +30,7 @@ type salvage struct {
 	pending
 	into  *file
 	h     *os.File // nil: the file is gone
-	w     *wreck   // nil: the file is gone
+	w     *search  // nil: the file is gone
 	next  func() (find, bool)
 	stop  func()
 	at    telemetry.Name // the batch moved last; zero: none yet
@@ -44,58 +42,6 @@ type salvage struct {
 	keep  bool           // something of it is missing: kept for inspection
 	rest  telemetry.At   // nothing is tried before
 	count int            // batches moved
-}
-
-// moved is one batch on its way.
-type moved struct {
-	store telemetry.StoreID
-	class telemetry.Class
-	seq   uint64
-	rec   []byte
-}
-
-// progress is how far the salvage of a file got, as the store says.
-type progress struct {
-	file string
-	done bool
-	at   telemetry.Name
-}
-
-// keySalvage in the main bucket holds a progress for every file whose papers
-// are in this store: it says that they are, and what else is.
-var keySalvage = []byte("salvage")
-
-func encodeProgress(list []*salvage) []byte {
-	b := make([]byte, 4, 64)
-	b = binary.AppendUvarint(b, uint64(len(list)))
-	for _, s := range list {
-		b = appendText(b, s.File)
-		b = append(b, boolByte(s.done))
-		b = append(b, s.at.Store[:]...)
-		b = append(b, byte(s.at.Class))
-		b = binary.AppendUvarint(b, s.at.Seq)
-	}
-	return sealed(b)
-}
-
-// decodeProgress reads it; what is not what was written is nothing: then all is
-// moved once more.
-func decodeProgress(v []byte) []progress {
-	r, err := unsealed(v)
-	if err != nil {
-		return nil
-	}
-	var out []progress
-	for n := r.uvarint(); n > 0 && !r.bad; n-- {
-		p := progress{file: r.text(), done: r.byte() == 1}
-		r.fixed(p.at.Store[:])
-		p.at.Class = telemetry.Class(r.byte())
-		p.at.Seq = r.uvarint()
-		if !r.bad {
-			out = append(out, p)
-		}
-	}
-	return out
 }
 
 // takeUp begins or goes on with the salvage of what was set aside of f, and
@@ -162,8 +108,8 @@ func (s *salvage) open(dir string) error {
 }
 
 func (s *salvage) begin(size int64) {
-	p, _ := newPager(s.h, size) // a root that cannot be read is none
-	s.w = newWreck(p, s.into.classes, s.stores())
+	f, _ := wreck.Open(s.h, size) // a root that cannot be read is none
+	s.w = newSearch(f, s.into.classes, s.stores())
 	s.next, s.stop = iter.Pull(iter.Seq[find](s.w.finds))
 }
 
@@ -193,7 +139,7 @@ func (f *file) pin(streams []*stream) {
 }
 
 func (s *salvage) holds(store telemetry.StoreID, class telemetry.Class) bool {
-	return s.w != nil && slices.ContainsFunc(s.w.streams, func(t *wreckStream) bool { return t.store == store && t.class == class })
+	return s.w != nil && slices.ContainsFunc(s.w.streams, func(t *sought) bool { return t.store == store && t.class == class })
 }
 
 // salvageSome goes a bounded way on. f.wr must be held and the disk be taking
@@ -232,25 +178,21 @@ func (b *Buffer) salvageSome(f *file) {
 	}
 }
 
-// errNoRoom says that what is left would take room from newer data: it stays
-// where it is until some of that is delivered.
-var errNoRoom = errors.New("no room below the quota")
-
 // gather reads on until enough is held for a transaction, or enough was read.
 func (s *salvage) gather() {
 	if s.next == nil {
 		s.ended = true
 		return
 	}
-	from, size := s.w.bytes, 0
+	from, size := s.w.BytesRead(), 0
 	for _, m := range s.held {
 		size += len(m.rec)
 	}
-	for !s.ended && size < salvageMove && s.w.bytes-from < salvageRead {
+	for !s.ended && size < salvageMove && s.w.BytesRead()-from < salvageRead {
 		fd, more := s.next()
 		switch {
 		case !more && s.skip.Seq != 0: // the batch where it stopped is not to be found any more
-			size := s.w.size
+			size := s.w.Size()
 			s.stop()
 			s.skip = telemetry.Name{}
 			s.begin(size)
@@ -265,194 +207,6 @@ func (s *salvage) gather() {
 			s.held = append(s.held, moved{fd.stream.store, fd.stream.class, fd.seq, slices.Clone(fd.rec)})
 			size += len(fd.rec)
 		}
-	}
-}
-
-// given reports whether a batch's name was given out: one that a failed
-// transaction left in the file has another name by now.
-func (s *salvage) given(fd find) bool {
-	next, known := s.Next[streamText(fd.stream.store, fd.stream.class)]
-	return !known || fd.seq < next
-}
-
-// moveBack stores what is held, in one transaction with how far that is.
-func (b *Buffer) moveBack(f *file, s *salvage) error {
-	var need int64
-	for _, m := range s.held {
-		need += diskCost(len(m.rec))
-	}
-	n, last := 0, s.held[len(s.held)-1]
-	was := s.at
-	s.at = telemetry.Name{Store: last.store, Class: last.class, Seq: last.seq}
-	err := f.update(func(t *txn) error {
-		if t.cost()+need > f.quota-min(evictStep, f.quota/8) || t.squeeze(need) > 0 {
-			return errNoRoom
-		}
-		if err := t.reserve(need); err != nil {
-			return err
-		}
-		n = 0
-		for _, m := range s.held {
-			f.mu.Lock()
-			to := f.revive(s, m)
-			held := to == nil || to.held(m.seq)
-			f.mu.Unlock()
-			if held {
-				continue
-			}
-			h, _, err := decodeHeader(m.rec)
-			if err != nil {
-				return err
-			}
-			if err := t.put(to, m.seq, h, m.rec, false); err != nil {
-				return err
-			}
-			n++
-		}
-		return t.putProgress()
-	})
-	if err != nil {
-		s.at = was
-		return fmt.Errorf("move back from %s: %w", s.File, err)
-	}
-	s.held, s.count = nil, s.count+n
-	b.mu.Lock()
-	b.stats.salvaged += uint64(n)
-	b.mu.Unlock()
-	return nil
-}
-
-// revive returns the stream a batch goes to, made on first use: older than all
-// that mints, and never one that does. mu must be held.
-func (f *file) revive(s *salvage, m moved) *stream {
-	if m.store == f.state.store {
-		return nil
-	}
-	to := f.stream(m.store, m.class)
-	if to == nil {
-		to = newStream(m.store, m.class)
-		at := slices.IndexFunc(f.streams, func(o *stream) bool { return o.store == f.state.store || o.mem != nil || !s.holds(o.store, o.class) })
-		if at < 0 {
-			at = len(f.streams)
-		}
-		f.streams = slices.Insert(f.streams, at, to)
-	}
-	to.owing = true
-	for _, t := range s.w.streams {
-		if t.store == m.store && t.class == m.class {
-			to.next = max(to.next, t.next)
-		}
-	}
-	to.next = max(to.next, m.seq+1)
-	return to
-}
-
-// putProgress stores how far every salvage of the file is.
-func (t *txn) putProgress() error {
-	b, err := t.tx.CreateBucketIfNotExists(bucketMain)
-	if err != nil {
-		return fmt.Errorf("open main bucket: %w", err)
-	}
-	if err := b.Put(keySalvage, encodeProgress(t.f.saving)); err != nil {
-		return fmt.Errorf("store progress of salvage: %w", err)
-	}
-	return nil
-}
-
-// finish lists what was not found, in one transaction with the note that this
-// is done.
-func (b *Buffer) finish(f *file, s *salvage) error {
-	gaps := b.unsaved(f, s)
-	s.done = true
-	b.oweSaving(f)
-	var err error
-	owed := 0
-	if f == b.tele {
-		err = b.update(func(t *txn) error {
-			for _, g := range gaps {
-				b.gaps.add(g)
-			}
-			_, err := b.transact(t, nil, 0)
-			return err
-		})
-	} else {
-		owed = len(gaps)
-		b.vidLost = append(b.vidLost, gaps...)
-		_, err = b.updateMedia(nil, nil, 0)
-	}
-	if err != nil {
-		s.done = false
-		b.vidLost = b.vidLost[:len(b.vidLost)-owed]
-		return err
-	}
-	args := []any{"file", s.path(b.opts.Dir), "batches", s.count, "missing_ranges", len(gaps)}
-	if len(gaps) > 0 {
-		b.log.Warn("what was left in a store that was set aside is moved back; what is missing is listed", args...)
-	} else {
-		b.log.Info("all that a store held which was set aside is moved back", args...)
-	}
-	s.keep = len(gaps) > 0 || s.w == nil || s.w.faults > 0
-	return b.dispose(f, s)
-}
-
-// unsaved lists what a salvage did not find.
-func (b *Buffer) unsaved(f *file, s *salvage) []telemetry.Gap {
-	note := session{Files: map[string]sessionFile{f.name: {Boot: s.Boot, OldestNS: s.OldestNS}}}
-	if s.w == nil {
-		return b.wholeStores(f, note, s.stores(), s.File)
-	}
-	boot, from, to := b.span(s.Boot, s.OldestNS)
-	g := telemetry.Gap{Boot: boot, From: from, To: to, Source: s.File}
-	var gaps []telemetry.Gap
-	for _, m := range s.w.missing(g) {
-		if next, known := s.Next[streamText(m.Store, m.Class)]; known {
-			m.ToSeq = min(m.ToSeq, next-1)
-		}
-		if m.FromSeq <= m.ToSeq {
-			gaps = append(gaps, m)
-		}
-	}
-	if s.torn || !s.w.told && len(s.w.streams) == 0 {
-		gaps = append(gaps, b.wholeStores(f, note, nil, s.File)...)
-	}
-	return gaps
-}
-
-// dispose lets go of a file whose salvage is done: one with nothing more in it
-// is removed, a damaged one of which something is missing kept for inspection.
-func (b *Buffer) dispose(f *file, s *salvage) error {
-	path := s.path(b.opts.Dir)
-	s.close()
-	err := error(nil)
-	if !s.keep {
-		err = os.Remove(path)
-	} else if strings.Contains(s.File, ".newer-") { // not to be salvaged again
-		var aside string
-		if aside, err = b.asideName(f, "damaged"); err == nil {
-			err = os.Rename(path, aside)
-		}
-	}
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("put away %s: %w", s.File, err)
-	}
-	b.forget(s)
-	if err := b.pruneAside(f, maxAside); err != nil {
-		b.log.Warn("old damaged stores stay on the disk", "dir", b.opts.Dir, "err", err)
-	}
-	f.saving = f.saving[1:]
-	f.mu.Lock()
-	f.pin(f.streams)
-	f.mu.Unlock()
-	return nil
-}
-
-// forget takes a file off the list of those that wait.
-func (b *Buffer) forget(s *salvage) {
-	err := b.changePending(func(l []pending) []pending {
-		return slices.DeleteFunc(l, func(p pending) bool { return p.File == s.File })
-	})
-	if err != nil {
-		b.log.Warn("the list of stores to be salvaged is not written; the next start looks at the file again", "file", s.File, "err", err)
 	}
 }
 

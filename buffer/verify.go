@@ -6,6 +6,8 @@ import (
 
 	"go.etcd.io/bbolt"
 	"golang.org/x/sys/unix"
+
+	"obu/buffer/wreck"
 )
 
 // proveTries is how often in a row a file's structure has to be unreadable
@@ -25,9 +27,9 @@ func (b *Buffer) prove(f *file) (rolledBack bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("verify %s: %w", f.path, err)
 	}
-	rolledBack, err = proof(h, info.Size())
+	rolledBack, err = wreck.Prove(h, info.Size())
 	switch {
-	case !unreadable(err):
+	case !wreck.Unreadable(err):
 		f.unread = 0
 	case f.unread+1 < proveTries:
 		f.unread++
@@ -50,7 +52,7 @@ func openReadOnly(path string) (*bbolt.DB, error) {
 	if info.Size() == 0 {
 		return nil, fmt.Errorf("open %s: empty: %w", path, ErrDamaged)
 	}
-	if err := VerifyFile(path); err != nil { // else bbolt may end the process
+	if err := proveFile(path); err != nil { // else bbolt may end the process
 		return nil, err
 	}
 	db, err := bbolt.Open(path, dbMode, &bbolt.Options{ReadOnly: true, Timeout: dbLockWait, FreelistType: bbolt.FreelistMapType})
@@ -61,6 +63,23 @@ func openReadOnly(path string) (*bbolt.DB, error) {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	return db, nil
+}
+
+// proveFile proves that bbolt may open the file at path: see wreck.Prove.
+func proveFile(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("verify: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("verify %s: %w", path, err)
+	}
+	if _, err := wreck.Prove(f, info.Size()); err != nil {
+		return fmt.Errorf("verify %s: %w", path, err)
+	}
+	return nil
 }
 
 // dropCache asks the kernel to forget its copy of a file, so that the next
