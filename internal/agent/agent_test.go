@@ -12,6 +12,7 @@ import (
 	"obu/buffer"
 	"obu/internal/agent"
 	"obu/internal/clock"
+	"obu/internal/config"
 	"obu/internal/virtual"
 	"obu/telemetry"
 )
@@ -357,5 +358,29 @@ func TestStatisticsArriveAsHealth(t *testing.T) {
 		if len(r.cloud.health) < 25 {
 			t.Errorf("%d figures came", len(r.cloud.health))
 		}
+	})
+}
+
+// TestABatteryClockExpiresNothing: what an earlier boot stored stays, although
+// the clock of this one stands far in the future and nobody vouches for it.
+func TestABatteryClockExpiresNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "sim-1")
+		r.cfg.Buffer.MaxAge = config.Duration(30 * 24 * time.Hour)
+		r.unplugBroker()
+		a := r.start()
+		time.Sleep(time.Minute)
+		if s := a.Status(); s.Time.By != string(telemetry.AnchorGNSS) {
+			t.Fatalf("the first boot knows the time by %q", s.Time.By)
+		}
+		a.stop()
+		r.deps.Clock = clock.Virtual(clock.WithWallAt(time.Date(2060, 1, 1, 0, 0, 0, 0, time.UTC)))
+		r.deps.Devices.GPS, r.cfg.GPS = nil, nil
+		a = r.start()
+		time.Sleep(3 * time.Minute)
+		if s := a.Status(); s.Buffer.Expired != 0 || s.Time.Trusted || s.Time.By != string(telemetry.AnchorRTC) {
+			t.Errorf("%d batches expired by %+v", s.Buffer.Expired, s.Time)
+		}
+		a.stop()
 	})
 }

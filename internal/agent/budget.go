@@ -17,9 +17,6 @@ import (
 const (
 	budgetFile  = "budget.json"
 	budgetEvery = time.Second
-	// budgetSure is how sure the wall time must be to begin a day or a month: a
-	// clock set from a battery may be off by a day, and nobody vouches for it.
-	budgetSure = time.Hour
 )
 
 // newBudget opens the book of what the configuration agreed.
@@ -68,22 +65,13 @@ func (a *Agent) budgetLoop(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		if change, ok := a.budget.Advance(a.clock.Now(), a.sureWall()); ok {
+		if change, ok := a.budget.Advance(a.clock.Now(), a.trustedWall()); ok {
 			a.stepTaken(change)
 		}
 		if a.budget.Due() {
 			a.saveBudget(false)
 		}
 	}
-}
-
-// sureWall is the wall time by which days and months begin, zero while it is
-// not known well enough.
-func (a *Agent) sureWall() time.Time {
-	if r := a.clock.Wall(); r.Trusted && r.Uncertainty <= budgetSure {
-		return r.Time
-	}
-	return time.Time{}
 }
 
 // stepTaken tells people and the cloud of a step of the ladder at once.

@@ -25,8 +25,8 @@ func (a *Agent) openBuffer(ctx context.Context) (*buffer.Buffer, error) {
 	return b, nil
 }
 
-// trustedWall is the wall time where age decides about data: zero unless the
-// clock is trusted.
+// trustedWall is the wall time by which data expires, private mode ends, and
+// days and months of the budget begin: zero unless the clock is trusted.
 func (a *Agent) trustedWall() time.Time {
 	if r := a.clock.Wall(); r.Trusted {
 		return r.Time

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"obu/buffer"
+	"obu/internal/clock"
 	"obu/telemetry"
 )
 
@@ -234,6 +235,25 @@ func TestPrivateModeOnAFullDisk(t *testing.T) {
 		reply := r.order("1", "private", `{"on":true}`)
 		if !reply.OK || !bytes.Contains(reply.Result, []byte("until the agent restarts")) || a.Status().Private == nil {
 			t.Errorf("reply %+v %s", reply, reply.Result)
+		}
+		a.stop()
+	})
+}
+
+// TestPrivateLimitOutlastsABatteryClock: after a restart the clock that a
+// battery kept does not end private mode, however late it says it is.
+func TestPrivateLimitOutlastsABatteryClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "sim-1", clock.WithWallAt(time.Date(2060, 1, 1, 0, 0, 0, 0, time.UTC)))
+		r.deps.Devices.GPS, r.cfg.GPS = nil, nil // nobody tells the time
+		order := `{"on":true,"boot":"01000000000000000000000000000000","until_ns":60000000000,"until":"2026-05-04T07:00:00Z"}`
+		if err := os.WriteFile(filepath.Join(r.cfg.Buffer.Dir, "private.json"), []byte(order), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		a := r.start()
+		time.Sleep(20 * time.Second)
+		if s := a.Status(); s.Private == nil || s.Time.By != string(telemetry.AnchorRTC) {
+			t.Errorf("private mode %+v by the time %+v", s.Private, s.Time)
 		}
 		a.stop()
 	})

@@ -15,6 +15,9 @@ const (
 	// rtcUncertainty is that of a system clock nobody vouches for, set from a
 	// battery-backed clock at boot.
 	rtcUncertainty = 24 * time.Hour
+	// trustedWithin is how sure the time must be to decide about data: to let it
+	// expire, to end an order, to begin a month. A battery's clock never is.
+	trustedWithin = time.Hour
 	// leastUncertainty is what the kernel is believed to know best.
 	leastUncertainty = time.Millisecond
 	// anchorEvery is how often a source that goes on agreeing anchors again.
@@ -37,7 +40,7 @@ type Reading struct {
 	Time        time.Time          // UTC
 	Uncertainty time.Duration      // the true time lies within Time ± this, as far as the source can know
 	By          telemetry.AnchorBy // which source; "" when nothing is known
-	Trusted     bool               // plausible enough to compare ages with
+	Trusted     bool               // known to within an hour: ages, months and deadlines may be told by it
 }
 
 // wallClock holds the anchors of this boot and decides between them.
@@ -148,10 +151,11 @@ func readingAt(a telemetry.Anchor, at telemetry.At) Reading {
 	if a.Boot.IsZero() {
 		return Reading{}
 	}
-	r := Reading{Time: a.Wall.Add(at.Sub(a.At)), Uncertainty: uncertaintyAt(a, at), By: a.By, Trusted: true}
+	r := Reading{Time: a.Wall.Add(at.Sub(a.At)), Uncertainty: uncertaintyAt(a, at), By: a.By}
 	if a.By == telemetry.AnchorReplay {
 		r.Uncertainty = a.Uncertainty
 	}
+	r.Trusted = r.Uncertainty <= trustedWithin
 	return r
 }
 
