@@ -240,6 +240,7 @@ func (b *Buffer) transact(t *txn, recs []record, free int64) ([]telemetry.Name, 
 	if err := t.reserve(need); err != nil {
 		return nil, err
 	}
+	t.lost = append(expired, evicted...)
 	b.listEvicted(expired, telemetry.ReasonExpired)
 	b.listEvicted(evicted, telemetry.ReasonEvicted)
 	if err := b.emitGaps(func(r record) (telemetry.Name, error) { return t.append(r.class, r.h, r.rec) }); err != nil {

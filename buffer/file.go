@@ -73,6 +73,7 @@ type file struct {
 	streams     []*stream                        // in order of age
 	acked       []telemetry.Name                 // left the backlog; to be deleted by the next transaction
 	undelivered map[telemetry.Name]telemetry.Gap // of those: not delivered, and how that is listed
+	doubt       map[telemetry.Name]telemetry.Gap // taken out undelivered by a transaction that failed, and how that is listed should it have reached the disk
 }
 
 // boltOptions are the same for every opening of a file. The free list is not

@@ -57,6 +57,7 @@ func (b *Buffer) recover() error {
 		return err
 	}
 	unreturned := b.merge(f, c)
+	b.settleDoubt(f)
 	if !b.learned {
 		b.learn(c)
 	}
@@ -125,8 +126,11 @@ func (b *Buffer) merge(f *file, c contents) []telemetry.Name {
 		}
 	}
 	f.acked = append(f.acked, c.bad...)
-	volatile := f.state.store
+	volatile, file, done := f.state.store, f.state.owedFile, f.state.owedDone
 	f.state = c.state
+	if b.learned { // the Gap table is memory's, and so is what it has of media.db
+		f.state.owedFile, f.state.owedDone = file, done
+	}
 	f.first = c.state.commits
 	f.state.store = volatile // retired by returnToDisk
 	f.state.unit, f.state.hardware, f.state.clean = b.opts.Unit, f.boundTo(b.opts.Hardware), false

@@ -28,6 +28,7 @@ type txn struct {
 	evicted int                // of removed: undelivered, for want of room
 	expired int                // of removed: undelivered, too old
 	told    int                // commands noted as told
+	lost    []removal          // of removed: undelivered, whatever the reason
 	dropped map[*stream]spans  // of streams, to be undone
 
 	late      int  // what the tail's entries take
@@ -334,7 +335,7 @@ func (t *txn) apply() {
 	f := t.f
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.state = t.state
+	f.state, f.doubt = t.state, nil
 	for s := range t.before {
 		s.minted = 0
 	}
@@ -391,4 +392,5 @@ func (t *txn) undo() {
 	for s, was := range t.dropped {
 		s.dropped = was
 	}
+	t.f.doubted(t.lost)
 }
