@@ -97,14 +97,16 @@ type Agent struct {
 	private *privacy
 	wipes   chan telemetry.Command // an order to delete everything and begin anew
 	sources []*source
-	disk    diskMeter
 	budget  *budget.Budget
 	unkept  bool // the budget could not be kept last time; belongs to its loop
+
+	diskFiles diskFiles
 
 	mu       sync.Mutex // guards what follows; the parts exist only while Run runs
 	start    time.Time
 	buffer   *buffer.Buffer
 	uplink   *uplink.Uplink
+	disk     *diskMeter // counts from start, as the buffer's figures do
 	flush    flushStats
 	warnings []string // what a person should know, shown in status
 }
@@ -123,7 +125,7 @@ func New(cfg config.Config, deps Deps) (*Agent, error) {
 	}
 	a := &Agent{cfg: cfg, deps: deps, log: deps.Log, clock: deps.Clock,
 		batch: &batcher{now: deps.Clock.Now, boot: deps.Clock.Boot()}, budget: newBudget(cfg.Uplink.Budget),
-		disk: diskMeter{files: linuxFiles()}, wipes: make(chan telemetry.Command, 1)}
+		diskFiles: linuxFiles(), wipes: make(chan telemetry.Command, 1)}
 	if deps.Warning != "" {
 		a.warnings = append(a.warnings, deps.Warning)
 	}
@@ -167,7 +169,7 @@ func (a *Agent) run(ctx context.Context, again bool) (stopped telemetry.At, err 
 		return 0, errors.Join(err, buf.Close())
 	}
 	a.mu.Lock()
-	a.buffer, a.uplink, a.start = buf, up, time.Now()
+	a.buffer, a.uplink, a.start, a.disk = buf, up, time.Now(), &diskMeter{files: a.diskFiles}
 	a.mu.Unlock()
 	defer func() {
 		a.mu.Lock()

@@ -220,7 +220,8 @@ const (
 	lookEvery = time.Hour
 )
 
-// diskMeter counts from the agent's start what the device was given.
+// diskMeter counts what the device was given from the start, which a wipe makes
+// anew.
 type diskMeter struct {
 	files diskFiles
 	mu    sync.Mutex // guards what follows

@@ -20,3 +20,6 @@ func MountPoint(mountinfo, path string) (root, point, source string) {
 	m := mountOf(mountinfo, path)
 	return m.root, m.point, m.source
 }
+
+// DiskFrom has the agent read what the kernel tells of its disk elsewhere.
+func (a *Agent) DiskFrom(sys, mounts string) { a.diskFiles = diskFiles{sys, mounts} }

@@ -158,16 +158,19 @@ type running struct {
 	done   chan error
 }
 
-func (r *rig) start() *running {
+func (r *rig) start(before ...func(*agent.Agent)) *running {
 	r.Helper()
-	return start(r.T, r.cfg, r.deps)
+	return start(r.T, r.cfg, r.deps, before...)
 }
 
-func start(t *testing.T, cfg config.Config, deps agent.Deps) *running {
+func start(t *testing.T, cfg config.Config, deps agent.Deps, before ...func(*agent.Agent)) *running {
 	t.Helper()
 	a, err := agent.New(cfg, deps)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, f := range before {
+		f(a)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	run := &running{Agent: a, t: t, cancel: cancel, done: make(chan error, 1)}

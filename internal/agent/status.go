@@ -136,7 +136,7 @@ func uplinkStatus(s uplink.Stats) *UplinkStatus {
 func (a *Agent) Status() Status {
 	a.mu.Lock()
 	buf, up, fl := a.buffer, a.uplink, a.flush
-	started := a.start
+	started, disk := a.start, a.disk
 	warnings := append([]string(nil), a.warnings...)
 	a.mu.Unlock()
 
@@ -160,7 +160,7 @@ func (a *Agent) Status() Status {
 		st := buf.Stats()
 		s.Buffer, s.Streams, s.Flush.Failed = &st, StreamsStatus(buf.Streams()), st.Failures
 		up := time.Duration(s.UptimeS * float64(time.Second))
-		s.Disk = a.disk.status(a.cfg.Buffer.Dir, up, st.DiskBytesTelemetry+st.DiskBytesMedia)
+		s.Disk = disk.status(a.cfg.Buffer.Dir, up, st.DiskBytesTelemetry+st.DiskBytesMedia)
 	}
 	if up != nil {
 		s.Uplink = uplinkStatus(up.Stats())

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"obu/internal/agent"
 	"obu/telemetry"
 	"obu/uplink/brokertest"
 )
@@ -106,5 +107,30 @@ func TestWipeCommand(t *testing.T) {
 		if h := r.cloud.book.Holes(); len(h) > 0 {
 			t.Errorf("holes: %+v", h)
 		}
+	})
+}
+
+// TestDiskFiguresBeginAnewAfterAWipe: what the disk was given before it is not
+// laid on the minutes since.
+func TestDiskFiguresBeginAnewAfterAWipe(t *testing.T) {
+	f := newFakeSys(t)
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "sim-1")
+		r.cfg.Buffer.Dir = f.dir
+		r.quiet.Store(true)
+		a := r.start(func(a *agent.Agent) { a.DiskFrom(f.sys, f.mounts) })
+		time.Sleep(11 * time.Minute)
+		if d := a.Status().Disk; d == nil || d.PerDay == nil || *d.PerDay != 0 {
+			t.Fatalf("before it: %+v", d)
+		}
+		f.counted(1000 + 1<<20)
+		if reply := r.order("w", "wipe", `{"unit":"sim-1"}`); !reply.OK {
+			t.Fatalf("reply %+v", reply)
+		}
+		time.Sleep(11 * time.Minute)
+		if d := a.Status().Disk; d == nil || d.Written == nil || *d.Written != 0 || d.PerDay == nil || *d.PerDay != 0 {
+			t.Errorf("after it: %+v", d)
+		}
+		a.stop()
 	})
 }
