@@ -97,7 +97,7 @@ func (b *Buffer) learn(c contents) {
 	told := false
 	for _, saved := range c.saved {
 		b.gaps.load(saved.gaps, saved.state.nextGap, b.tele)
-		b.adoptCommands(saved.commands)
+		b.inheritCommands(saved.commands)
 		if saved.state.commits > 0 {
 			told, unclean = true, append(unclean, uncleanGaps(saved.state, b.opts.Boot, b.opts.Now())...)
 		}

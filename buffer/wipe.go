@@ -182,7 +182,7 @@ func (b *Buffer) inherit() {
 		b.Lost(g)
 	}
 	if b.wiped.Command != "" {
-		b.adoptCommands([]command{{order: 1, id: b.wiped.Command, reply: b.wiped.Reply, notAfter: b.wiped.NotAfter, untold: true}})
+		b.inheritCommands([]command{{id: b.wiped.Command, reply: b.wiped.Reply, notAfter: b.wiped.NotAfter, untold: true}})
 		b.papersDue = true
 	}
 }
