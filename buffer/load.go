@@ -97,6 +97,9 @@ func (c *contents) readStreams(tx *bbolt.Tx, check bool) error {
 		if ok && !known[streamID{store, class}] {
 			return fmt.Errorf("read streams: %s %s is not in the state: %w", store, class, ErrDamaged)
 		}
+		if !isBucket(name) { // one is missing: its name is spoiled
+			return fmt.Errorf("read buckets: %q is none of obu's: %w", name, ErrDamaged)
+		}
 		return nil
 	})
 }

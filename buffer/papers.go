@@ -1,6 +1,7 @@
 package buffer
 
 import (
+	"bytes"
 	"encoding/binary"
 	"maps"
 
@@ -15,11 +16,13 @@ import (
 func (w *search) papers() (c contents, torn bool) {
 	c.state, c.clips = w.state, map[string]clip{}
 	rows, owed, cmds := map[uint64]*gapRow{}, map[uint64]owedLoss{}, map[string]command{}
-	whole := map[string]bool{}
+	whole := wholeness{}
 	for i := range w.Roots() {
+		known := true
 		top := w.Walk(i, func(b wreck.Item) bool {
 			name := string(b.Key)
-			if whole[name] {
+			known = known && isBucket(b.Key)
+			if whole[name] || !isPaperBucket(b.Key) { // batches are not read twice
 				return true
 			}
 			sound := true
@@ -31,11 +34,11 @@ func (w *search) papers() (c contents, torn bool) {
 			whole[name] = sound
 			return true
 		})
+		top = top && known // else one may be there under a name that is spoiled
 		if i == 0 {
-			there, seen := whole[string(bucketGaps)]
-			torn = !top || seen && !there
+			torn = !top || !whole.has(bucketGaps) || !whole.has(bucketOwed)
 		}
-		if top {
+		if top && whole.all() {
 			break
 		}
 	}
@@ -49,6 +52,12 @@ func (w *search) papers() (c contents, torn bool) {
 		c.commands = append(c.commands, cmd)
 	}
 	return c, torn || w.Roots() == 0
+}
+
+// isPaperBucket reports whether a bucket holds anything but batches and state.
+func isPaperBucket(name []byte) bool {
+	_, _, batches := parseStreamBucket(name)
+	return isBucket(name) && !batches && !bytes.Equal(name, bucketTail) && !bytes.Equal(name, bucketMain)
 }
 
 // paper takes one element of a bucket without batches; what is there already
@@ -83,6 +92,24 @@ func (c *contents) paper(bucket string, it wreck.Item, rows map[uint64]*gapRow, 
 		}
 		if old, there := c.clips[key]; !there || !old.done && (cl.done || cl.stored > old.stored) {
 			c.clips[key] = cl
+		}
+	}
+	return true
+}
+
+// wholeness says of buckets by name whether all of it could be read.
+type wholeness map[string]bool
+
+// has reports whether a bucket is whole, or not there.
+func (w wholeness) has(name []byte) bool {
+	whole, seen := w[string(name)]
+	return whole || !seen
+}
+
+func (w wholeness) all() bool {
+	for _, whole := range w {
+		if !whole {
+			return false
 		}
 	}
 	return true

@@ -120,13 +120,14 @@ func (w *search) settled() bool {
 // between, so that the caller can rest.
 func (w *search) finds(yield func(find) bool) {
 	for i := range w.Roots() {
-		going := true
+		going, known := true, true
 		whole := w.Walk(i, func(b wreck.Item) bool {
+			known = known && isBucket(b.Key)
 			going = w.bucketFinds(b, i == 0, yield)
 			return going
 		})
 		if i == 0 {
-			w.judge(whole)
+			w.judge(whole && known)
 		}
 		if !going || w.settled() {
 			return

@@ -1,6 +1,7 @@
 package buffer
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
@@ -43,6 +44,18 @@ func parseStreamBucket(b []byte) (store telemetry.StoreID, class telemetry.Class
 	}
 	copy(store[:], b[1:9])
 	return store, telemetry.Class(b[9]), true
+}
+
+// isBucket reports whether a top-level bucket of this name is one that obu
+// makes.
+func isBucket(name []byte) bool {
+	for _, known := range [...][]byte{bucketMain, bucketTail, bucketGaps, bucketCommands, bucketClips, bucketDone, bucketOwed} {
+		if bytes.Equal(name, known) {
+			return true
+		}
+	}
+	_, _, ok := parseStreamBucket(name)
+	return ok
 }
 
 func seqKey(seq uint64) []byte { return binary.BigEndian.AppendUint64(nil, seq) }
