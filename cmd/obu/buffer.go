@@ -182,14 +182,9 @@ func bufferList(ctx context.Context, p *bufferPlace, out io.Writer) error {
 	if !inUse(err) {
 		return fmt.Errorf("list %s: %w", p.dir, err)
 	}
-	var rows []agent.Held
-	if askErr := ask(ctx, p.socket, "ls", &rows); askErr != nil {
+	askErr := askEach(ctx, p.socket, "ls", func(h agent.Held) (uint64, error) { return h.Seq, enc.Encode(h) })
+	if askErr != nil {
 		return fmt.Errorf("%w; asking it: %w", err, askErr)
-	}
-	for _, r := range rows {
-		if err := enc.Encode(r); err != nil {
-			return err
-		}
 	}
 	return nil
 }

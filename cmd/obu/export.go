@@ -116,7 +116,10 @@ func (x *exporter) all(ctx context.Context, p *bufferPlace) ([]telemetry.Gap, er
 	each := func(fn func(telemetry.Name, []byte) error) ([]telemetry.Gap, error) {
 		missing, err := buffer.Export(ctx, p.dir, func(b buffer.Batch) error { return fn(b.Name, b.Blob) })
 		if inUse(err) {
-			if askErr := askEach(ctx, p.socket, fn); askErr != nil {
+			askErr := askEach(ctx, p.socket, "export", func(b agent.Exported) (uint64, error) {
+				return b.Seq, fn(telemetry.Name{Store: b.Store, Class: b.Class, Seq: b.Seq}, b.Blob)
+			})
+			if askErr != nil {
 				return nil, fmt.Errorf("%w; asking it: %w", err, askErr)
 			}
 			err = nil
@@ -135,35 +138,6 @@ func (x *exporter) all(ctx context.Context, p *bufferPlace) ([]telemetry.Gap, er
 		return nil, err
 	}
 	return each(x.take)
-}
-
-// askEach calls fn for every batch the running agent holds, page by page.
-func askEach(ctx context.Context, socket string, fn func(telemetry.Name, []byte) error) error {
-	var s agent.Status
-	if err := ask(ctx, socket, "status", &s); err != nil {
-		return err
-	}
-	for _, t := range s.Streams {
-		for from := t.Floor; ; {
-			var page []agent.Exported
-			if err := ask(ctx, socket, fmt.Sprintf("export %s %s %d", t.Store, t.Class, from), &page); err != nil {
-				return err
-			}
-			if len(page) == 0 {
-				break
-			}
-			for _, b := range page {
-				if err := fn(telemetry.Name{Store: b.Store, Class: b.Class, Seq: b.Seq}, b.Blob); err != nil {
-					return err
-				}
-				from = b.Seq + 1
-			}
-			if from >= t.Next {
-				break // what came since is not asked for, or this would not end
-			}
-		}
-	}
-	return nil
 }
 
 // envelopeOf is a stored batch as if it had come alone over the wire.

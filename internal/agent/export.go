@@ -21,30 +21,67 @@ type Exported struct {
 	Blob  []byte            `json:"blob"`
 }
 
+// listRows bounds the rows of one answer to "ls STORE CLASS SEQ".
+const listRows = 2000
+
+// Held is one batch waiting for delivery, as `obu buffer ls` shows it.
+type Held struct {
+	Store  string `json:"store"`
+	Class  string `json:"class"`
+	Seq    uint64 `json:"seq"`
+	Values int    `json:"values"`
+	Bytes  int    `json:"bytes"`
+}
+
+// place is where in the backlog a question's answer begins.
+type place struct {
+	store telemetry.StoreID
+	class telemetry.Class
+	from  uint64
+}
+
+// parsePlace reads the "STORE CLASS SEQ" of a question.
+func parsePlace(text string) (p place, err error) {
+	var store, class string
+	if _, err := fmt.Sscanf(text, "%s %s %d", &store, &class, &p.from); err != nil {
+		return p, fmt.Errorf("want STORE CLASS SEQ, not %q", text)
+	}
+	if p.store, err = telemetry.ParseStoreID(store); err != nil {
+		return p, fmt.Errorf("store %q: %w", store, err)
+	}
+	for _, c := range telemetry.Classes {
+		if strings.EqualFold(c.String(), class) {
+			p.class = c
+			return p, nil
+		}
+	}
+	return p, fmt.Errorf("class %q: want one of %v", class, telemetry.Classes)
+}
+
 // exported answers "export STORE CLASS SEQ" with held batches of the stream from
 // that seq on; none means that there are no more.
-func exported(buf *buffer.Buffer, question string) ([]Exported, error) {
-	var storeText, classText string
-	var from uint64
-	if _, err := fmt.Sscanf(question, "export %s %s %d", &storeText, &classText, &from); err != nil {
-		return nil, fmt.Errorf("ask export STORE CLASS SEQ, not %q", question)
-	}
-	store, err := telemetry.ParseStoreID(storeText)
-	if err != nil {
-		return nil, fmt.Errorf("export: store %q: %w", storeText, err)
-	}
+func exported(buf *buffer.Buffer, p place) ([]Exported, error) {
 	out := []Exported{}
-	for _, class := range telemetry.Classes {
-		if buf == nil || class.String() != strings.ToLower(classText) {
-			continue
-		}
-		batches, err := buf.Read(store, class, from, exportBytes)
-		if err != nil {
-			return nil, err
-		}
-		for _, b := range batches {
-			out = append(out, Exported{b.Store, b.Class, b.Seq, b.Blob})
-		}
+	if buf == nil {
+		return out, nil
 	}
-	return out, nil
+	batches, err := buf.Read(p.store, p.class, p.from, exportBytes)
+	for _, b := range batches {
+		out = append(out, Exported{b.Store, b.Class, b.Seq, b.Blob})
+	}
+	return out, err
+}
+
+// listed answers "ls STORE CLASS SEQ" likewise, without the content: a listing
+// of a store full of clips reads none of them.
+func listed(buf *buffer.Buffer, p place) ([]Held, error) {
+	out := []Held{}
+	if buf == nil {
+		return out, nil
+	}
+	rows, err := buf.List(p.store, p.class, p.from, listRows)
+	for _, b := range rows {
+		out = append(out, Held{b.Store.String(), b.Class.String(), b.Seq, b.Values, b.SizeBytes})
+	}
+	return out, err
 }

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"obu/buffer"
 	"obu/can"
 	"obu/dashcam"
 	"obu/gps"
@@ -161,40 +160,4 @@ func historyRate(r config.Rate) int64 {
 		return uplink.Unlimited
 	}
 	return r.BytesPerSecond()
-}
-
-// Held is one batch waiting for delivery, as `obu buffer ls` shows it.
-type Held struct {
-	Store  string `json:"store"`
-	Class  string `json:"class"`
-	Seq    uint64 `json:"seq"`
-	Values int    `json:"values"`
-	Bytes  int    `json:"bytes"`
-}
-
-// maxListed bounds a listing over the socket; the rest is counted by stat.
-const maxListed = 10000
-
-// listing reads what is held, oldest first per stream.
-func listing(buf *buffer.Buffer) ([]Held, error) {
-	rows := []Held{}
-	if buf == nil {
-		return rows, nil
-	}
-	for _, s := range buf.Streams() {
-		for from := s.Floor; len(rows) < maxListed; {
-			batches, err := buf.Read(s.Store, s.Class, from, 1<<20)
-			if err != nil {
-				return nil, err
-			}
-			if len(batches) == 0 {
-				break
-			}
-			for _, b := range batches {
-				rows = append(rows, Held{b.Store.String(), b.Class.String(), b.Seq, b.Values, len(b.Blob)})
-			}
-			from = batches[len(batches)-1].Seq + 1
-		}
-	}
-	return rows, nil
 }

@@ -17,9 +17,11 @@ import (
 )
 
 // The status socket speaks one line and one answer: a question ("status",
-// "ls" or "export STORE CLASS SEQ") and a newline in, one JSON value and a newline out, end. `echo status |
-// nc -U obu.sock` works. It is read-only. A web server would be a megabyte of
-// a binary that travels over LTE.
+// "ls STORE CLASS SEQ" or "export STORE CLASS SEQ") and a newline in, one JSON
+// value and a newline out, end. The latter two answer a page, and are asked
+// again from behind it until one is empty. `echo status | nc -U obu.sock` works.
+// It is read-only. A web server would be a megabyte of a binary that travels
+// over LTE.
 const (
 	maxQuestion   = 64
 	maxAnswer     = 64 << 20
@@ -99,34 +101,34 @@ func (a *Agent) answer(conn net.Conn) {
 	if err != nil {
 		return
 	}
-	var reply any
-	switch question = strings.TrimSpace(question); question {
-	case "status":
-		reply = a.Status()
-	case "ls":
-		a.mu.Lock()
-		buf := a.buffer
-		a.mu.Unlock()
-		rows, err := listing(buf)
-		if err != nil {
-			reply = refusal{err.Error()}
-		} else {
-			reply = rows
-		}
-	default:
-		if strings.HasPrefix(question, "export ") {
-			a.mu.Lock()
-			buf := a.buffer
-			a.mu.Unlock()
-			page, err := exported(buf, question)
-			if reply = page; err != nil {
-				reply = refusal{err.Error()}
-			}
-			break
-		}
-		reply = refusal{fmt.Sprintf("unknown question %q: ask status, ls or export STORE CLASS SEQ", question)}
+	reply, err := a.reply(strings.TrimSpace(question))
+	if err != nil {
+		reply = refusal{err.Error()}
 	}
 	_ = json.NewEncoder(conn).Encode(reply)
+}
+
+// reply returns what a question's answer says.
+func (a *Agent) reply(question string) (any, error) {
+	verb, rest, _ := strings.Cut(question, " ")
+	switch verb {
+	case "status":
+		return a.Status(), nil
+	case "ls", "export":
+	default:
+		return nil, fmt.Errorf("unknown question %q: ask status, ls STORE CLASS SEQ or export STORE CLASS SEQ", question)
+	}
+	p, err := parsePlace(rest)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", verb, err)
+	}
+	a.mu.Lock()
+	buf := a.buffer
+	a.mu.Unlock()
+	if verb == "ls" {
+		return listed(buf, p)
+	}
+	return exported(buf, p)
 }
 
 // refusal is the answer to a question that has none.

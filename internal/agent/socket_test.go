@@ -126,11 +126,14 @@ func askedAgent(t *testing.T, sock, unit string) {
 			t.Errorf("status key %q is not snake_case", key[1])
 		}
 	}
-	if body, err = agent.Ask(t.Context(), sock, "ls"); err != nil || body[0] != '[' {
+	store := s.Streams[0].Store.String()
+	if body, err = agent.Ask(t.Context(), sock, "ls "+store+" telemetry 1"); err != nil || body[0] != '[' {
 		t.Errorf("ls: %s, %v", body, err)
 	}
-	if _, err := agent.Ask(t.Context(), sock, "what"); err == nil || !strings.Contains(err.Error(), "ask status, ls or export") {
-		t.Errorf("an unknown question: %v", err)
+	for question, want := range map[string]string{"what": "ask status, ls STORE", "ls": "want STORE CLASS SEQ", "ls x telemetry 1": `store "x"`, "export " + store + " gps 1": `class "gps"`} {
+		if _, err := agent.Ask(t.Context(), sock, question); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", question, err)
+		}
 	}
 	conn, err := net.Dial("unix", sock)
 	if err != nil {

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"testing"
+	"time"
+
+	"obu/buffer"
+	"obu/internal/agent"
+	"obu/telemetry"
+	"obu/uplink/brokertest"
+)
+
+// TestListingOfARunningAgentIsWhole: however much it holds, all of it is
+// listed, clips too.
+func TestListingOfARunningAgentIsWhole(t *testing.T) {
+	t.Parallel()
+	const batches, chunks = 10_500, 3
+	c := newCommanded(t)
+	want := fillStore(t, c.store, batches, chunks)
+	c.w.broker.Set(func(f *brokertest.Faults) { f.DropPuback = func(brokertest.Message) bool { return true } })
+	p := startProcess(t, c.config, c.sock)
+	await(t, "status", func() bool { s, ok := p.status(); return ok && s.Buffer != nil })
+	var out bytes.Buffer
+	if err := bufferList(t.Context(), &bufferPlace{dir: c.store, socket: c.sock}, &out); err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for d := json.NewDecoder(&out); d.More(); {
+		var h agent.Held
+		if err := d.Decode(&h); err != nil {
+			t.Fatal(err)
+		}
+		if was, ok := want[h]; ok && !was {
+			want[h] = true
+			n++
+		}
+	}
+	if n != batches+chunks {
+		t.Errorf("%d of %d stored batches are listed", n, batches+chunks)
+	}
+	stopProcess(t, p)
+}
+
+// fillStore makes a store and returns what lies in it.
+func fillStore(t *testing.T, dir string, batches, chunks int) map[agent.Held]bool {
+	t.Helper()
+	start := time.Now()
+	b, err := buffer.Open(t.Context(), buffer.Options{Dir: dir, Unit: "sim-unit-1", Now: func() telemetry.At { return telemetry.At(time.Since(start)) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries := make([]buffer.Entry, batches)
+	for i := range entries {
+		entries[i] = buffer.Entry{Class: telemetry.ClassTelemetry, Content: telemetry.Content{Samples: []telemetry.Sample{{At: telemetry.At(i),
+			Signal: telemetry.Signals()[0], Source: telemetry.Source{Bus: "can0", Method: "obd"}, Value: telemetry.Float(20)}}}}
+	}
+	if _, err := b.Commit(entries); err != nil {
+		t.Fatal(err)
+	}
+	for i := range chunks {
+		chunk := telemetry.Chunk{Clip: telemetry.ClipID{1}, Offset: int64(i) << 18, Data: make([]byte, 1<<18)}
+		if _, err := b.CommitChunk("clip", chunk); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	held := make(map[agent.Held]bool)
+	err = buffer.Each(t.Context(), dir, func(b buffer.Batch) error {
+		held[agent.Held{Store: b.Store.String(), Class: b.Class.String(), Seq: b.Seq, Values: b.Values, Bytes: len(b.Blob)}] = false
+		return nil
+	})
+	if err != nil || len(held) != batches+chunks {
+		t.Fatalf("%d batches in the store: %v", len(held), err)
+	}
+	return held
+}
