@@ -147,6 +147,7 @@ type Buffer struct {
 	boots   boots              // when this boot and earlier ones were; guarded by tele.wr
 	learned bool               // what telemetry.db knows of earlier runs is in memory; guarded by tele.wr
 	wiped   *wipeOrder         // what Open deleted on order; nil: nothing
+	wiping  bool               // its marker is still there; guarded by tele.wr
 	done    map[string]command // executed commands, by id; guarded by mu
 
 	sessionMu sync.Mutex // one writer of the session file

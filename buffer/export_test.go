@@ -11,6 +11,7 @@ import (
 type Faults struct {
 	BeforeOpen, BeforeCommit, AfterCommit func(file string) error
 	InBegin                               func(file string)
+	BeforeNames                           func() error
 
 	SeqOutsideTx    bool
 	DropEvery       int
@@ -27,7 +28,7 @@ type Faults struct {
 // Break sets faults on options.
 func Break(o *Options, f Faults) {
 	o.faults = &faults{
-		beforeOpen: f.BeforeOpen, beforeCommit: f.BeforeCommit, afterCommit: f.AfterCommit, inBegin: f.InBegin, seqOutsideTx: f.SeqOutsideTx,
+		beforeOpen: f.BeforeOpen, beforeCommit: f.BeforeCommit, afterCommit: f.AfterCommit, inBegin: f.InBegin, beforeNames: f.BeforeNames, seqOutsideTx: f.SeqOutsideTx,
 		dropEvery: f.DropEvery, deleteBeforeAck: f.DeleteBeforeAck, evictUnlisted: f.EvictUnlisted,
 		noSync: f.NoSync, noDirSync: f.NoDirSync, staysClean: f.StaysClean, owedInMemory: f.OwedInMemory, movable: f.Movable,
 	}

@@ -8,6 +8,7 @@ type faults struct {
 	beforeCommit func(file string) error // the disk refuses before anything is written
 	afterCommit  func(file string) error // the sync fails although all of it was written
 	inBegin      func(file string)       // the file changes in the very moment a transaction begins
+	beforeNames  func() error            // the names in the directory cannot be synced
 
 	seqOutsideTx    bool // the next seq is stored one transaction late
 	dropEvery       int  // every so many batches: named, but not stored
@@ -32,6 +33,11 @@ func (x *faults) opening(file string) error {
 func (x *faults) makeDurable(dir string) error {
 	if x != nil && x.noDirSync {
 		return nil
+	}
+	if x != nil && x.beforeNames != nil {
+		if err := x.beforeNames(); err != nil {
+			return err
+		}
 	}
 	return syncDir(dir)
 }

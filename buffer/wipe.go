@@ -46,9 +46,17 @@ func (b *Buffer) Wipe(id string, reply []byte, notAfter time.Time) error {
 	if err != nil {
 		return fmt.Errorf("wipe: %w", err)
 	}
-	if err := replaceFile(filepath.Join(b.opts.Dir, wipeName), append(raw, '\n')); err != nil {
+	path := filepath.Join(b.opts.Dir, wipeName)
+	err = replaceFile(path, append(raw, '\n'))
+	if err == nil {
+		if err = b.opts.faults.makeDurable(b.opts.Dir); err != nil {
+			_ = os.Remove(path) // what is refused must not happen later
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("wipe: nothing was deleted: %w", err)
 	}
+	b.wiping = false // the marker is this order's
 	return nil
 }
 
@@ -156,7 +164,7 @@ func (b *Buffer) erase() error {
 	if err := syncDir(b.opts.Dir); err != nil {
 		return fmt.Errorf("wipe: %w", err)
 	}
-	b.wiped = &order
+	b.wiped, b.wiping = &order, true
 	b.log.Warn("the store was wiped as ordered: everything that was kept is deleted", "command", order.Command, "files", n)
 	return nil
 }
@@ -187,13 +195,18 @@ func (b *Buffer) inherit() {
 	}
 }
 
-// endWipe removes the marker once the new store is on disk.
+// endWipe removes the marker once the new store is on disk, and never that of a
+// later order.
 func (b *Buffer) endWipe() error {
-	if b.wiped == nil {
+	if !b.wiping {
 		return nil
 	}
 	if err := os.Remove(filepath.Join(b.opts.Dir, wipeName)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("end the wipe: %w", err)
 	}
-	return syncDir(b.opts.Dir)
+	if err := syncDir(b.opts.Dir); err != nil {
+		return err
+	}
+	b.wiping = false
+	return nil
 }
