@@ -67,13 +67,16 @@ func (b *Buffer) changePending(fn func([]pending) []pending) error {
 		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("write %s: %w", path, err)
 		}
-		return syncDir(b.opts.Dir)
+		return b.opts.faults.makeDurable(b.opts.Dir)
 	}
 	raw, err := json.MarshalIndent(l, "", " ")
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	return replaceFile(path, append(raw, '\n'))
+	if err := replaceFile(path, append(raw, '\n')); err != nil {
+		return err
+	}
+	return b.opts.faults.makeDurable(b.opts.Dir)
 }
 
 // addPending notes a file that is about to be set aside as name.

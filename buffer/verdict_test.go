@@ -172,3 +172,25 @@ func TestRestoredDisk(t *testing.T) {
 		}
 	}
 }
+
+// TestListOfTheSetAsideIsDurableFirst: a power cut must not leave a file set
+// aside that nobody knows of.
+func TestListOfTheSetAsideIsDurableFirst(t *testing.T) {
+	dir := filled(t, false)
+	must(t, os.WriteFile(filepath.Join(dir, "telemetry.db"), make([]byte, 8192), 0o600))
+	durable := false
+	b := open(t, dir, func(o *buffer.Options) {
+		buffer.Break(o, buffer.Faults{BeforeNames: func() error {
+			_, err := os.Stat(filepath.Join(dir, "salvage.json"))
+			durable = durable || err == nil && len(asideIn(dir)) == 0
+			return nil
+		}})
+	})
+	defer b.Close()
+	if len(asideIn(dir)) == 0 {
+		t.Fatal("nothing was set aside")
+	}
+	if !durable {
+		t.Error("a file was set aside before its place on the list was durable")
+	}
+}
