@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +13,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"obu/can"
 	"obu/internal/clock"
 	"obu/internal/virtual"
 	"obu/uplink"
@@ -26,6 +26,8 @@ type demoOptions struct {
 	Fast    bool
 	Dir     string
 	Seed    uint64
+	CAN     ends // a real bus instead of a unix socket
+	GPS     ends // real serial ports instead of a pseudo terminal
 
 	limit time.Duration // of the whole showing; 0: demoLimit
 }
@@ -53,7 +55,8 @@ stands for the cloud. It cuts the link for a while and ends with the ledger:
 every value the car emitted against every value that arrived.
 
   fleet demo                  a virtual car
-  fleet demo --drive DIR      a replay folder (can*.log, gps.nmea, dashcam/)`,
+  fleet demo --drive DIR      a replay folder (can*.log, gps.nmea, dashcam/)
+  fleet demo --can can1,can0  two controllers wired together: car, unit`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return usageError{fmt.Errorf("demo takes flags only; a folder to replay is named with --drive %s", args[0])}
@@ -81,7 +84,10 @@ every value the car emitted against every value that arrived.
 	f.IntVar(&o.Seconds, "seconds", 42, "how long the car drives")
 	f.BoolVar(&o.Fast, "fast", false, "drive for 18 s only")
 	f.StringVar(&o.Dir, "dir", "out", "folder for the store; a sub-folder is made and removed")
+	f.DurationVar(&o.limit, "limit", 0, "give up after this long (default: the drive and 28 s)")
 	f.Uint64Var(&o.Seed, "seed", 42, "chooses road, driver and engine")
+	f.Var(&o.CAN, "can", "two CAN interfaces of one bus, both up: the car answers on the first, the unit reads the second")
+	f.Var(&o.GPS, "gps", "two serial ports with a cable between them: the car writes the first, the unit reads the second")
 	return cmd
 }
 
@@ -222,7 +228,8 @@ func (d *demo) live(ctx context.Context) error {
 	d.expect.Journal, d.expect.Live = d.car.Journal(), true
 	d.cloud.startsAt(d.clk.Now())
 	d.text(bold, "One car, the real agent, a broker and a cloud, all on this machine.")
-	d.text(dim, "car    %s, VIN %s: OBD-II on a unix bus, GPS on a pseudo terminal, dashcam in a folder", d.unit, d.car.VIN)
+	d.text(dim, "car    %s, VIN %s: OBD-II on %s, GPS on %s, dashcam in a folder", d.unit, d.car.VIN,
+		cmp.Or(d.CAN.String(), "a unix bus"), cmp.Or(d.GPS.String(), "a pseudo terminal"))
 	d.text(dim, "agent  %s run -c obu.yaml", d.Obu)
 	d.text(dim, "cloud  every line below is what it received over MQTT\n")
 
@@ -252,32 +259,19 @@ func (d *demo) live(ctx context.Context) error {
 // starts GPS and dashcam: once the agent has its devices open, so that nothing
 // is said to nobody. They end with driving, the devices with plugged.
 func (d *demo) devices(plugged, driving context.Context, parts *sync.WaitGroup) (start func(), err error) {
-	bus, err := can.ListenUnix(filepath.Join(d.short, "can0"), d.clk)
+	bus, err := d.plugCAN(plugged, parts)
 	if err != nil {
 		return nil, err
 	}
-	context.AfterFunc(plugged, func() { bus.Close() })
-	parts.Go(func() {
-		for {
-			b, err := bus.Accept()
-			if err != nil {
-				return
-			}
-			parts.Go(func() {
-				_ = d.car.ServeECU(plugged, b, virtual.ECUOptions{Gearbox: true, Latency: 8 * time.Millisecond, Chatter: 100 * time.Millisecond})
-			})
-		}
-	})
-	line, err := openSerialLine()
+	line, port, err := d.plugGPS(plugged)
 	if err != nil {
 		return nil, err
 	}
-	line.closeWhen(plugged)
 	clips := filepath.Join(d.dir, "camera")
 	if err := os.MkdirAll(clips, 0o755); err != nil {
 		return nil, fmt.Errorf("make camera folder: %w", err)
 	}
-	err = d.startAgent(demoConfig{can: "unix:" + filepath.Join(d.short, "can0"), gps: line.Path, clips: clips})
+	err = d.startAgent(demoConfig{can: bus, gps: port, clips: clips})
 	return func() {
 		parts.Go(func() { _ = d.car.WriteGPS(driving, line, virtual.GPSOptions{Latency: 80 * time.Millisecond}) })
 		parts.Go(func() {
