@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,18 +27,21 @@ type machine struct {
 	mu    sync.Mutex
 	lines []string
 	exit  int // of the command inside; -1: not known
+	late  bool
+	over  bool // QEMU has ended
 	seen  *sync.Cond
 }
 
-// boot starts a machine that runs args as its only command.
-func boot(t *testing.T, kernel, initramfs string, devices []string, args ...string) *machine {
+// boot starts a machine that runs args as its only command; words go on the
+// kernel's command line, where tests inside find them.
+func boot(t *testing.T, r *rig, words string, devices []string, args ...string) *machine {
 	t.Helper()
 	m := &machine{t: t, done: make(chan struct{}), exit: -1}
 	m.seen = sync.NewCond(&m.mu)
 	qemu := []string{
 		"-machine", "pc,accel=tcg", "-cpu", "max", "-smp", "2", "-m", "768", "-nodefaults", "-no-reboot", "-display", "none",
-		"-kernel", kernel, "-initrd", initramfs, "-serial", "stdio",
-		"-append", "rig=1 console=ttyS0 quiet loglevel=3 panic=-1 net.ifnames=0 mitigations=off -- " + strings.Join(args, " "),
+		"-kernel", r.kernel, "-initrd", r.initramfs, "-serial", "stdio",
+		"-append", "rig=1 console=ttyS0 quiet loglevel=3 panic=-1 net.ifnames=0 mitigations=off " + words + " -- " + strings.Join(args, " "),
 	}
 	m.cmd = exec.Command("qemu-system-x86_64", append(qemu, devices...)...)
 	out, err := m.cmd.StdoutPipe()
@@ -69,6 +73,9 @@ func (m *machine) read(r io.Reader) {
 		m.mu.Unlock()
 	}
 	_ = m.cmd.Wait() // how the machine ended is its last line, or that it was killed
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.over = true
 	m.seen.Broadcast()
 }
 
@@ -76,6 +83,26 @@ func (m *machine) read(r io.Reader) {
 func (m *machine) kill() {
 	_ = m.cmd.Process.Kill() // an error says that it is over already
 	<-m.done
+}
+
+// await waits for a line on the console.
+func (m *machine) await(line string, limit time.Duration) error {
+	late := time.AfterFunc(limit, func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.late = true
+		m.seen.Broadcast()
+	})
+	defer late.Stop()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for !slices.Contains(m.lines, line) {
+		if m.over || m.late {
+			return fmt.Errorf("no line %q on the console", line)
+		}
+		m.seen.Wait()
+	}
+	return nil
 }
 
 // wait waits for the end of the command inside and returns its exit code.
@@ -154,10 +181,13 @@ func serialCable(t *testing.T) []string {
 		"-chardev", "socket,id=c1,reconnect=1,path=" + path, "-serial", "chardev:c1"}
 }
 
-// TestInside runs each test of package inside in a machine of its own.
+// insideTests are the tests that need nothing of the host.
+const insideTests = "Kernel|Controller|Interface|Dial|Transmit|WholeUnit"
+
+// TestInside runs the tests of package inside.
 func TestInside(t *testing.T) {
 	r := need(t)
-	m := boot(t, r.kernel, r.initramfs, append(controllers(), serialCable(t)...), "/bin/inside.test", "-test.v", "-test.timeout=5m", "-test.run="+os.Getenv("OBU_RIG_RUN"))
+	m := boot(t, r, "", append(controllers(), serialCable(t)...), "/bin/inside.test", "-test.v", "-test.timeout=5m", "-test.run="+insideTests)
 	code, err := m.wait(8 * time.Minute)
 	t.Log(m.console())
 	if err != nil || code != 0 {
