@@ -19,7 +19,7 @@ GCFLAGS = $(foreach p,$(COLD),-gcflags=$(p)=-l)
 BUILD = CGO_ENABLED=0 go build -trimpath $(GCFLAGS) -ldflags "$(LDFLAGS)"
 export GOTOOLCHAIN = local
 
-.PHONY: help build demo test check bench dist fleet figures encoding brokers cluster drain wear crash damage month clean
+.PHONY: help build demo test check bench dist fleet figures encoding brokers cluster drain wear crash damage month rig link clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,10 +55,9 @@ dist: ## static stripped binaries for amd64, arm64, armv7, their xz packages and
 fleet: build ## 400 virtual cars for a minute
 	bin/fleet --cars 400 --load track --for 60s
 
-.PHONY: help build demo test check bench dist fleet figures encoding brokers cluster drain wear crash damage month clean
 encoding: ## bytes per vehicle-hour of drives and loads beside rivals and a near limit (xz), and CPU; some minutes
 	@OBU_ENCODING=1 go test -count=1 -timeout 60m -run 'TestEncoding(Table|CPU)' -v ./telemetry | grep -v '^=== '
-.PHONY: help build demo test check bench dist fleet figures encoding brokers cluster drain wear crash damage month clean
+
 BROKER ?= mosquitto|nats|rabbitmq
 brokers: ## acceptance on real brokers the suite starts itself, minutes (BROKER='mosquitto|nats': only those)
 	@OBU_BROKERS=1 go test -count=1 -timeout 20m -v -run '^(TestBrokers|TestMosquittoForgets|TestPacketLimit)$$/^($(BROKER)|puback|receipt)$$' ./internal/acceptance
@@ -68,6 +67,9 @@ cluster: ## three nodes of NATS JetStream and of RabbitMQ, the node in use kille
 
 drain: build ## a day of one-second batches after an outage, beside a mosquitto bridge with the same values; ten minutes
 	@OBU_BROKERS=drain go test -count=1 -timeout 40m -v -run '^TestDrain$$' ./internal/acceptance
+
+rig: ## a virtual machine with the kernel's own CAN: buses, controllers, unplugging, power cuts; minutes (OBU_RIG_CUTS=n)
+	@OBU_RIG=1 go test -count=1 -timeout 40m -v ./internal/rig | grep -v '^=== '
 
 figures: build ## the figures README.md states: CPU per million frames, wire bytes per hour, RSS, start-up
 	@bash .ci/figures
@@ -84,7 +86,6 @@ damage: ## 6,000 damaged images of real stores: the agent goes on, nothing is lo
 month: ## thirty days of a car, a batch a second: files within a tenth of their quotas
 	OBU_MONTH=1 go test -count=1 -timeout 30m -v -run 'TestMonth' ./buffer
 
-.PHONY: link
 link: ## live first with the real store, mosquitto and a slow link: the table of docs/benchmarks.md (minutes)
 	OBU_LINK=1 go test -count=1 -timeout 30m -v -run 'TestLinkFigures' ./cmd/fleet
 

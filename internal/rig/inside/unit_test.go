@@ -10,7 +10,7 @@ import (
 // broker, link cut and ledger as in the demo.
 func TestWholeUnit(t *testing.T) {
 	car, unit := controllers(t)
-	cmd := exec.Command("/bin/fleet", "demo", "--obu", "/bin/obu", "--fast", "--limit", "3m", "--can", car+","+unit, "--gps", "/dev/ttyS2,/dev/ttyS1")
+	cmd := exec.Command("/bin/fleet", "demo", "--obu", "/bin/obu", "--fast", "--limit", "3m", "--can", car+","+unit, "--gps", "/dev/ttyS3,/dev/ttyS2")
 	cmd.Dir = t.TempDir()
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)

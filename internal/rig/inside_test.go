@@ -1,0 +1,45 @@
+package rig_test
+
+import (
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+)
+
+// controllers are two emulated SJA1000 on one bus: can0 and can1.
+func controllers() []string {
+	return []string{"-object", "can-bus,id=bus0", "-device", "kvaser_pci,canbus=bus0", "-device", "kvaser_pci,canbus=bus0"}
+}
+
+// usbReceiver is a serial port, ttyS1, whose cable ends in a USB adapter that can be
+// pulled out.
+func usbReceiver(t *testing.T) []string {
+	return append(cable(t, "c0", "c1"), "-serial", "chardev:c1",
+		"-device", "qemu-xhci,id=usb", "-device", "usb-serial,id=receiver,bus=usb.0,chardev=c0")
+}
+
+// serialCable is a cable between two serial ports, ttyS2 and ttyS3.
+func serialCable(t *testing.T) []string {
+	return append(cable(t, "c2", "c3"), "-serial", "chardev:c2", "-serial", "chardev:c3")
+}
+
+// cable connects two character devices of the machine.
+func cable(t *testing.T, a, b string) []string {
+	path := filepath.Join(t.TempDir(), "cable")
+	return []string{"-chardev", "socket,id=" + a + ",server=on,wait=off,path=" + path, "-chardev", "socket,id=" + b + ",reconnect=1,path=" + path}
+}
+
+// insideTests are the tests that need nothing of the host.
+const insideTests = "Kernel|Controller|Interface|Dial|Transmit|WholeUnit|USB"
+
+// TestInside runs the tests of package inside.
+func TestInside(t *testing.T) {
+	r := need(t)
+	m := boot(t, r, "", slices.Concat(controllers(), usbReceiver(t), serialCable(t)), "/bin/inside.test", "-test.v", "-test.timeout=5m", "-test.run="+insideTests)
+	code, err := m.wait(8 * time.Minute)
+	t.Log(m.console())
+	if err != nil || code != 0 {
+		t.Errorf("inside: exit %d, %v", code, err)
+	}
+}
