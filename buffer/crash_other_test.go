@@ -2,7 +2,9 @@
 
 package buffer_test
 
-// The crash rig's file system does not build for 32 bits.
+// The file systems of the tests do not build for 32 bits.
 func lifeChild() {}
 
 func workerChild() {}
+
+func badDiskChild() {}

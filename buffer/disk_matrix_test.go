@@ -27,6 +27,13 @@ const (
 // ways, on a real ext4: until it is back all goes on from memory, bounded and
 // counted, and then all is as before without a restart.
 func TestDiskMatrix(t *testing.T) {
+	for _, readOnly := range []bool{false, true} {
+		runMatrix(t, map[bool]string{false: "full", true: "read-only"}[readOnly], func(t *testing.T) *matrix { return newMatrix(t, readOnly) })
+	}
+}
+
+// runMatrix takes a disk away, in the way how, at every stage.
+func runMatrix(t *testing.T, how string, disk func(*testing.T) *matrix) {
 	stages := map[string]func(*matrix){
 		"before the first start": func(m *matrix) { m.take(); m.start() },
 		"new telemetry.db":       func(m *matrix) { m.must(os.Mkdir(m.dir, 0o700)); m.take(); m.start() },
@@ -36,17 +43,15 @@ func TestDiskMatrix(t *testing.T) {
 		"FinishClip":             func(m *matrix) { m.start(); m.chunks(3); m.take(); m.finish() },
 		"while recovering":       func(m *matrix) { m.start(); m.lives(20); m.take(); m.onMemory(); m.comesAndGoes() },
 	}
-	for _, readOnly := range []bool{false, true} {
-		for stage, run := range stages {
-			t.Run(fmt.Sprintf("%s/%s", map[bool]string{false: "full", true: "read-only"}[readOnly], stage), func(t *testing.T) {
-				m := newMatrix(t, readOnly)
-				run(m)
-				m.onMemory()
-				m.give()
-				m.backOnDisk()
-				m.end()
-			})
-		}
+	for stage, run := range stages {
+		t.Run(fmt.Sprintf("%s/%s", how, stage), func(t *testing.T) {
+			m := disk(t)
+			run(m)
+			m.onMemory()
+			m.give()
+			m.backOnDisk()
+			m.end()
+		})
 	}
 }
 
@@ -84,6 +89,7 @@ type matrix struct {
 	dir   string
 	image string
 	ro    bool
+	bad   func(bool) // makes a card fail, or work again; nil: an ext4
 	r     *rig
 	hook  func() // within the next transaction, before it is written
 	key   string // of the clip
@@ -139,6 +145,10 @@ func (m *matrix) trigger() string {
 // a worn card makes it do: a plain remount is refused while files are open.
 func (m *matrix) take() {
 	m.t.Helper()
+	if m.bad != nil {
+		m.bad(true)
+		return
+	}
 	if m.ro {
 		m.must(os.WriteFile(m.trigger(), []byte("1"), 0))
 		if err := os.WriteFile(filepath.Join(m.d.dir, "x"), nil, 0o600); err == nil {
@@ -162,6 +172,10 @@ func (m *matrix) take() {
 // the first one stays in use by whoever has a file of it open.
 func (m *matrix) give() {
 	m.t.Helper()
+	if m.bad != nil {
+		m.bad(false)
+		return
+	}
 	if !m.ro {
 		m.must(os.Remove(filepath.Join(m.d.dir, "filler")))
 		m.d.syncfs()

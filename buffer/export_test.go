@@ -10,7 +10,7 @@ import (
 // Faults is what tests may break; see faults.
 type Faults struct {
 	BeforeOpen, BeforeCommit, AfterCommit func(file string) error
-	InBegin                               func(file string)
+	InBegin, AfterProof                   func(file string)
 	BeforeNames                           func() error
 
 	SeqOutsideTx    bool
@@ -28,7 +28,7 @@ type Faults struct {
 // Break sets faults on options.
 func Break(o *Options, f Faults) {
 	o.faults = &faults{
-		beforeOpen: f.BeforeOpen, beforeCommit: f.BeforeCommit, afterCommit: f.AfterCommit, inBegin: f.InBegin, beforeNames: f.BeforeNames, seqOutsideTx: f.SeqOutsideTx,
+		beforeOpen: f.BeforeOpen, beforeCommit: f.BeforeCommit, afterCommit: f.AfterCommit, inBegin: f.InBegin, afterProof: f.AfterProof, beforeNames: f.BeforeNames, seqOutsideTx: f.SeqOutsideTx,
 		dropEvery: f.DropEvery, deleteBeforeAck: f.DeleteBeforeAck, evictUnlisted: f.EvictUnlisted,
 		noSync: f.NoSync, noDirSync: f.NoDirSync, staysClean: f.StaysClean, owedInMemory: f.OwedInMemory, movable: f.Movable,
 	}
@@ -110,6 +110,9 @@ func (b *Buffer) Dropped() (n uint64) {
 	}
 	return n
 }
+
+// MaxAbandoned bounds the handles of a file that could not be closed.
+const MaxAbandoned = maxAbandoned
 
 // MaxBoots bounds the table of boots.
 const MaxBoots = maxBoots

@@ -5,6 +5,7 @@ package buffer
 // nothing can set it.
 type faults struct {
 	beforeOpen   func(file string) error // the disk cannot even be read
+	afterProof   func(file string)       // the disk changes between the proof and bbolt's opening
 	beforeCommit func(file string) error // the disk refuses before anything is written
 	afterCommit  func(file string) error // the sync fails although all of it was written
 	inBegin      func(file string)       // the file changes in the very moment a transaction begins
@@ -27,6 +28,12 @@ func (x *faults) opening(file string) error {
 		return nil
 	}
 	return x.beforeOpen(file)
+}
+
+func (x *faults) proved(file string) {
+	if x != nil && x.afterProof != nil {
+		x.afterProof(file)
+	}
 }
 
 // makeDurable syncs the names in a directory.

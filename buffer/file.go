@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"math"
 	"os"
-	"path/filepath"
 	"runtime/debug"
 	"sync"
 	"syscall"
@@ -54,11 +53,13 @@ type file struct {
 	saving   []*salvage   // what was set aside and is being moved back, oldest first; guarded by wr
 	lookAt   telemetry.At // when its name is to be looked up again; guarded by wr
 	expireAt telemetry.At // when to look for what is too old; guarded by wr
+	stale    bool         // a commit failed: db is read on, and opened anew before it is written; guarded by wr
 
 	open  sync.RWMutex // R: db is in use; W: db is being swapped
 	db    *bbolt.DB
 	os    *os.File // bbolt's own handle
-	place place    // of the file opened last; guarded by open
+	undo  *rollbackGuard
+	place place // of the file opened last; guarded by open
 
 	beginMu   sync.Mutex // held while bbolt begins a transaction; guards what follows
 	broken    bool       // bbolt died with its locks taken: db can neither be used nor closed
@@ -79,7 +80,7 @@ type file struct {
 // boltOptions are the same for every opening of a file. The free list is not
 // synced: it would be rewritten whole by every commit (MEASURED: 299 KB per
 // commit at 135 MB); the price is a scan of the tree when the file is opened.
-func (f *file) boltOptions() *bbolt.Options {
+func (f *file) boltOptions(g *rollbackGuard) *bbolt.Options {
 	return &bbolt.Options{
 		Timeout:         dbLockWait,
 		NoFreelistSync:  true,
@@ -90,9 +91,10 @@ func (f *file) boltOptions() *bbolt.Options {
 		NoSync:          f.faults != nil && f.faults.noSync,
 		OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
 			h, err := os.OpenFile(name, flag, mode)
-			f.os = h
+			f.os, g.os = h, h
 			return h, err
 		},
+		Logger: g,
 	}
 }
 
@@ -137,7 +139,7 @@ func (f *file) openDB() (err error) {
 	opened := false
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("open %s: %w: %v", f.path, ErrDamaged, r)
+			err = fmt.Errorf("open %s: %w: %v", f.path, ErrDamaged, fault(r))
 			if !opened && f.os != nil {
 				f.leave(f.os)
 			}
@@ -146,8 +148,10 @@ func (f *file) openDB() (err error) {
 	if f.worn() {
 		return fmt.Errorf("open %s: reading it failed the process %d times; restart obu, and replace the card or disk if that comes again: %w", f.path, maxAbandoned, ErrDiskFailed)
 	}
+	f.faults.proved(f.name)
 	f.os = nil
-	o := f.boltOptions()
+	g := &rollbackGuard{}
+	o := f.boltOptions(g)
 	db, err := bbolt.Open(f.path, dbMode, o)
 	if errors.Is(err, unix.EROFS) {
 		o.ReadOnly = true
@@ -163,18 +167,31 @@ func (f *file) openDB() (err error) {
 		return fmt.Errorf("open %s: %w", f.path, err)
 	}
 	db.AllocSize = 0 // the file grows by what is needed, ahead of need: see grow
+	f.stale = false
 	f.open.Lock()
-	f.db, f.place = db, at
+	f.db, f.undo, f.place = db, g, at
 	f.open.Unlock()
 	return nil
 }
+
+// writable reports whether the file is open to be written. wr must be held.
+func (f *file) writable() bool { return f.db != nil && !f.db.IsReadOnly() && !f.stale }
 
 // guard turns a panic on a damaged page, or a fault reading one, into
 // ErrDamaged. It must be deferred by the goroutine that touches the file.
 func guard(err *error) {
 	if r := recover(); r != nil {
-		*err = fmt.Errorf("%w: %v", ErrDamaged, r)
+		*err = fmt.Errorf("%w: %v", ErrDamaged, fault(r))
 	}
+}
+
+// fault is a recovered panic in words: what the runtime says of a page that
+// cannot be read sounds like a bug.
+func fault(r any) any {
+	if at, ok := r.(interface{ Addr() uintptr }); ok {
+		return fmt.Sprintf("a page of it cannot be read (bus error at %#x)", at.Addr())
+	}
+	return r
 }
 
 // view runs fn in a read transaction. fn copies out what it wants to keep.
@@ -192,66 +209,6 @@ func (f *file) view(fn func(*bbolt.Tx) error) (err error) {
 	}
 	defer func() { _ = tx.Rollback() }() // reads no page
 	return fn(tx)
-}
-
-// create makes a new, complete file under its name, or none at all: it is
-// built beside and moved in place, and the directory is synced.
-func (f *file) create(init func(*bbolt.Tx) error) error {
-	building := f.path + ".new"
-	if err := os.Remove(building); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("remove unfinished file: %w", err)
-	}
-	db, err := bbolt.Open(building, dbMode, f.boltOptions())
-	if err != nil {
-		return fmt.Errorf("create %s: %w", building, err)
-	}
-	db.AllocSize = 0
-	err = db.Update(init)
-	if cerr := db.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return fmt.Errorf("create %s: %w", building, err)
-	}
-	if err := os.Rename(building, f.path); err != nil {
-		return fmt.Errorf("create %s: %w", f.path, err)
-	}
-	return f.faults.makeDurable(filepath.Dir(f.path))
-}
-
-// makeDir makes the buffer's directory, and until it holds a session file sees
-// to it that a power cut leaves the directory itself in place: the names of it
-// and of what leads to it are synced. One that may not be opened was made by
-// somebody else, before.
-func makeDir(dir string, x *faults) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	if _, err := os.Stat(filepath.Join(dir, sessionName)); err == nil {
-		return nil
-	}
-	abs, err := filepath.Abs(dir)
-	if err != nil {
-		return err
-	}
-	for abs != filepath.Dir(abs) {
-		abs = filepath.Dir(abs)
-		_ = x.makeDurable(abs)
-	}
-	return nil
-}
-
-// syncDir makes names in a directory durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("sync directory: %w", err)
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil {
-		return fmt.Errorf("sync directory: %w", err)
-	}
-	return nil
 }
 
 // stream returns the index of (store, class), or nil. mu must be held.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -175,19 +176,30 @@ func (b *Buffer) clearPlace(f *file) error {
 }
 
 // copyTo writes the live content of the open file to a new file and syncs it.
-func (f *file) copyTo(path string) error {
+func (f *file) copyTo(path string) (err error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("remove unfinished file: %w", err)
 	}
-	o := f.boltOptions()
-	o.OpenFile = nil // f.os stays the handle of the open file
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	g := &rollbackGuard{}
+	defer func() {
+		if r := recover(); r != nil { // the new file cannot be read back
+			f.leave(g.os)
+			err = fmt.Errorf("create %s: %v: %w", path, fault(r), unix.EIO)
+		}
+	}()
+	o := f.boltOptions(g)
+	o.OpenFile = func(name string, flag int, mode os.FileMode) (_ *os.File, err error) {
+		g.os, err = os.OpenFile(name, flag, mode) // f.os stays the handle of the open file
+		return g.os, err
+	}
 	o.NoSync = true
 	dst, err := bbolt.Open(path, dbMode, o)
 	if err != nil {
 		return fmt.Errorf("create %s: %w", path, err)
 	}
 	err = f.view(func(tx *bbolt.Tx) error {
-		return bbolt.Compact(dst, tx.DB(), rescueTx)
+		return g.during(func() error { return bbolt.Compact(dst, tx.DB(), rescueTx) })
 	})
 	if err == nil {
 		err = dst.Sync()

@@ -14,6 +14,8 @@ const (
 
 	childCrashLife   = "crash-life"
 	childCrashWorker = "crash-worker"
+
+	childBadDisk = "bad-disk"
 )
 
 func TestMain(m *testing.M) {
@@ -25,6 +27,8 @@ func TestMain(m *testing.M) {
 	case childCrashWorker:
 		workerChild()
 		os.Exit(0)
+	case childBadDisk:
+		badDiskChild()
 	}
 	goleak.VerifyTestMain(m)
 }

@@ -94,7 +94,7 @@ func (b *Buffer) mediaReady() error {
 		return err
 	}
 	f := b.vid
-	if f.db != nil && !f.db.IsReadOnly() {
+	if f.writable() {
 		if !b.vidRetire {
 			return nil
 		}
@@ -118,8 +118,8 @@ func (b *Buffer) mediaReady() error {
 
 // mediaFailed retires the store after a transaction that may or may not be on
 // disk. When the disk was full before anything was written, the file is used
-// on; after any other failure it is closed, and opened like an unclean one once
-// the back-off has passed.
+// on; after any other failure it can drain at most, and is opened like an unclean
+// one once the back-off has passed.
 func (b *Buffer) mediaFailed(err error) error {
 	f := b.vid
 	if b.noteMedia(err) {
@@ -129,7 +129,11 @@ func (b *Buffer) mediaFailed(err error) error {
 	if isFull(err) && f.db != nil {
 		return fmt.Errorf("%w: %w", ErrDiskFailed, err)
 	}
-	if f.db != nil && !f.db.IsReadOnly() { // else it can drain
+	switch {
+	case !f.writable():
+	case isDiskTrouble(err):
+		f.stale = true
+	default:
 		_ = f.closeDB()
 	}
 	b.vidRetry = b.opts.Now().Add(mediaBackoff)
@@ -196,7 +200,7 @@ func (b *Buffer) sweepMedia() {
 		return // a chunk is being stored: its transaction does it
 	}
 	defer f.wr.Unlock()
-	shut := func() bool { return f.db == nil || f.db.IsReadOnly() }
+	shut := func() bool { return !f.writable() }
 	if b.isClosed() || b.mediaThere(rescueInFlush) != nil || shut() && (!b.vidRetire || b.mediaReady() != nil) {
 		return
 	}

@@ -254,7 +254,7 @@ func (b *Buffer) fresh(f *file) (contents, error) {
 	if err != nil {
 		return c, err
 	}
-	return c, f.openDB()
+	return c, f.openNew()
 }
 
 // Close stores what is queued and marks the files as closed in order.
@@ -302,7 +302,7 @@ func (b *Buffer) closeTelemetry() error {
 
 func (b *Buffer) closeMedia() error {
 	defer b.vid.closeDB()
-	if b.vid.db == nil {
+	if b.vid.db == nil || b.vid.stale {
 		return nil
 	}
 	if gone := b.vid.astray(); gone != nil {

@@ -95,7 +95,7 @@ var errFault = fmt.Errorf("page cannot be read: %w", ErrDamaged)
 func (h shelf) open(n telemetry.Name) (hd header, blob []byte, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("%w: %v", errFault, r)
+			err = fmt.Errorf("%w: %v", errFault, fault(r))
 		}
 	}()
 	rec, where := h.record(n.Seq)

@@ -145,7 +145,7 @@ func (s *salvage) holds(store telemetry.StoreID, class telemetry.Class) bool {
 // salvageSome goes a bounded way on. f.wr must be held and the disk be taking
 // data.
 func (b *Buffer) salvageSome(f *file) {
-	if len(f.saving) == 0 || f.db == nil || f.db.IsReadOnly() {
+	if len(f.saving) == 0 || !f.writable() {
 		return
 	}
 	s := f.saving[0]

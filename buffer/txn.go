@@ -63,7 +63,7 @@ type removal struct {
 func (f *file) update(fn func(*txn) error) (err error) {
 	f.open.RLock()
 	defer f.open.RUnlock()
-	if f.db == nil {
+	if f.db == nil || f.stale {
 		return ErrDiskFailed
 	}
 	t := &txn{f: f, state: f.state, before: map[*stream]uint64{}}
@@ -71,7 +71,7 @@ func (f *file) update(fn func(*txn) error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("%w: %v", errPanicked, r)
+			err = fmt.Errorf("%w: %v", errPanicked, fault(r))
 			f.endPanicked(t.tx)
 		}
 		if !done {
@@ -93,7 +93,7 @@ func (f *file) update(fn func(*txn) error) (err error) {
 		_ = t.tx.Rollback()
 		return fmt.Errorf("commit to %s: %w", f.name, err)
 	}
-	if err = t.tx.Commit(); err == nil {
+	if err = f.undo.commit(t.tx); err == nil {
 		err = f.faults.after(f.name)
 	}
 	if err != nil {
