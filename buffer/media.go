@@ -110,6 +110,9 @@ func (b *Buffer) mediaReady() error {
 	_ = f.closeDB()
 	dropCache(f.path)
 	old := session{Files: map[string]sessionFile{f.name: b.noted(f, f.diskStoreIDs())}}
+	if f.unknown() {
+		old = readSession(b.opts.Dir)
+	}
 	if err := b.startMedia(context.Background(), old, true); err != nil {
 		return b.mediaFailed(err)
 	}

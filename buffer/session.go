@@ -125,6 +125,12 @@ func (b *Buffer) writeSession(clean bool) error {
 	defer b.sessionMu.Unlock()
 	s := session{Clean: clean, Boot: b.opts.Boot.String(), FromNS: b.stats.opened, Files: map[string]sessionFile{}}
 	for _, f := range [...]*file{b.tele, b.vid} {
+		if f.unknown() { // what was known of it still holds; what memory has was never in it
+			if was, ok := b.before.Files[f.name]; ok {
+				s.Files[f.name] = was
+			}
+			continue
+		}
 		if gone := f.astray(); gone != nil {
 			if clean {
 				return fmt.Errorf("write session: %w", gone)
@@ -166,6 +172,13 @@ func (b *Buffer) putSession(s session) error {
 		return err
 	}
 	return b.opts.faults.makeDurable(b.opts.Dir)
+}
+
+// unknown reports whether nothing was read of the file in this run.
+func (f *file) unknown() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.state.file.IsZero()
 }
 
 // storeIDs lists the stores in the file, each once, oldest first.
