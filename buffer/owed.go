@@ -75,6 +75,9 @@ func (b *Buffer) takeOwed(s *state) {
 	f := b.vid
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.state.file.IsZero() {
+		return // media.db is not open yet: how far it came still holds
+	}
 	if s.owedFile != f.state.file {
 		s.owedFile, s.owedDone = f.state.file, 0
 	}
