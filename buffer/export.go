@@ -15,10 +15,13 @@ import (
 )
 
 // Export calls fn for every batch that is held in path, until it returns an
-// error: a buffer directory, which no agent may have in use (ErrLocked), or one
-// store file, set aside or copied. It reads without a database and without a
-// memory map, so that a damaged file gives what is left in it; missing lists
-// the rest. A batch may come that was acknowledged. It changes nothing.
+// error: a buffer directory, which no agent may have in use (ErrLocked), with
+// what was set aside there and is not moved back yet, or one store file, set
+// aside or copied. It reads without a database and without a memory map, so
+// that a damaged file gives what is left in it, all that the agent would move
+// back; missing lists the rest. A file that gives nothing is an error, which
+// comes after the batches of the others. A batch may come that was
+// acknowledged. It changes nothing.
 func Export(ctx context.Context, path string, fn func(Batch) error) (missing []telemetry.Gap, err error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -35,63 +38,97 @@ func Export(ctx context.Context, path string, fn func(Batch) error) (missing []t
 		}
 		defer lock.release()
 	}
+	x := export{ctx: ctx, dir: dir, fn: fn}
+	if info.IsDir() {
+		if aside := readPending(dir); len(aside) > 0 {
+			x.seen = map[telemetry.Name]bool{}
+			for _, p := range aside {
+				files = append(files, p.File)
+			}
+		}
+	}
+	var errs []error
 	for _, name := range files {
-		gaps, err := exportFile(ctx, filepath.Join(dir, name), fn)
+		err := x.file(name)
 		if errors.Is(err, os.ErrNotExist) && info.IsDir() {
 			continue
 		}
-		if err != nil {
-			return missing, err
+		if x.stopped != nil {
+			return nil, fmt.Errorf("export %s: %w", filepath.Join(dir, name), x.stopped)
 		}
-		missing = append(missing, gaps...)
+		errs = append(errs, err)
 	}
-	return missing, nil
+	return x.missing, errors.Join(errs...)
 }
 
-func exportFile(ctx context.Context, path string, fn func(Batch) error) ([]telemetry.Gap, error) {
+// export is one run of Export.
+type export struct {
+	ctx     context.Context
+	dir     string
+	fn      func(Batch) error
+	seen    map[telemetry.Name]bool // nil: no batch can lie in two files
+	missing []telemetry.Gap
+	stopped error // what fn or the context returned
+}
+
+// file exports one store file.
+func (x *export) file(name string) error {
+	path := filepath.Join(x.dir, name)
 	h, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("export: %w", err)
+		return fmt.Errorf("export: %w", err)
 	}
 	defer h.Close()
 	info, err := h.Stat()
 	if err != nil {
-		return nil, fmt.Errorf("export %s: %w", path, err)
+		return fmt.Errorf("export %s: %w", path, err)
 	}
-	name := filepath.Base(path)
-	classes := telemetry.Classes[:]
-	if strings.HasPrefix(name, "telemetry.db") {
-		classes = []telemetry.Class{telemetry.ClassTelemetry, telemetry.ClassEvent, telemetry.ClassHealth}
-	} else if strings.HasPrefix(name, "media.db") {
-		classes = []telemetry.Class{telemetry.ClassMedia}
-	}
+	note := noteOf(x.dir, name)
 	f, _ := wreck.Open(h, info.Size()) // a root that cannot be read is none
-	w := newSearch(f, classes, nil)
+	w := newSearch(f, classesIn(name), note.stores())
 	if w.newer {
-		return nil, fmt.Errorf("export %s: %w", path, ErrNewerFormat)
+		return fmt.Errorf("export %s: %w", path, ErrNewerFormat)
 	}
+	count := 0
 	for fd := range w.finds {
-		if err = ctx.Err(); err != nil {
-			break
+		if x.stopped = x.ctx.Err(); x.stopped != nil {
+			return x.stopped
 		}
-		if fd.stream == nil {
+		if fd.stream == nil || !note.given(fd) {
 			continue
 		}
-		n := telemetry.Name{Store: fd.stream.store, Class: fd.stream.class, Seq: fd.seq}
-		hd, blob, oerr := openRecord(n, fd.rec)
-		if oerr != nil {
-			continue // never: it was checked
-		}
-		err = fn(Batch{Stored: telemetry.Stored{Name: n, Values: hd.values, Blob: append([]byte(nil), blob...)}, StoredAt: hd.at, Boot: hd.boot})
-		if err != nil {
-			break
+		count++
+		if x.stopped = x.take(fd); x.stopped != nil {
+			return x.stopped
 		}
 	}
-	if err != nil {
-		return nil, fmt.Errorf("export %s: %w", path, err)
+	if count == 0 && !w.told {
+		return fmt.Errorf("export %s: nothing of a store is in it: %w", path, ErrDamaged)
 	}
-	if len(w.streams) == 0 && !w.told {
-		return nil, fmt.Errorf("export %s: nothing of a store is in it: %w", path, ErrDamaged)
+	x.missing = append(x.missing, note.cut(w.missing(telemetry.Gap{Source: name}))...)
+	return nil
+}
+
+// take hands out one batch, once.
+func (x *export) take(fd find) error {
+	n := telemetry.Name{Store: fd.stream.store, Class: fd.stream.class, Seq: fd.seq}
+	h, blob, err := openRecord(n, fd.rec)
+	if err != nil || x.seen[n] {
+		return nil // never: it was checked; or it was moved back
 	}
-	return w.missing(telemetry.Gap{Source: name}), nil
+	if x.seen != nil {
+		x.seen[n] = true
+	}
+	return x.fn(Batch{Stored: telemetry.Stored{Name: n, Values: h.values, Blob: append([]byte(nil), blob...)}, StoredAt: h.at, Boot: h.boot})
+}
+
+// classesIn is what a file of this name may hold.
+func classesIn(name string) []telemetry.Class {
+	switch {
+	case strings.HasPrefix(name, "telemetry.db"):
+		return []telemetry.Class{telemetry.ClassTelemetry, telemetry.ClassEvent, telemetry.ClassHealth}
+	case strings.HasPrefix(name, "media.db"):
+		return []telemetry.Class{telemetry.ClassMedia}
+	}
+	return telemetry.Classes[:]
 }

@@ -54,15 +54,7 @@ func (b *Buffer) unsaved(f *file, s *salvage) []telemetry.Gap {
 	}
 	boot, from, to := b.span(s.Boot, s.OldestNS)
 	g := telemetry.Gap{Boot: boot, From: from, To: to, Source: s.File}
-	var gaps []telemetry.Gap
-	for _, m := range s.w.missing(g) {
-		if next, known := s.Next[streamText(m.Store, m.Class)]; known {
-			m.ToSeq = min(m.ToSeq, next-1)
-		}
-		if m.FromSeq <= m.ToSeq {
-			gaps = append(gaps, m)
-		}
-	}
+	gaps := s.cut(s.w.missing(g))
 	if s.torn || !s.w.told && len(s.w.streams) == 0 {
 		gaps = append(gaps, b.wholeStores(f, note, nil, s.File)...)
 	}

@@ -106,23 +106,31 @@ func loadFile(path string) (contents, error) {
 }
 
 // Each calls fn for every held batch in dir, by store, class and seq, until it
-// returns an error. Like Inspect it needs the directory to itself.
+// returns an error. One file that cannot be read does not hide the other; the
+// error comes after it. Like Inspect it needs the directory to itself.
 func Each(ctx context.Context, dir string, fn func(Batch) error) (err error) {
 	lock, err := lockDir(ctx, dir, unix.LOCK_SH)
 	if err != nil {
 		return err
 	}
 	defer lock.release()
+	var errs []error
 	for _, name := range [...]string{"telemetry.db", "media.db"} {
 		path := filepath.Join(dir, name)
 		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
 			continue
 		}
-		if err := eachIn(path, fn); err != nil {
-			return err
+		var stopped error
+		err := eachIn(path, func(b Batch) error {
+			stopped = fn(b)
+			return stopped
+		})
+		if stopped != nil {
+			return stopped
 		}
+		errs = append(errs, err)
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func eachIn(path string, fn func(Batch) error) (err error) {

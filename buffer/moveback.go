@@ -20,13 +20,6 @@ type moved struct {
 	rec   []byte
 }
 
-// given reports whether a batch's name was given out: one that a failed
-// transaction left in the file has another name by now.
-func (s *salvage) given(fd find) bool {
-	next, known := s.Next[streamText(fd.stream.store, fd.stream.class)]
-	return !known || fd.seq < next
-}
-
 // moveBack stores what is held, in one transaction with how far that is.
 func (b *Buffer) moveBack(f *file, s *salvage) error {
 	var need int64

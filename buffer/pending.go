@@ -41,6 +41,39 @@ func (p *pending) stores() []telemetry.StoreID {
 	return session{Files: map[string]sessionFile{p.File: {Stores: p.Stores}}}.stores(p.File)
 }
 
+// noteOf is what is known of a file in dir: as it was set aside, or of one in
+// its place as the last run left it.
+func noteOf(dir, name string) pending {
+	for _, p := range readPending(dir) {
+		if p.File == name {
+			return p
+		}
+	}
+	s := readSession(dir).Files[name]
+	return pending{File: name, Stores: s.Stores, Boot: s.Boot, OldestNS: s.OldestNS}
+}
+
+// given reports whether a batch's name was given out: one that a failed
+// transaction left in the file has another name by now.
+func (p *pending) given(fd find) bool {
+	next, known := p.Next[streamText(fd.stream.store, fd.stream.class)]
+	return !known || fd.seq < next
+}
+
+// cut takes from gaps what was never given out.
+func (p *pending) cut(gaps []telemetry.Gap) []telemetry.Gap {
+	var out []telemetry.Gap
+	for _, g := range gaps {
+		if next, known := p.Next[streamText(g.Store, g.Class)]; known {
+			g.ToSeq = min(g.ToSeq, next-1)
+		}
+		if g.FromSeq <= g.ToSeq {
+			out = append(out, g)
+		}
+	}
+	return out
+}
+
 func streamText(store telemetry.StoreID, class telemetry.Class) string {
 	return store.String() + " " + class.String()
 }

@@ -133,6 +133,9 @@ func (w *search) finds(yield func(find) bool) {
 			return
 		}
 	}
+	if !w.told && !w.hear(yield) {
+		return
+	}
 	if w.Roots() == 0 {
 		w.judge(true)
 	}
@@ -292,6 +295,9 @@ func (w *search) stray(it wreck.Item, yield func(find) bool) bool {
 func (w *search) missing(g telemetry.Gap) []telemetry.Gap {
 	var out []telemetry.Gap
 	for _, s := range w.streams {
+		if s.rumour && len(s.found) == 0 {
+			continue
+		}
 		out = append(out, s.missing(g)...)
 	}
 	return out

@@ -17,6 +17,7 @@ type sought struct {
 	holds   uint64 // batches the state says are in the file and not acknowledged
 	sure    uint64 // batches found in the first pass
 	small   uint64 // the highest seq found in the stream's own bucket that could have waited in the tail
+	rumour  bool   // only its name was found, on a page that may be stale
 	late    bool   // the tail could not be read whole
 	found   spans
 	dropped spans     // acknowledged, and in the file for now
