@@ -105,6 +105,7 @@ func (v *survivor) image() error {
 
 func (v *survivor) open() bool {
 	bug := v.bug
+	bug.movable = true // else no image would go on giving names
 	b, err := Open(context.Background(), Options{Dir: v.dir, Unit: "sim-1", Boot: telemetry.BootID{1}, Now: func() telemetry.At { return v.now }, faults: &bug})
 	if err != nil {
 		v.breaks("open: %v", err)

@@ -24,6 +24,7 @@ const (
 	damageSeedEnv   = "OBU_DAMAGE_SEED"
 	damageOneEnv    = "OBU_DAMAGE_ONE" // only this image
 	damageStores    = 4
+	damageBugImages = 1000 // in which a seeded bug has to show, at least
 )
 
 // damageRun is a run over images of worn stores.
@@ -133,4 +134,26 @@ func TestDamageLaws(t *testing.T) {
 	}
 	fmt.Printf("damage: seed %d: %d images, %d files set aside; of %d batches owed in those %d came (%.2f %%), the rest is listed; %d acknowledged ones came as copies; %d laws broken\n",
 		r.seed, r.next, r.sum.aside, r.sum.held, r.sum.came, 100*float64(r.sum.came)/float64(max(r.sum.held, 1)), r.sum.copies, len(r.broken))
+}
+
+// TestDamageNoticesBugs breaks the salvage on purpose: a rig that finds nothing
+// then is worth nothing. TestDamageLaws is the control.
+func TestDamageNoticesBugs(t *testing.T) {
+	worn := wornStores(t, newDamageRun(t).seed)
+	for name, bug := range map[string]faults{
+		"what is missing is not listed":          {missingUnlisted: true},
+		"a record believed without its checksum": {believeAll: true},
+		"noted as moved before it was moved":     {notedBeforeMove: true},
+		"names given again after a root is lost": {mintsOn: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newDamageRun(t)
+			r.images, r.only, r.bug, r.stopAt = max(r.images, damageBugImages), -1, bug, 1
+			r.run(t, worn)
+			if len(r.broken) == 0 {
+				t.Fatalf("not caught in %d images", r.next)
+			}
+			fmt.Printf("damage: seeded bug %q: caught by image %d: %v\n", name, r.broken[0].image, r.broken[0].err)
+		})
+	}
 }

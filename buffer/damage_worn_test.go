@@ -19,94 +19,117 @@ type wornStore struct {
 	files map[string][]byte // content by name, so that an image is one write
 	held  map[telemetry.Name][]byte
 	given map[telemetry.Name][]byte
-	gaps  []telemetry.Gap
+}
+
+// wearer lives the life of a worn store.
+type wearer struct {
+	*wornStore
+	t      testing.TB
+	rnd    *rand.Rand
+	now    telemetry.At
+	b      *Buffer
+	clipAt int64
 }
 
 // wear lives a while in a directory and closes it in order or not.
 func wear(t testing.TB, seed uint64, clean bool) wornStore {
 	t.Helper()
-	rnd := rand.New(rand.NewPCG(seed, 77))
-	w := wornStore{dir: memoryDir(t), held: map[telemetry.Name][]byte{}, given: map[telemetry.Name][]byte{}}
-	now := telemetry.At(time.Hour)
-	b, err := Open(t.Context(), Options{Dir: w.dir, Unit: "sim-1", Boot: telemetry.BootID{1}, Now: func() telemetry.At { return now }})
-	if err != nil {
-		t.Fatal(err)
+	w := wearer{
+		wornStore: &wornStore{dir: memoryDir(t), held: map[telemetry.Name][]byte{}, given: map[telemetry.Name][]byte{}, files: map[string][]byte{}},
+		t:         t, rnd: rand.New(rand.NewPCG(seed, 77)), now: telemetry.At(time.Hour),
 	}
-	keep := func(names ...telemetry.Name) {
-		for _, n := range names {
-			got, err := b.Read(n.Store, n.Class, n.Seq, 1)
-			if err != nil || len(got) == 0 || got[0].Name != n {
-				t.Fatalf("read %v: %v", n, err)
-			}
-			w.held[n], w.given[n] = got[0].Blob, got[0].Blob
-			if rnd.IntN(4) == 0 {
-				b.Ack(n)
-				delete(w.held, n)
-			}
-		}
+	var err error
+	w.b, err = Open(t.Context(), Options{Dir: w.dir, Unit: "sim-1", Boot: telemetry.BootID{1}, Now: func() telemetry.At { return w.now }, faults: &faults{movable: true}})
+	w.must(err)
+	for i := range 120 + w.rnd.IntN(200) {
+		w.second(i)
 	}
-	clipAt := int64(0)
-	for i := range 120 + rnd.IntN(200) {
-		now = now.Add(time.Second)
-		var entries []Entry
-		for range 1 + rnd.IntN(4) {
-			pad := make([]byte, rnd.IntN(500)*(1+8*(rnd.IntN(9)/8)))
-			for k := range pad {
-				pad[k] = byte(rnd.Uint32())
-			}
-			c := telemetry.Content{Anchors: []telemetry.Anchor{{At: now, By: telemetry.AnchorNTP}}, Chunks: []telemetry.Chunk{{Data: pad}}}
-			entries = append(entries, Entry{Class: telemetry.Classes[rnd.IntN(3)], Content: c})
-		}
-		names, err := b.Commit(entries)
-		if err != nil {
-			t.Fatal(err)
-		}
-		keep(names...)
-		if i%40 == 10 {
-			w.gaps = append(w.gaps, telemetry.Gap{Class: telemetry.ClassTelemetry, Store: telemetry.StoreID{9}, FromSeq: uint64(i), ToSeq: uint64(i), Count: 1, Reason: telemetry.ReasonEvicted})
-			b.Lost(w.gaps[len(w.gaps)-1])
-			if err := b.Record("cmd-"+strconv.Itoa(i), []byte("done"), time.Time{}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if i%6 == 0 {
-			data := make([]byte, 8<<10+rnd.IntN(40<<10))
-			for k := range data {
-				data[k] = byte(rnd.Uint32())
-			}
-			n, err := b.CommitChunk("cam/a", telemetry.Chunk{Clip: telemetry.ClipID{3}, Offset: clipAt, Data: data})
-			if err != nil {
-				t.Fatal(err)
-			}
-			clipAt += int64(len(data))
-			keep(n)
-		}
-	}
-	if _, err := b.Commit(nil); err != nil {
-		t.Fatal(err)
-	}
-	for _, s := range b.Streams() { // the events of the gap rows
-		got, _ := b.Read(s.Store, s.Class, 0, 64<<20)
+	w.commit()
+	for _, s := range w.b.Streams() { // the events of the gap rows
+		got, _ := w.b.Read(s.Store, s.Class, 0, 64<<20)
 		for _, st := range got {
 			w.held[st.Name], w.given[st.Name] = st.Blob, st.Blob
 		}
 	}
-	if !clean {
-		b.Crash()
-	} else if err := b.Close(); err != nil {
-		t.Fatal(err)
+	if clean {
+		w.must(w.b.Close())
+	} else { // the last transaction gave names
+		w.commit(w.entry(0, nil), w.entry(1, nil), w.entry(2, nil))
+		w.b.Crash()
 	}
-	w.files = map[string][]byte{}
 	entries, err := os.ReadDir(w.dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	w.must(err)
 	for _, e := range entries {
-		if w.files[e.Name()], err = os.ReadFile(filepath.Join(w.dir, e.Name())); err != nil {
-			t.Fatal(err)
-		}
+		w.files[e.Name()], err = os.ReadFile(filepath.Join(w.dir, e.Name()))
+		w.must(err)
 	}
-	return w
+	return *w.wornStore
+}
+
+func (w *wearer) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// second is one of that life.
+func (w *wearer) second(i int) {
+	w.now = w.now.Add(time.Second)
+	var entries []Entry
+	for range 1 + w.rnd.IntN(4) {
+		pad := w.noise(w.rnd.IntN(500) * (1 + 8*(w.rnd.IntN(9)/8)))
+		entries = append(entries, w.entry(w.rnd.IntN(3), pad))
+	}
+	w.commit(entries...)
+	if i%40 == 10 {
+		w.b.Lost(telemetry.Gap{Class: telemetry.ClassTelemetry, Store: telemetry.StoreID{9}, FromSeq: uint64(i), ToSeq: uint64(i), Count: 1, Reason: telemetry.ReasonEvicted})
+		w.must(w.b.Record("cmd-"+strconv.Itoa(i), []byte("done"), time.Time{}))
+	}
+	if i%6 == 0 {
+		data := w.noise(8<<10 + w.rnd.IntN(40<<10))
+		n, err := w.b.CommitChunk("cam/a", telemetry.Chunk{Clip: telemetry.ClipID{3}, Offset: w.clipAt, Data: data})
+		w.must(err)
+		w.clipAt += int64(len(data))
+		w.keep(n)
+	}
+}
+
+func (w *wearer) noise(n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(w.rnd.Uint32())
+	}
+	return b
+}
+
+func (w *wearer) entry(class int, pad []byte) Entry {
+	c := telemetry.Content{Anchors: []telemetry.Anchor{{At: w.now, By: telemetry.AnchorNTP}}}
+	if pad != nil {
+		c.Chunks = []telemetry.Chunk{{Data: pad}}
+	}
+	return Entry{Class: telemetry.Classes[class], Content: c}
+}
+
+func (w *wearer) commit(entries ...Entry) {
+	names, err := w.b.Commit(entries)
+	w.must(err)
+	for _, n := range names {
+		w.keep(n)
+	}
+}
+
+// keep notes a batch; some are acknowledged at once.
+func (w *wearer) keep(n telemetry.Name) {
+	got, err := w.b.Read(n.Store, n.Class, n.Seq, 1)
+	if err != nil || len(got) == 0 || got[0].Name != n {
+		w.t.Fatalf("read %v: %v", n, err)
+	}
+	w.held[n], w.given[n] = got[0].Blob, got[0].Blob
+	if w.rnd.IntN(4) == 0 {
+		w.b.Ack(n)
+		delete(w.held, n)
+	}
 }
 
 // memoryDir is a directory in memory where there is one: these laws are about

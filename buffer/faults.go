@@ -20,6 +20,11 @@ type faults struct {
 	staysClean      bool // a file in use is not marked as such
 	owedInMemory    bool // losses of media.db are not stored on their way into the Gap table
 
+	missingUnlisted bool // a salvage does not list what it did not find
+	believeAll      bool // a salvage believes a record whose checksum is wrong
+	notedBeforeMove bool // a salvage notes how far it got before it moved what it read
+	mintsOn         bool // a file gone back to its older root goes on giving names
+
 	movable bool // the files may be put onto another disk: an image of one is looked at elsewhere
 }
 

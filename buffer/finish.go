@@ -49,6 +49,9 @@ func (b *Buffer) finish(f *file, s *salvage) error {
 // unsaved lists what a salvage did not find.
 func (b *Buffer) unsaved(f *file, s *salvage) []telemetry.Gap {
 	note := session{Files: map[string]sessionFile{f.name: {Boot: s.Boot, OldestNS: s.OldestNS}}}
+	if x := b.opts.faults; x != nil && x.missingUnlisted {
+		return nil
+	}
 	if s.w == nil {
 		return b.wholeStores(f, note, s.stores(), s.File)
 	}

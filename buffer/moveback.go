@@ -29,6 +29,9 @@ func (b *Buffer) moveBack(f *file, s *salvage) error {
 	n, last := 0, s.held[len(s.held)-1]
 	was := s.at
 	s.at = telemetry.Name{Store: last.store, Class: last.class, Seq: last.seq}
+	if x := f.faults; x != nil && x.notedBeforeMove && was != s.at {
+		return f.update((*txn).putProgress)
+	}
 	err := f.update(func(t *txn) error {
 		if t.cost()+need > f.quota-min(evictStep, f.quota/8) || t.squeeze(need) > 0 {
 			return errNoRoom

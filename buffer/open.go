@@ -231,7 +231,7 @@ func (b *Buffer) rolledBack(c *contents) (lost []telemetry.Gap) {
 			Count: telemetry.CountUnknown, Reason: telemetry.ReasonDamagedStore, Source: "buffer",
 		})
 	}
-	c.retire = true
+	c.retire = b.opts.faults == nil || !b.opts.faults.mintsOn
 	return lost
 }
 

@@ -59,7 +59,7 @@ func hurt(rnd *rand.Rand, p []byte) []byte {
 	const page = 4096
 	at := func() int { return rnd.IntN(max(len(p)/page, 1)) * page }
 	span := func(i int) []byte { return p[i:min(i+page, len(p))] }
-	switch rnd.IntN(9) {
+	switch rnd.IntN(10) {
 	case 0:
 		p[rnd.IntN(len(p))] ^= 1 << rnd.IntN(8)
 	case 1:
@@ -93,6 +93,8 @@ func hurt(rnd *rand.Rand, p []byte) []byte {
 	case 8: // half a page, from a sector on
 		s := span(at())
 		clear(s[min(rnd.IntN(8)*512, len(s)):])
+	case 9: // one of the roots
+		p[min(rnd.IntN(2)*page+16+rnd.IntN(64), len(p)-1)] ^= 1 << rnd.IntN(8)
 	}
 	return p
 }

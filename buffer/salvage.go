@@ -110,6 +110,7 @@ func (s *salvage) open(dir string) error {
 func (s *salvage) begin(size int64) {
 	f, _ := wreck.Open(s.h, size) // a root that cannot be read is none
 	s.w = newSearch(f, s.into.classes, s.stores())
+	s.w.lax = s.into.faults != nil && s.into.faults.believeAll
 	s.next, s.stop = iter.Pull(iter.Seq[find](s.w.finds))
 }
 

@@ -29,6 +29,7 @@ type search struct {
 	newer   bool // of a format this obu does not know
 	streams []*sought
 	judged  bool // the first pass is through
+	lax     bool // see faults.believeAll
 }
 
 // find is one batch found: a record that is what was written. A zero find says
@@ -167,6 +168,7 @@ func (w *search) bucketFinds(b wreck.Item, first bool, yield func(find) bool) bo
 	}
 	going := w.Within(b, func(it wreck.Item) bool {
 		if len(it.Key) != 8 {
+			s.doubt = s.doubt || first
 			return yield(find{})
 		}
 		return w.take(s, binary.BigEndian.Uint64(it.Key), it, first, yield)
@@ -221,7 +223,7 @@ func (w *search) take(s *sought, seq uint64, it wreck.Item, ordered bool, yield 
 	if it.Bucket {
 		rec = w.large(it)
 	}
-	h, _, err := openRecord(telemetry.Name{Store: s.store, Class: s.class, Seq: seq}, rec)
+	h, err := w.record(telemetry.Name{Store: s.store, Class: s.class, Seq: seq}, rec)
 	if ordered && (err != nil || seq == 0 || seq > s.last()) {
 		s.doubt = true
 	} else if ordered {
@@ -240,6 +242,15 @@ func (w *search) take(s *sought, seq uint64, it wreck.Item, ordered bool, yield 
 		s.pass(h)
 	}
 	return yield(find{s, seq, rec})
+}
+
+// record reports whether a record is what was written.
+func (w *search) record(n telemetry.Name, rec []byte) (header, error) {
+	h, _, err := openRecord(n, rec)
+	if w.lax {
+		h, _, err = decodeHeader(rec)
+	}
+	return h, err
 }
 
 // large returns the record in a sub-bucket, nil if there is none.

@@ -2,6 +2,7 @@ package buffer
 
 import (
 	"bytes"
+	"encoding/binary"
 	"os"
 	"path/filepath"
 	"testing"
@@ -76,6 +77,41 @@ func TestBucketOfAnotherName(t *testing.T) {
 		}
 	}
 	spoil(t, raw, bucketTail)
+	allFoundOrListed(t, raw, held)
+}
+
+// TestKeyOfAnotherLength: of one batch the key's length is spoiled, and another
+// one beside a hole of acknowledged ones. Both are listed.
+func TestKeyOfAnotherLength(t *testing.T) {
+	raw, held := tailedFile(t)
+	for n, blob := range held {
+		if n.Seq == 29 {
+			spoil(t, raw, blob)
+		}
+	}
+	const page, elem = 4096, 16
+	le, lengthened := binary.LittleEndian, 0
+	for at := 2 * page; at < len(raw); at += page {
+		count := int(le.Uint16(raw[at+10:]))
+		last := at + elem*count // its element: no other key after it tells
+		if raw[at+8] != 2 || count < 2 || last+elem > at+page {
+			continue
+		}
+		pos, key, value := int(le.Uint32(raw[last+4:])), int(le.Uint32(raw[last+8:])), int(le.Uint32(raw[last+12:]))
+		if key == 8 && last+pos+256+key+value <= at+page && binary.BigEndian.Uint64(raw[last+pos:]) > 29 {
+			raw[last+9] = 1
+			lengthened++
+		}
+	}
+	if lengthened == 0 {
+		t.Fatal("the key is not in the file")
+	}
+	allFoundOrListed(t, raw, held)
+}
+
+// allFoundOrListed searches a file for what it owes.
+func allFoundOrListed(t *testing.T, raw []byte, held map[telemetry.Name][]byte) {
+	t.Helper()
 	f, err := wreck.Open(bytes.NewReader(raw), int64(len(raw)))
 	if err != nil {
 		t.Fatal(err)
