@@ -25,6 +25,13 @@ func (p *pump) choose(now time.Time) (*packet, time.Duration) {
 		return pk, 0
 	}
 	u := p.u
+	if u.poison.cautious(p.proven) {
+		return nil, 0
+	}
+	limit := u.poison.limit(u.cfg.MaxPacket)
+	if pk, due := p.chooseDenied(now, limit); due {
+		return pk, 0
+	}
 	if s, n := u.poison.due(now); s != nil && p.proven && p.allowed(s.lane.class) {
 		if len(p.flying) > 0 {
 			return nil, 0
@@ -33,7 +40,6 @@ func (p *pump) choose(now time.Time) (*packet, time.Duration) {
 			return pk, 0
 		}
 	}
-	limit := u.poison.limit(u.cfg.MaxPacket)
 	var wait time.Duration
 	if u.pacer.roomForLive() {
 		if p.lives >= liveToHistory {
@@ -81,6 +87,9 @@ func (p *pump) chooseLive(now time.Time, limit int, wait *time.Duration) *packet
 		order, p.newest = firstOrder, true
 	}
 	for _, class := range order {
+		if p.u.poison.denied[class].stands() {
+			continue
+		}
 		for _, l := range p.u.lanes.list {
 			if l.class != class || !l.live() || l.gone || l.cursor >= l.stream.Next {
 				continue
@@ -154,7 +163,7 @@ func (p *pump) chooseHistory(now time.Time, limit int, wait *time.Duration) *pac
 
 func (p *pump) chooseOld(target int, want func(telemetry.Class) bool) *packet {
 	for _, l := range p.u.lanes.list {
-		if !want(l.class) || l.gone {
+		if !want(l.class) || l.gone || p.u.poison.denied[l.class].stands() {
 			continue
 		}
 		if pk := p.old(l, target); pk != nil {
@@ -184,7 +193,7 @@ func (p *pump) old(l *lane, target int) *packet {
 // hasOld reports whether telemetry or health history waits.
 func (p *pump) hasOld() bool {
 	for _, l := range p.u.lanes.list {
-		if l.class != telemetry.ClassMedia && !l.gone && l.next(max(l.hist, l.stream.Floor, 1)) < l.cursor {
+		if l.class != telemetry.ClassMedia && !l.gone && !p.u.poison.denied[l.class].stands() && l.next(max(l.hist, l.stream.Floor, 1)) < l.cursor {
 			return true
 		}
 	}

@@ -25,6 +25,7 @@ type suspect struct {
 	lane    *lane
 	strikes int
 	alone   int
+	passes  int64 // of its class when it was suspected, or last failed alone
 	retry   time.Time
 }
 
@@ -34,8 +35,14 @@ type poison struct {
 	names   map[telemetry.Name]*suspect
 	lowered int // packet limit learnt; 0: none
 	at      time.Time
-	proven  int                            // largest payload ever acknowledged
-	classes [telemetry.ClassMedia + 1]bool // classes of which something was acknowledged
+	proven  int // largest payload ever acknowledged
+
+	// By class: PUBACKs of this process, whether there was one in this session,
+	// and what is denied.
+	passes [telemetry.ClassMedia + 1]int64
+	passed [telemetry.ClassMedia + 1]bool
+	denied [telemetry.ClassMedia + 1]denial
+	blind  int // sessions in a row that the broker ended before any PUBACK
 }
 
 // limit returns the largest payload to send.
@@ -48,11 +55,11 @@ func (q *poison) limit(max int) int {
 
 // acked clears what a PUBACK proves innocent.
 func (q *poison) acked(pk *packet) {
+	q.blind = 0
 	q.proven = max(q.proven, len(pk.payload))
 	if pk.lane == nil {
 		return
 	}
-	q.classes[pk.lane.class] = true
 	if len(q.names) == 0 {
 		return
 	}
@@ -84,7 +91,7 @@ func (q *poison) ended(flying []*packet, maxPacket int, now time.Time) []*packet
 				if q.names == nil {
 					q.names = make(map[telemetry.Name]*suspect)
 				}
-				s = &suspect{lane: pk.lane}
+				s = &suspect{lane: pk.lane, passes: q.passes[pk.lane.class]}
 				q.names[n] = s
 			}
 			s.strikes++
@@ -101,15 +108,18 @@ func (q *poison) ended(flying []*packet, maxPacket int, now time.Time) []*packet
 
 // failedAlone handles the one packet that was alone in flight and reports
 // whether it must be refused: it failed often enough, cannot be made smaller,
-// and the broker takes other packets of its class. (A broker that takes none
-// of the class, as with an ACL that forbids the topic, is no reason to throw
-// data away.)
+// and the broker took other packets of its class meanwhile: one that takes none,
+// as with an ACL that forbids the topic, is no reason to throw data away.
 func (q *poison) failedAlone(pk *packet, maxPacket int, now time.Time) bool {
 	s := q.names[pk.names[0]]
 	if s == nil {
 		return false
 	}
-	s.alone++
+	meanwhile := q.passes[pk.lane.class] > s.passes
+	s.passes = q.passes[pk.lane.class]
+	if meanwhile {
+		s.alone++
+	}
 	s.retry = now.Add(min(aloneDelay<<min(s.alone, 10), aloneDelayMax))
 	smaller := max(len(pk.payload)/2, minPart)
 	if len(pk.payload) > q.proven && smaller < q.limit(maxPacket) && smaller < len(pk.payload) && pk.cuttable() {
@@ -120,7 +130,7 @@ func (q *poison) failedAlone(pk *packet, maxPacket int, now time.Time) bool {
 	if len(pk.payload) > q.proven {
 		enough = aloneToRefuse
 	}
-	return s.alone >= enough && q.classes[pk.lane.class]
+	return meanwhile && s.alone >= enough
 }
 
 // cuttable reports whether the batch of a packet can be cut (further).
@@ -138,7 +148,17 @@ func (q *poison) due(now time.Time) (*suspect, telemetry.Name) {
 			delete(q.names, n)
 			continue
 		}
-		if s.strikes >= strikesToAlone && !now.Before(s.retry) {
+		if s.strikes >= strikesToAlone && !q.denied[s.lane.class].stands() && !now.Before(s.retry) {
+			return s, n
+		}
+	}
+	return nil, telemetry.Name{}
+}
+
+// suspected returns a suspect of a class, whenever its time comes.
+func (q *poison) suspected(c telemetry.Class) (*suspect, telemetry.Name) {
+	for n, s := range q.names {
+		if s.lane.class == c && !s.lane.gone {
 			return s, n
 		}
 	}

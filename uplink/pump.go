@@ -54,6 +54,7 @@ func newPump(u *Uplink, sess *Session, id string) *pump {
 func (p *pump) run(ctx context.Context) error {
 	u := p.u
 	u.pacer.start(time.Now())
+	u.poison.begin(time.Now())
 	trial, cancel := context.WithCancel(ctx)
 	defer cancel()
 	p.plan = u.cfg.Budget.Plan()

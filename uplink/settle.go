@@ -28,6 +28,9 @@ func (p *pump) settle(r result, now time.Time) {
 		}
 	} else {
 		p.delivered(pk, now)
+		if class := pk.lane.class; u.poison.allow(class) {
+			u.cfg.Log.Info("uplink: the broker takes again what it denied", "topic", u.topic(class.String()))
+		}
 	}
 	u.poison.acked(pk)
 	u.stats.update(func(s *Stats) {
@@ -83,6 +86,10 @@ func (p *pump) lost(err error) {
 	}
 	u := p.u
 	if errors.Is(err, ErrEndedByBroker) && !errors.Is(err, ErrTakenOver) { // a rival says nothing about a packet
+		if class, news := u.poison.blame(p.flying, p.proven, time.Now()); news {
+			u.cfg.Log.Error("uplink: the broker closes the connection on what is published to a topic: it is kept, the others are sent",
+				"topic", u.topic(class.String()), "next", DeniedHint(u.cfg.Fleet, u.cfg.Unit, class.String()))
+		}
 		for _, pk := range u.poison.ended(p.flying, u.cfg.MaxPacket, time.Now()) {
 			u.cfg.Log.Error("uplink: the broker refuses a packet, set aside as a gap", "packet", pk.String(),
 				"bytes", len(pk.payload), "next", "raise the broker's packet limit (mosquitto: max_packet_size, message_size_limit)")

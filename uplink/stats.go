@@ -33,7 +33,9 @@ type Stats struct {
 	InFlightB    int              `json:"in_flight_bytes"`
 	LiveLag      time.Duration    `json:"live_lag"` // age of the newest live value acknowledged, when it was acknowledged
 	LiveSkips    int64            `json:"live_skips"`
-	Refused      int64            `json:"refused"` // batches set aside as Gap refused
+	Refused      int64            `json:"refused"`          // batches set aside as Gap refused
+	Denied       []string         `json:"denied,omitempty"` // classes on whose packets the broker ends the session: kept, tried now and then
+	DeniedFor    time.Duration    `json:"denied_for"`       // since when the first of them is denied
 	Commands     int64            `json:"commands"`
 	BadCommands  int64            `json:"bad_commands"` // malformed, expired, too many at once
 	Awaiting     int64            `json:"awaiting"`     // PUBACK seen, receipt not yet (custody: receipt)
@@ -48,6 +50,7 @@ type counters struct {
 	since   time.Time // of the running session
 	errWord string
 	errAt   time.Time
+	denied  time.Time // since when a class is; zero: none
 
 	saidWord string // in the log
 	saidAt   time.Time
@@ -117,6 +120,9 @@ func (u *Uplink) Stats() Stats {
 	} else if s.LastError != "" {
 		s.LastErrorFor = time.Since(u.stats.errAt)
 	}
+	if len(s.Denied) > 0 {
+		s.DeniedFor = time.Since(u.stats.denied)
+	}
 	s.WireIn, s.WireOut, s.WireHeaders = u.wire.In.Load(), u.wire.Out.Load(), u.wire.Headers.Load()
 	return s
 }
@@ -132,7 +138,9 @@ func (u *Uplink) publishGauges(flying int) {
 			awaiting += int64(s.hi - s.lo + 1)
 		}
 	}
+	denied, since := u.poison.denials()
 	u.stats.update(func(s *Stats) {
+		s.Denied, u.stats.denied = denied, since
 		s.AckRate, s.RTT = u.pacer.rate, u.pacer.rtt
 		s.InFlight, s.InFlightB = flying, u.pacer.inflight
 		s.History, s.Awaiting = history, awaiting
