@@ -133,6 +133,9 @@ var signalIDs = [...]string{
 	"Vehicle.Obu.Budget.Day.Media",
 	"Vehicle.Obu.Budget.Day.Control",
 	"Vehicle.Obu.IsPrivate",
+	"Vehicle.Obu.Uplink.Awaiting",
+	"Vehicle.Obu.Uplink.IsTakenOver",
+	"Vehicle.Obu.Uplink.IsDenied",
 }
 
 var idByName = func() map[string]uint32 {

@@ -54,4 +54,7 @@ var obuSignals = []Signal{
 	{Name: "Vehicle.Obu.Budget.Day.Media", Unit: "bytes", Kind: KindInt, Level: LevelObu},
 	{Name: "Vehicle.Obu.Budget.Day.Control", Unit: "bytes", Kind: KindInt, Level: LevelObu}, // all else that crossed the socket
 	{Name: "Vehicle.Obu.IsPrivate", Kind: KindBool, Level: LevelObu},
+	{Name: "Vehicle.Obu.Uplink.Awaiting", Kind: KindInt, Level: LevelObu},     // batches acknowledged by the broker and not yet by the cloud
+	{Name: "Vehicle.Obu.Uplink.IsTakenOver", Kind: KindBool, Level: LevelObu}, // another device uses this unit's client id
+	{Name: "Vehicle.Obu.Uplink.IsDenied", Kind: KindBool, Level: LevelObu},    // the broker closes the connection on one of the topics
 }

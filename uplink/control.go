@@ -164,6 +164,7 @@ func (p *pump) rival(l telemetry.Link) {
 		p.u.cfg.Log.Error("uplink: another device uses this unit's id", "unit", p.u.cfg.Unit, "session", l.Session, "next", ErrTakenOver.Hint)
 	}
 	p.rivalled = true
+	p.u.stats.heardRival(l.Session, time.Now())
 }
 
 // relink publishes link again when something else stands there. It returns how
@@ -185,6 +186,7 @@ func (p *pump) relink(now time.Time) time.Duration {
 func (p *pump) reason() error {
 	err := p.sess.Err()
 	if p.rivalled && errors.Is(err, ErrEndedByBroker) {
+		p.u.stats.heardRival("", time.Now())
 		return why(ErrTakenOver, err)
 	}
 	return err

@@ -9,9 +9,18 @@ import (
 	"obu/telemetry"
 )
 
+// DefaultReceiptPatience is how long after its PUBACK a batch waits for its
+// receipt before it is sent again.
+const DefaultReceiptPatience = 2 * time.Minute
+
+// ReceiptHint is what to do next when no receipt comes.
+func ReceiptHint(fleet, unit string) string {
+	return "nothing is deleted before it is confirmed: look whether the cloud's receiver runs and hears obu/v1/" + fleet + "/" + unit +
+		"/#, and that the broker's ACL lets it publish on obu/v1/" + fleet + "/" + unit + "/ack; without such a receiver set uplink.custody: puback"
+}
+
 // Bounds of what is sent again because no receipt came (custody: receipt).
 const (
-	receiptPatience    = 2 * time.Minute  // default: so long after its PUBACK a batch waits for its receipt
 	receiptPatienceMax = time.Hour        // the wait doubles up to it while no receipt comes at all
 	receiptSoon        = 10 * time.Second // the wait while receipts follow what is sent again
 	resendFirst        = 64               // batches sent again at first: enough to find the one the cloud misses
@@ -31,6 +40,7 @@ var errBeyond = errors.New("it confirms batches that do not exist yet")
 // costs a handful of copies an hour.
 type custody struct {
 	awaiting ranges        // PUBACK seen, receipt not yet
+	dry      time.Time     // since when something waits and no receipt moved
 	since    time.Time     // when the wait began: PUBACK of the oldest, a receipt, or sending again
 	wait     time.Duration // before something is sent again
 	stale    uint64        // up to here seqs had waited too long when some were sent again; 0: none
@@ -41,14 +51,14 @@ type custody struct {
 // puback notes that the broker has seq and the cloud's word is awaited.
 func (c *custody) puback(seq uint64, now time.Time) {
 	if len(c.awaiting.spans) == 0 {
-		c.since = now
+		c.since, c.dry = now, now
 	}
 	c.awaiting.add(seq)
 }
 
 // progress notes that a receipt moved.
 func (c *custody) progress(patience time.Duration, now time.Time) {
-	c.since, c.wait = now, patience
+	c.since, c.dry, c.wait = now, now, patience
 	c.follows = c.stale > 0 && len(c.awaiting.spans) > 0 && c.awaiting.spans[0].lo <= c.stale
 	if c.follows {
 		c.wait, c.window = min(receiptSoon, patience), min(2*c.window, resendMost)

@@ -18,10 +18,12 @@ type Stats struct {
 	Failures     map[string]int64 `json:"failures,omitempty"` // failed connects and lost sessions by reason
 	LastError    string           `json:"last_error,omitempty"`
 	LastHint     string           `json:"last_hint,omitempty"`
-	LastErrorFor time.Duration    `json:"last_error_for"` // since when the reason is the same; 0: connected
-	Echo         Echo             `json:"echo,omitempty"` // whether the broker delivers on this unit's topics; the last verdict while a new one is awaited
-	Published    int64            `json:"published"`      // packets handed to a session
-	Acked        int64            `json:"acked"`          // PUBACKs
+	LastErrorFor time.Duration    `json:"last_error_for"`  // since when the reason is the same; 0: connected
+	Echo         Echo             `json:"echo,omitempty"`  // whether the broker delivers on this unit's topics; the last verdict while a new one is awaited
+	Rival        string           `json:"rival,omitempty"` // session id of another device that speaks as this unit, while it does: see ErrTakenOver
+	RivalFor     time.Duration    `json:"rival_for"`       // since when
+	Published    int64            `json:"published"`       // packets handed to a session
+	Acked        int64            `json:"acked"`           // PUBACKs
 	AckedBatches int64            `json:"acked_batches"`
 	AckedBytes   int64            `json:"acked_bytes"`
 	WireIn       int64            `json:"wire_in"` // bytes, TLS included
@@ -39,6 +41,7 @@ type Stats struct {
 	Commands     int64            `json:"commands"`
 	BadCommands  int64            `json:"bad_commands"` // malformed, expired, too many at once
 	Awaiting     int64            `json:"awaiting"`     // PUBACK seen, receipt not yet (custody: receipt)
+	AwaitingFor  time.Duration    `json:"awaiting_for"` // since when no receipt moved what waits for one; above DefaultReceiptPatience: see ReceiptHint
 	Resent       int64            `json:"resent"`       // batches sent again because no receipt came
 	History      int64            `json:"history"`      // batches waiting below the live cursor
 }
@@ -51,6 +54,9 @@ type counters struct {
 	errWord string
 	errAt   time.Time
 	denied  time.Time // since when a class is; zero: none
+	dry     time.Time // since when receipts are missing; zero: they are not
+	rival   time.Time // since when there is one
+	rivalAt time.Time // when it was last heard of
 
 	saidWord string // in the log
 	saidAt   time.Time
@@ -123,6 +129,12 @@ func (u *Uplink) Stats() Stats {
 	if len(s.Denied) > 0 {
 		s.DeniedFor = time.Since(u.stats.denied)
 	}
+	if s.Awaiting > 0 {
+		s.AwaitingFor = time.Since(u.stats.dry)
+	}
+	if s.Rival != "" {
+		s.RivalFor = time.Since(u.stats.rival)
+	}
 	s.WireIn, s.WireOut, s.WireHeaders = u.wire.In.Load(), u.wire.Out.Load(), u.wire.Headers.Load()
 	return s
 }
@@ -130,9 +142,13 @@ func (u *Uplink) Stats() Stats {
 // publishGauges copies the pump's view into the statistics.
 func (u *Uplink) publishGauges(flying int) {
 	var history, awaiting int64
+	var dry time.Time
 	for _, l := range u.lanes.list {
 		if l.class != telemetry.ClassMedia {
 			history += l.waiting()
+		}
+		if len(l.awaiting.spans) > 0 && (dry.IsZero() || l.dry.Before(dry)) {
+			dry = l.dry
 		}
 		for _, s := range l.awaiting.spans {
 			awaiting += int64(s.hi - s.lo + 1)
@@ -143,7 +159,8 @@ func (u *Uplink) publishGauges(flying int) {
 		s.Denied, u.stats.denied = denied, since
 		s.AckRate, s.RTT = u.pacer.rate, u.pacer.rtt
 		s.InFlight, s.InFlightB = flying, u.pacer.inflight
-		s.History, s.Awaiting = history, awaiting
+		s.History, s.Awaiting, u.stats.dry = history, awaiting, dry
+		u.stats.forgetRival(time.Now())
 	})
 }
 

@@ -130,6 +130,7 @@ func check(ctx context.Context, path string) checkReport {
 	r.quotas(cfg, wordBits)
 	r.wear(cfg)
 	r.add("broker", checkBroker(ctx, cfg, unitName(cfg, running)))
+	r.uplink(running)
 	return r
 }
 

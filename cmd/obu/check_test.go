@@ -313,3 +313,35 @@ func awaitPort(t *testing.T, address string) {
 	}
 	t.Fatalf("nothing listens on %s", address)
 }
+
+// TestCheckTellsWhatTheAgentKnows: what a probe cannot find out, because its
+// session is not the agent's, is asked of the running agent: it fails the check,
+// with its next step.
+func TestCheckTellsWhatTheAgentKnows(t *testing.T) {
+	well := &agent.UplinkStatus{Connected: true, SessionS: 1000, Awaiting: 3, AwaitingS: 20}
+	for name, c := range map[string]struct {
+		u    *agent.UplinkStatus
+		want int
+	}{
+		"no uplink":             {nil, 0},
+		"well":                  {well, 0},
+		"receipts after outage": {&agent.UplinkStatus{Connected: true, SessionS: 5, Awaiting: 3, AwaitingS: 40_000}, 0},
+		"no receipts":           {&agent.UplinkStatus{Connected: true, SessionS: 1000, Awaiting: 3, AwaitingS: 1000}, 1},
+		"rival and denied":      {&agent.UplinkStatus{Rival: "x", Denied: []string{"event"}}, 2},
+	} {
+		r := checkReport{OK: true}
+		r.uplink(&watched{after: &agent.Status{Uplink: c.u}})
+		if len(r.Findings) != c.want || r.OK != (c.want == 0) {
+			t.Errorf("%s: %+v", name, r)
+		}
+		for _, f := range r.Findings {
+			if f.OK || f.Next == "" || f.Check != "uplink" {
+				t.Errorf("%s: %+v", name, f)
+			}
+		}
+	}
+	r := checkReport{OK: true}
+	if r.uplink(nil); len(r.Findings) != 0 {
+		t.Errorf("no agent runs: %+v", r)
+	}
+}

@@ -8,7 +8,6 @@ import (
 
 	"obu/internal/agent"
 	"obu/internal/config"
-	"obu/uplink"
 )
 
 // socketOf finds the running agent's socket: the flag, else the configuration.
@@ -216,8 +215,8 @@ func warningsOf(s *agent.Status) []string {
 			out = append(out, what+"; next: "+wearCure)
 		}
 	}
-	if u := s.Uplink; u != nil && u.Echo == uplink.EchoMissing {
-		out = append(out, "the broker acknowledges what is sent and does not deliver it on this unit's topics; next: "+uplink.EchoHint(s.Fleet, s.Unit))
+	for _, t := range troublesOf(s) {
+		out = append(out, t.text+"; next: "+t.next)
 	}
 	return out
 }

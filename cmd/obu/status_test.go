@@ -90,6 +90,15 @@ func TestStatusWarns(t *testing.T) {
 	}{
 		"broker drops": {func(s *agent.Status) { s.Uplink.Echo = uplink.EchoMissing },
 			[]string{"WARNING  the broker acknowledges what is sent and does not deliver it", "next: ", `topic readwrite obu/v1/north/unit-7/#`}},
+		"rival": {func(s *agent.Status) { s.Uplink.Rival, s.Uplink.RivalS = "0badcafe", 754 },
+			[]string{"WARNING  another device uses this unit's client id, for 12 min 34 s now", "next: find the other device"}},
+		"topic forbidden": {func(s *agent.Status) { s.Uplink.Denied, s.Uplink.DeniedS = []string{"telemetry"}, 754 },
+			[]string{"WARNING  the broker closes the connection on what is published to telemetry, for 12 min 34 s now: that is kept",
+				"next: look at the broker's log, and allow this unit to publish on obu/v1/north/unit-7/telemetry"}},
+		"no receipts": {func(s *agent.Status) { s.Uplink.Awaiting, s.Uplink.AwaitingS, s.Uplink.SessionS = 40, 754, 200 },
+			[]string{"receipt  40 batches wait for the cloud's receipt\n",
+				"WARNING  the broker has acknowledged 40 batches that the cloud does not confirm, and no receipt moved for 12 min 34 s",
+				"next: nothing is deleted before it is confirmed: look whether the cloud's receiver runs and hears obu/v1/north/unit-7/#"}},
 		"disk full": {func(s *agent.Status) {
 			s.Buffer.Volatile, s.Buffer.VolatileS, s.Buffer.VolatileError = true, 754, "no space left on device"
 		}, []string{"WARNING  the disk has taken no data for 12 min 34 s (no space left on device)", "kept in memory", "next: check free space (df -h)"}},

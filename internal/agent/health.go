@@ -88,6 +88,9 @@ func (a *Agent) statistics() []telemetry.Sample {
 		count("Uplink.WireBytes", u.WireIn+u.WireOut)
 		count("Uplink.AckRate", int64(u.AckRate))
 		count("Uplink.Refused", u.Refused)
+		count("Uplink.Awaiting", u.Awaiting)
+		add("Uplink.IsTakenOver", telemetry.Bool(u.Rival != ""))
+		add("Uplink.IsDenied", telemetry.Bool(len(u.Denied) > 0))
 	}
 	if s.Time.UncertaintyS != nil {
 		count("Clock.Uncertainty", int64(*s.Time.UncertaintyS*1000))

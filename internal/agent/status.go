@@ -98,10 +98,14 @@ type UplinkStatus struct {
 	Failures      map[string]int64 `json:"failures,omitempty"` // by reason
 	LastError     string           `json:"last_error,omitempty"`
 	LastHint      string           `json:"last_hint,omitempty"`
-	LastErrorS    float64          `json:"last_error_s"`   // since when the reason is the same; 0: connected
-	Echo          uplink.Echo      `json:"echo,omitempty"` // whether the broker delivers on this unit's topics
-	Published     int64            `json:"published"`      // packets
-	Acked         int64            `json:"acked"`          // PUBACKs
+	LastErrorS    float64          `json:"last_error_s"`     // since when the reason is the same; 0: connected
+	Echo          uplink.Echo      `json:"echo,omitempty"`   // whether the broker delivers on this unit's topics
+	Denied        []string         `json:"denied,omitempty"` // classes on whose packets the broker ends the session
+	DeniedS       float64          `json:"denied_s"`
+	Rival         string           `json:"rival,omitempty"` // session of another device with this unit's client id, while there is one
+	RivalS        float64          `json:"rival_s"`
+	Published     int64            `json:"published"` // packets
+	Acked         int64            `json:"acked"`     // PUBACKs
 	AckedBatches  int64            `json:"acked_batches"`
 	AckedBytes    int64            `json:"acked_bytes"`
 	WireIn        int64            `json:"wire_in_bytes"` // TLS included
@@ -116,19 +120,21 @@ type UplinkStatus struct {
 	Refused       int64            `json:"refused"` // batches set aside as Gap refused
 	Commands      int64            `json:"commands"`
 	BadCommands   int64            `json:"bad_commands"`
-	Awaiting      int64            `json:"awaiting"` // PUBACK seen, receipt not yet
-	Resent        int64            `json:"resent"`   // sent again because no receipt came
-	History       int64            `json:"history"`  // batches waiting behind live
+	Awaiting      int64            `json:"awaiting"`   // PUBACK seen, receipt not yet
+	AwaitingS     float64          `json:"awaiting_s"` // since when no receipt moved any of it
+	Resent        int64            `json:"resent"`     // sent again because no receipt came
+	History       int64            `json:"history"`    // batches waiting behind live
 }
 
 func uplinkStatus(s uplink.Stats) *UplinkStatus {
 	return &UplinkStatus{
 		Connected: s.Connected, Session: s.Session, SessionS: s.SessionFor.Seconds(), Connects: s.Connects, Failures: s.Failures,
 		LastError: s.LastError, LastHint: s.LastHint, LastErrorS: s.LastErrorFor.Seconds(), Echo: s.Echo,
+		Denied: s.Denied, DeniedS: s.DeniedFor.Seconds(), Rival: s.Rival, RivalS: s.RivalFor.Seconds(),
 		Published: s.Published, Acked: s.Acked, AckedBatches: s.AckedBatches, AckedBytes: s.AckedBytes,
 		WireIn: s.WireIn, WireOut: s.WireOut, WireHeaders: s.WireHeaders, AckRate: s.AckRate, RTTS: s.RTT.Seconds(), InFlight: s.InFlight, InFlightBytes: s.InFlightB,
 		LiveLagS: s.LiveLag.Seconds(), LiveSkips: s.LiveSkips, Refused: s.Refused, Commands: s.Commands, BadCommands: s.BadCommands,
-		Awaiting: s.Awaiting, Resent: s.Resent, History: s.History,
+		Awaiting: s.Awaiting, AwaitingS: s.AwaitingFor.Seconds(), Resent: s.Resent, History: s.History,
 	}
 }
 
