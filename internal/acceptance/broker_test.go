@@ -62,6 +62,9 @@ func ready(t *testing.T, url string) {
 
 const units = 20
 
+// muted is a unit that may publish on all its topics but telemetry.
+const muted = "u12"
+
 func unitName(i int) string         { return fmt.Sprintf("u%d", i) }
 func passwordOf(user string) string { return "pw-" + user }
 
@@ -111,7 +114,7 @@ func newMosquitto(t *testing.T, s settings) broker {
 	if err := os.Chmod(passwords, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	acl := write(t, filepath.Join(dir, "acl"), "user cloud", "topic readwrite #", "", "pattern readwrite obu/v1/+/%u/#")
+	acl := write(t, filepath.Join(dir, "acl"), "user cloud", "topic readwrite #", "", "pattern readwrite obu/v1/+/%u/#", "", "user "+muted, "topic deny obu/v1/f1/"+muted+"/telemetry")
 	conf := []string{
 		"persistence true", "persistence_location " + s.Dir + "/",
 		"per_listener_settings true",

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -34,6 +35,7 @@ func TestBrokers(t *testing.T) {
 				{"refuses a wrong password", refusesPassword},
 				{"keeps units apart", keepsApart},
 				{"denied unit keeps its data", deniedKeeps},
+				{"forbidden topic keeps its data", forbiddenKeeps},
 				{"client certificate", clientCertificate},
 				{"killed mid-drain", killed},
 				{"killed mid-drain, with receipts", killedWithReceipts},
@@ -276,6 +278,37 @@ func deniedKeeps(t *testing.T, b broker) {
 			t.Errorf("the unit thinks that all is well: %+v", s)
 		}
 		car.stop()
+	}
+}
+
+// forbiddenKeeps: a unit that may publish on all its topics but telemetry. Where
+// the broker hangs up on that, as RabbitMQ does, all telemetry is kept, the other
+// classes arrive and the unit names the topic. Where it acknowledges what it
+// drops, the log says so.
+func forbiddenKeeps(t *testing.T, b broker) {
+	car := newCar(t, muted)
+	car.drive(60)
+	held := func() (forbidden, others int) {
+		for _, s := range car.buf.Streams() {
+			if s.Class == telemetry.ClassTelemetry {
+				forbidden += s.Batches
+			} else {
+				others += s.Batches
+			}
+		}
+		return forbidden, others
+	}
+	stored, _ := held()
+	car.start(b.URL(), nil)
+	await(drainLimit, func() bool {
+		_, others := held()
+		return others == 0 && len(car.up.Stats().Denied) > 0 || car.held() == 0
+	})
+	forbidden, others := held()
+	s := car.up.Stats()
+	t.Logf("%d of %d batches of telemetry kept, %d of the others wait; denied %v, failures %v", forbidden, stored, others, s.Denied, s.Failures)
+	if _, hangsUp := b.(*rabbitNode); hangsUp && (forbidden != stored || others != 0 || s.Refused != 0 || !slices.Equal(s.Denied, []string{"telemetry"})) {
+		t.Errorf("%+v", s)
 	}
 }
 

@@ -70,7 +70,11 @@ func newNATSNode(t *testing.T, s settings, place natsPlace) *natsNode {
 	}
 	for _, u := range users()[1:] {
 		own := fmt.Sprintf(`"obu.v1.f1.%s", "obu.v1.f1.%s.>"`, u, u)
-		lines = append(lines, fmt.Sprintf(`  { user: %s%s, permissions: { publish: [%s], subscribe: [%s, "$MQTT.sub.>"] } }`, u, password(u), own, own))
+		deny := ""
+		if u == muted {
+			deny = `"obu.v1.f1.` + muted + `.telemetry"`
+		}
+		lines = append(lines, fmt.Sprintf(`  { user: %s%s, permissions: { publish: { allow: [%s], deny: [%s] }, subscribe: [%s, "$MQTT.sub.>"] } }`, u, password(u), own, deny, own))
 	}
 	lines = append(lines, "] }")
 	n.conf = write(t, filepath.Join(dir, "nats.conf"), lines...)

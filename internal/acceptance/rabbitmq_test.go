@@ -146,7 +146,11 @@ func rabbitDefinitions(t *testing.T) string {
 			"write": `^(mqtt-subscription-.*|amq\.topic)$`, "read": `^(mqtt-subscription-.*|amq\.topic)$`})
 		if u != "cloud" {
 			own := `^obu\.v1\.[^.]+\.{username}(\..*)?$`
-			topics = append(topics, object{"user": u, "vhost": "/", "exchange": "amq.topic", "write": own, "read": own})
+			write := own
+			if u == muted {
+				write = `^obu\.v1\.[^.]+\.{username}\.(birth|link|event|health|media|reply|check)$`
+			}
+			topics = append(topics, object{"user": u, "vhost": "/", "exchange": "amq.topic", "write": write, "read": own})
 		}
 	}
 	b, err := json.Marshal(object{"users": people, "vhosts": []object{{"name": "/"}}, "permissions": may, "topic_permissions": topics})
