@@ -41,7 +41,7 @@ func (p *pump) choose(now time.Time) (*packet, time.Duration) {
 		}
 	}
 	var wait time.Duration
-	if u.pacer.roomForLive() {
+	if u.pacer.roomForLive(now) {
 		if p.lives >= liveToHistory {
 			if pk := p.chooseHistory(now, limit, &wait); pk != nil {
 				return pk, 0
@@ -54,6 +54,9 @@ func (p *pump) choose(now time.Time) (*packet, time.Duration) {
 		}
 	}
 	if !u.pacer.room(now) {
+		if u.pacer.hop.lossy(now) {
+			soonest(&wait, lossPoll)
+		}
 		return nil, wait
 	}
 	if pk := p.chooseHistory(now, limit, &wait); pk != nil {

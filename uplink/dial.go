@@ -124,7 +124,7 @@ func (c *SessionConfig) open(ctx context.Context, e endpoint, tc *tls.Config) (c
 	dial := c.Dial
 	if dial == nil {
 		dial = func(ctx context.Context) (net.Conn, error) {
-			return (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "tcp", e.address)
+			return (&net.Dialer{Timeout: dialTimeout, Control: preferBBR}).DialContext(ctx, "tcp", e.address)
 		}
 	}
 	raw, err := dial(ctx)

@@ -83,9 +83,18 @@ func (n *namespace) do(f func()) {
 	<-done
 }
 
-// carry moves IP packets from one namespace to the other, each after delay,
-// and loses a share of them, until the devices are closed.
-func carry(wg *sync.WaitGroup, from, to *os.File, delay time.Duration, loss float64, rng *rand.Rand) {
+// path is one direction of a link: what it carries in a second, how long what
+// it carries may wait in front of it, how long it takes, and what it loses.
+type path struct {
+	rate  float64 // bytes/s; 0: no bound
+	queue time.Duration
+	delay time.Duration
+	loss  float64
+}
+
+// carry moves IP packets from one namespace to the other until the devices are
+// closed.
+func (p path) carry(wg *sync.WaitGroup, from, to *os.File, rng *rand.Rand) {
 	type packet struct {
 		data []byte
 		due  time.Time
@@ -93,17 +102,28 @@ func carry(wg *sync.WaitGroup, from, to *os.File, delay time.Duration, loss floa
 	air := make(chan packet, 4096)
 	wg.Go(func() {
 		defer close(air)
+		var free time.Time // when the link has carried what came before
 		for {
 			buf := make([]byte, 2048)
 			n, err := from.Read(buf)
 			if err != nil {
 				return
 			}
-			if rng.Float64() < loss {
+			now := time.Now()
+			if free.Before(now) {
+				free = now
+			}
+			if p.rate > 0 {
+				if free.Sub(now) > p.queue {
+					continue
+				}
+				free = free.Add(time.Duration(float64(n) / p.rate * float64(time.Second)))
+			}
+			if rng.Float64() < p.loss {
 				continue
 			}
 			select {
-			case air <- packet{buf[:n], time.Now().Add(delay)}:
+			case air <- packet{buf[:n], free.Add(p.delay)}:
 			default: // the queue of a router is full
 			}
 		}
@@ -118,11 +138,12 @@ func carry(wg *sync.WaitGroup, from, to *os.File, delay time.Duration, loss floa
 
 // lossyLink joins two networks, 10.77.0.1 and 10.77.0.2: round trip 300 ms, 5 %
 // of the packets lost in each direction. The TCP on it is the kernel's.
-func lossyLink(t *testing.T) (unit, cloud *namespace) {
+func lossyLink(t *testing.T, rate float64) (unit, cloud *namespace) {
 	unit, cloud = newNamespace(t, "10.77.0.1/24"), newNamespace(t, "10.77.0.2/24")
 	var wg sync.WaitGroup
-	carry(&wg, unit.tun, cloud.tun, 150*time.Millisecond, 0.05, rand.New(rand.NewPCG(1, 1)))
-	carry(&wg, cloud.tun, unit.tun, 150*time.Millisecond, 0.05, rand.New(rand.NewPCG(2, 2)))
+	p := path{rate: rate, queue: time.Second, delay: 150 * time.Millisecond, loss: 0.05}
+	p.carry(&wg, unit.tun, cloud.tun, rand.New(rand.NewPCG(1, 1)))
+	p.carry(&wg, cloud.tun, unit.tun, rand.New(rand.NewPCG(2, 2)))
 	t.Cleanup(func() { unit.tun.Close(); cloud.tun.Close(); wg.Wait() })
 	return unit, cloud
 }
@@ -174,7 +195,7 @@ func plainTCP(t *testing.T, unit, cloud *namespace, bytes int) float64 {
 func TestFaultLossyLink(t *testing.T) {
 	t.Parallel() // it waits most of the time
 	const bytes = 100_000
-	unit, cloud := lossyLink(t)
+	unit, cloud := lossyLink(t, 0)
 	plain := plainTCP(t, unit, cloud, bytes)
 	b := brokertest.New()
 	l := cloud.listen(t, "10.77.0.2:1883")

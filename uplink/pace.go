@@ -33,11 +33,38 @@ type pacer struct {
 	ackedAt   time.Time // when delivered last changed, or when sending began after idling
 	idle      bool      // the lack of data, not the window, holds sending back
 
-	rate   float64 // bytes/s, 0: not known
-	rateAt time.Time
-	rtt    time.Duration // 0: not known
-	rttAt  time.Time
+	rate  float64 // bytes/s, 0: not known
+	rates rates
+	rtt   time.Duration // 0: not known
+	rttAt time.Time
+
+	hop hop // what TCP knows, where it is TCP
 }
+
+// rates keeps the best of the delivery rates of the last rateHorizon, in two
+// halves.
+type rates struct {
+	newer, older float64
+	since        time.Time // when newer began
+}
+
+// add takes a sample. One taken while there was nothing to send counts only
+// when it is better; one that is sure of a slower link replaces all.
+func (r *rates) add(rate float64, limited, sure bool, now time.Time) {
+	switch {
+	case rate >= r.best():
+		r.newer, r.since = rate, now
+	case !limited:
+	case sure:
+		*r = rates{newer: rate, since: now}
+	case now.Sub(r.since) > rateHorizon/2:
+		*r = rates{newer: rate, older: r.newer, since: now}
+	default:
+		r.newer = max(r.newer, rate)
+	}
+}
+
+func (r *rates) best() float64 { return max(r.newer, r.older) }
 
 // mark is what a packet remembers of the pacer when it was sent.
 type mark struct {
@@ -50,7 +77,8 @@ type mark struct {
 
 // start begins a session: nothing is in flight, old measurements are hints.
 func (p *pacer) start(now time.Time) {
-	*p = pacer{rate: p.rate / rateForgotten, rateAt: now, ackedAt: now}
+	*p = pacer{rate: p.rate / rateForgotten, ackedAt: now}
+	p.rates.add(p.rate, true, true, now)
 }
 
 func (p *pacer) sent(size int, now time.Time) mark {
@@ -59,6 +87,8 @@ func (p *pacer) sent(size int, now time.Time) mark {
 		p.ackedAt = now
 	}
 	p.inflight += size
+	p.hop.queued += size
+	p.hop.unsent += size
 	return mark{sentAt: now, delivered: p.delivered, ackedAt: p.ackedAt, limited: !p.idle, alone: alone}
 }
 
@@ -72,10 +102,13 @@ func (p *pacer) acked(size int, m mark, now time.Time) {
 		return
 	}
 	rate := float64(p.delivered-m.delivered) / elapsed.Seconds()
-	slow := elapsed > 2*(p.rtt+queueTime) // far longer than the queue we allow: the link got slower
-	if rate >= p.rate || m.limited && (slow || now.Sub(p.rateAt) > rateHorizon) {
-		p.rate, p.rateAt = rate, now
+	late := 2 * (p.rtt + queueTime) // far longer than the queue we allow: the link got slower
+	slow := elapsed > late
+	if p.hop.lossy(now) { // PUBACKs come late, then all at once
+		rate, slow = p.hop.rate, slow && p.hop.srtt > late
 	}
+	p.rates.add(rate, m.limited, slow, now)
+	p.rate = p.rates.best()
 }
 
 // roundTrip takes the time to a PUBACK, less the packet's own time on the
@@ -86,7 +119,10 @@ func (p *pacer) roundTrip(size int, m mark, now time.Time) {
 	if p.rate > 0 {
 		rtt -= time.Duration(min(float64(size)/p.rate, rtt.Seconds()/2) * float64(time.Second))
 	}
-	rtt = max(rtt, time.Microsecond)
+	rtt = max(rtt, p.hop.minRTT, time.Microsecond)
+	if near := p.rtt + p.rtt/8; rtt <= near && p.hop.lossy(now) {
+		p.rttAt = now // there is no queue: letting it run dry would cost a lossy link seconds
+	}
 	if p.rtt == 0 || rtt <= p.rtt || m.alone && p.stale(now) {
 		p.rtt, p.rttAt = rtt, now
 	}
@@ -117,7 +153,9 @@ func (p *pacer) part(limit int) int {
 // last one may reach beyond the window: rounding down would keep a long, fast
 // link at a low rate for ever.
 func (p *pacer) room(now time.Time) bool {
-	ok := p.inflight == 0 || p.inflight < p.window() && !p.stale(now)
+	w := p.window()
+	ok := p.inflight == 0 || p.inflight < w && !p.stale(now) ||
+		p.hop.lossy(now) && p.hop.room(p.inflight, w)
 	if !ok {
 		p.idle = false
 	}
@@ -127,8 +165,12 @@ func (p *pacer) room(now time.Time) bool {
 // roomForLive reports whether a live packet may leave: behind a window full of
 // bulk it may, behind one full of live it waits, so that what is newest when
 // there is room again is what leaves.
-func (p *pacer) roomForLive() bool {
-	return p.inflight == 0 || p.inflight < p.window()+p.part(maxWindow)
+func (p *pacer) roomForLive(now time.Time) bool {
+	ahead := p.inflight
+	if p.hop.lossy(now) {
+		ahead = min(ahead, p.hop.queued)
+	}
+	return ahead == 0 || ahead < p.window()+p.part(maxWindow)
 }
 
 // live returns the size of one live packet when several batches wait: liveTime

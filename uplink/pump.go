@@ -143,6 +143,7 @@ func (p *pump) fill(now time.Time) {
 		p.u.publishGauges(len(p.flying))
 		p.u.account(p.sess)
 	}
+	p.ask(now)
 	p.plan = p.u.cfg.Budget.Plan()
 	later := p.resend(now)
 	if wait := p.listen(now); wait > 0 {

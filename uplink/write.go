@@ -76,6 +76,7 @@ func (w *writer) left() {
 	for class, n := range w.queued {
 		if n > 0 {
 			w.s.count.wire.classes[class].Add(n)
+			w.s.unwritten.Add(-n)
 			w.queued[class] = 0
 		}
 	}
