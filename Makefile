@@ -89,5 +89,9 @@ month: ## thirty days of a car, a batch a second: files within a tenth of their 
 link: ## live first with the real store, mosquitto and a slow link: the table of docs/benchmarks.md (minutes)
 	OBU_LINK=1 go test -count=1 -timeout 30m -v -run 'TestLinkFigures' ./cmd/fleet
 
+.PHONY: lossy
+lossy: ## history and live data over a link that loses packets, beside plain TCP (root, five minutes)
+	OBU_LOSSY=1 go test -count=1 -timeout 20m -v -run 'TestLossyFigures' ./uplink | grep -v '^=== '
+
 clean: ## remove what was built
 	rm -rf bin dist out

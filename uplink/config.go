@@ -163,7 +163,7 @@ func (c *Config) defaults() {
 	def(&c.BackoffMax, backoffMax)
 	c.BackoffMin = min(c.BackoffMin, c.BackoffMax)
 	def(&c.AckTimeout, ackTimeout)
-	def(&c.ReceiptPatience, DefaultReceiptPatience)
+	def(&c.ReceiptPatience, receiptPatience)
 	if c.Now == nil && c.Clock != nil {
 		c.Now = c.Clock.VerifyTime
 	}

@@ -24,7 +24,7 @@ type hop struct {
 
 	queued int           // bytes on the link or waiting for it, here and in the kernel
 	unsent int           // of them, what TCP has not sent once
-	drain  float64       // bytes/s at which TCP takes from those now
+	drain  float64       // bytes/s that TCP would send now: its congestion window in a round trip
 	rate   float64       // bytes/s that reach the other end, lost segments or not; 0: not known
 	srtt   time.Duration // smoothed round trip of single segments: a lost one does not count in it, a queue does
 	minRTT time.Duration // smallest of them: no PUBACK is faster
@@ -45,9 +45,7 @@ func (h *hop) observe(s tcpState, unwritten int, now time.Time) {
 	}
 	h.unsent = s.unsent + unwritten
 	h.queued, h.rate, h.srtt, h.minRTT = s.away+h.unsent, s.rate, s.srtt, s.minRTT
-	if h.drain = s.drain; h.rate > 0 {
-		h.drain = min(h.drain, h.rate)
-	}
+	h.drain = s.drain
 }
 
 // lossy reports whether TCP lately sent something again.
@@ -55,11 +53,14 @@ func (h *hop) lossy(now time.Time) bool {
 	return !h.lostAt.IsZero() && now.Sub(h.lostAt) < lossMemory
 }
 
-// room reports whether bulk may leave although the window is full of what has no
-// PUBACK: little enough waits for the link, and for TCP, which loss makes send
-// more slowly than the link carries.
-func (h *hop) room(inflight, window int) bool {
-	return h.queued < window && float64(h.unsent) < h.drain*queueTime.Seconds() && inflight < min(lossMost*window, lossWindow)
+// roomOnLoss reports whether bulk may leave on a lossy link, where what has no PUBACK
+// says little: no more than a window waits for the link, and no more than TCP
+// sends in a round trip waits for TCP, which loss makes send more slowly than the
+// link carries. With less TCP would not know that it may send more.
+func (p *pacer) roomOnLoss(window int) bool {
+	h := &p.hop
+	unsent := min(h.drain, p.rate) * min(max(h.srtt, queueTime), 2*queueTime).Seconds()
+	return h.queued < window && float64(h.unsent) < unsent && p.inflight < min(lossMost*window, lossWindow)
 }
 
 // ask has the pacer know what the kernel knows.

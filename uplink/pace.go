@@ -154,8 +154,11 @@ func (p *pacer) part(limit int) int {
 // link at a low rate for ever.
 func (p *pacer) room(now time.Time) bool {
 	w := p.window()
-	ok := p.inflight == 0 || p.inflight < w && !p.stale(now) ||
-		p.hop.lossy(now) && p.hop.room(p.inflight, w)
+	ok := p.inflight < w && !p.stale(now)
+	if p.hop.lossy(now) {
+		ok = p.roomOnLoss(w)
+	}
+	ok = ok || p.inflight == 0
 	if !ok {
 		p.idle = false
 	}

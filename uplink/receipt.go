@@ -9,10 +9,6 @@ import (
 	"obu/telemetry"
 )
 
-// DefaultReceiptPatience is how long after its PUBACK a batch waits for its
-// receipt before it is sent again.
-const DefaultReceiptPatience = 2 * time.Minute
-
 // ReceiptHint is what to do next when no receipt comes.
 func ReceiptHint(fleet, unit string) string {
 	return "nothing is deleted before it is confirmed: look whether the cloud's receiver runs and hears obu/v1/" + fleet + "/" + unit +
@@ -21,6 +17,7 @@ func ReceiptHint(fleet, unit string) string {
 
 // Bounds of what is sent again because no receipt came (custody: receipt).
 const (
+	receiptPatience    = 2 * time.Minute  // default: so long after its PUBACK a batch waits for its receipt
 	receiptPatienceMax = time.Hour        // the wait doubles up to it while no receipt comes at all
 	receiptSoon        = 10 * time.Second // the wait while receipts follow what is sent again
 	resendFirst        = 64               // batches sent again at first: enough to find the one the cloud misses

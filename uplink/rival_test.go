@@ -73,17 +73,24 @@ func TestMissingReceiptsAreShown(t *testing.T) {
 			names = append(names, g.drive(900)...)
 			g.b.Cut()
 		}
+		time.Sleep(time.Second)
 		s := g.u.Stats()
 		if s.AwaitingFor < time.Since(began) || s.AwaitingFor > time.Since(began)+5*time.Second {
 			t.Errorf("missing for %v, want %v", s.AwaitingFor, time.Since(began))
 		}
+		if s.ReceiptsLate {
+			t.Error("said of a unit that is not connected")
+		}
 		if s.Awaiting < 9000 || s.Resent == 0 {
 			t.Errorf("%d await a receipt, %d sent again", s.Awaiting, s.Resent)
 		}
-		g.drive(100)
+		g.drive(300)
+		if !g.u.Stats().ReceiptsLate {
+			t.Errorf("not said: %+v", g.u.Stats())
+		}
 		g.receipt(telemetry.Name{Store: g.m.store, Class: telemetry.ClassTelemetry, Seq: uint64(len(names))})
 		g.drive(3)
-		if s := g.u.Stats(); s.AwaitingFor > 5*time.Second || s.Awaiting > 110 {
+		if s := g.u.Stats(); s.AwaitingFor > 5*time.Second || s.Awaiting > 310 || s.ReceiptsLate {
 			t.Errorf("after the receipt: %d missing for %v", s.Awaiting, s.AwaitingFor)
 		}
 		g.stop()

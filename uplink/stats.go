@@ -39,11 +39,12 @@ type Stats struct {
 	Denied       []string         `json:"denied,omitempty"` // classes on whose packets the broker ends the session: kept, tried now and then
 	DeniedFor    time.Duration    `json:"denied_for"`       // since when the first of them is denied
 	Commands     int64            `json:"commands"`
-	BadCommands  int64            `json:"bad_commands"` // malformed, expired, too many at once
-	Awaiting     int64            `json:"awaiting"`     // PUBACK seen, receipt not yet (custody: receipt)
-	AwaitingFor  time.Duration    `json:"awaiting_for"` // since when no receipt moved what waits for one; above DefaultReceiptPatience: see ReceiptHint
-	Resent       int64            `json:"resent"`       // batches sent again because no receipt came
-	History      int64            `json:"history"`      // batches waiting below the live cursor
+	BadCommands  int64            `json:"bad_commands"`  // malformed, expired, too many at once
+	Awaiting     int64            `json:"awaiting"`      // PUBACK seen, receipt not yet (custody: receipt)
+	AwaitingFor  time.Duration    `json:"awaiting_for"`  // since when no receipt moved what waits for one
+	ReceiptsLate bool             `json:"receipts_late"` // that is longer than Config.ReceiptPatience, and so is this session: see ReceiptHint
+	Resent       int64            `json:"resent"`        // batches sent again because no receipt came
+	History      int64            `json:"history"`       // batches waiting below the live cursor
 }
 
 // counters is the shared, locked part of the statistics.
@@ -131,6 +132,7 @@ func (u *Uplink) Stats() Stats {
 	}
 	if s.Awaiting > 0 {
 		s.AwaitingFor = time.Since(u.stats.dry)
+		s.ReceiptsLate = s.Connected && min(s.AwaitingFor, s.SessionFor) > u.cfg.ReceiptPatience
 	}
 	if s.Rival != "" {
 		s.RivalFor = time.Since(u.stats.rival)

@@ -326,7 +326,7 @@ func TestCheckTellsWhatTheAgentKnows(t *testing.T) {
 		"no uplink":             {nil, 0},
 		"well":                  {well, 0},
 		"receipts after outage": {&agent.UplinkStatus{Connected: true, SessionS: 5, Awaiting: 3, AwaitingS: 40_000}, 0},
-		"no receipts":           {&agent.UplinkStatus{Connected: true, SessionS: 1000, Awaiting: 3, AwaitingS: 1000}, 1},
+		"no receipts":           {&agent.UplinkStatus{Connected: true, SessionS: 1000, Awaiting: 3, AwaitingS: 1000, ReceiptsLate: true}, 1},
 		"rival and denied":      {&agent.UplinkStatus{Rival: "x", Denied: []string{"event"}}, 2},
 	} {
 		r := checkReport{OK: true}

@@ -95,7 +95,7 @@ func TestStatusWarns(t *testing.T) {
 		"topic forbidden": {func(s *agent.Status) { s.Uplink.Denied, s.Uplink.DeniedS = []string{"telemetry"}, 754 },
 			[]string{"WARNING  the broker closes the connection on what is published to telemetry, for 12 min 34 s now: that is kept",
 				"next: look at the broker's log, and allow this unit to publish on obu/v1/north/unit-7/telemetry"}},
-		"no receipts": {func(s *agent.Status) { s.Uplink.Awaiting, s.Uplink.AwaitingS, s.Uplink.SessionS = 40, 754, 200 },
+		"no receipts": {func(s *agent.Status) { s.Uplink.Awaiting, s.Uplink.AwaitingS, s.Uplink.ReceiptsLate = 40, 754, true },
 			[]string{"receipt  40 batches wait for the cloud's receipt\n",
 				"WARNING  the broker has acknowledged 40 batches that the cloud does not confirm, and no receipt moved for 12 min 34 s",
 				"next: nothing is deleted before it is confirmed: look whether the cloud's receiver runs and hears obu/v1/north/unit-7/#"}},

@@ -30,7 +30,7 @@ func troublesOf(s *agent.Status) []trouble {
 		out = append(out, trouble{fmt.Sprintf("the broker closes the connection on what is published to %s, for %s now: that is kept, the rest is sent",
 			strings.Join(u.Denied, ", "), seconds(u.DeniedS)), uplink.DeniedHint(s.Fleet, s.Unit, u.Denied[0])})
 	}
-	if late := uplink.DefaultReceiptPatience.Seconds(); u.Connected && u.Awaiting > 0 && u.AwaitingS > late && u.SessionS > late {
+	if u.ReceiptsLate {
 		out = append(out, trouble{fmt.Sprintf("the broker has acknowledged %s that the cloud does not confirm, and no receipt moved for %s",
 			times(int(u.Awaiting), "batch"), seconds(u.AwaitingS)), uplink.ReceiptHint(s.Fleet, s.Unit)})
 	}

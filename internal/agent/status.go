@@ -122,8 +122,9 @@ type UplinkStatus struct {
 	BadCommands   int64            `json:"bad_commands"`
 	Awaiting      int64            `json:"awaiting"`   // PUBACK seen, receipt not yet
 	AwaitingS     float64          `json:"awaiting_s"` // since when no receipt moved any of it
-	Resent        int64            `json:"resent"`     // sent again because no receipt came
-	History       int64            `json:"history"`    // batches waiting behind live
+	ReceiptsLate  bool             `json:"receipts_late"`
+	Resent        int64            `json:"resent"`  // sent again because no receipt came
+	History       int64            `json:"history"` // batches waiting behind live
 }
 
 func uplinkStatus(s uplink.Stats) *UplinkStatus {
@@ -134,7 +135,7 @@ func uplinkStatus(s uplink.Stats) *UplinkStatus {
 		Published: s.Published, Acked: s.Acked, AckedBatches: s.AckedBatches, AckedBytes: s.AckedBytes,
 		WireIn: s.WireIn, WireOut: s.WireOut, WireHeaders: s.WireHeaders, AckRate: s.AckRate, RTTS: s.RTT.Seconds(), InFlight: s.InFlight, InFlightBytes: s.InFlightB,
 		LiveLagS: s.LiveLag.Seconds(), LiveSkips: s.LiveSkips, Refused: s.Refused, Commands: s.Commands, BadCommands: s.BadCommands,
-		Awaiting: s.Awaiting, AwaitingS: s.AwaitingFor.Seconds(), Resent: s.Resent, History: s.History,
+		Awaiting: s.Awaiting, AwaitingS: s.AwaitingFor.Seconds(), ReceiptsLate: s.ReceiptsLate, Resent: s.Resent, History: s.History,
 	}
 }
 
