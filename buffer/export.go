@@ -103,7 +103,7 @@ func (x *export) file(name string) error {
 		}
 	}
 	if count == 0 && !w.told {
-		return fmt.Errorf("export %s: nothing of a store is in it: %w", path, ErrDamaged)
+		return fmt.Errorf("export %s: %w (%w)", path, ErrNothingLeft, ErrDamaged)
 	}
 	x.missing = append(x.missing, note.cut(w.missing(telemetry.Gap{Source: name}))...)
 	return nil

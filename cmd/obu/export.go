@@ -56,11 +56,12 @@ func bufferExport(ctx context.Context, p *bufferPlace, out string, report io.Wri
 		return err
 	}
 	missing, err := x.all(ctx, p)
-	if cerr := x.close(); err == nil {
-		err = cerr
+	if cerr := x.close(); x.failed == nil {
+		x.failed = cerr
 	}
-	if err != nil {
-		return err
+	if x.failed != nil || err != nil && x.batches == 0 {
+		x.remove()
+		return errors.Join(x.failed, err)
 	}
 	fmt.Fprintf(report, "%s, %s into %s; %s\n", times(x.batches, "batch"), times(x.records, "record"), filepath.Join(out, recordsName), x.clipsText())
 	for _, g := range missing {
@@ -68,9 +69,11 @@ func bufferExport(ctx context.Context, p *bufferPlace, out string, report io.Wri
 	}
 	if x.undecoded > 0 {
 		fmt.Fprintf(report, "%s cannot be decoded: is it of a newer obu?\n", times(x.undecoded, "batch"))
-		return errSilent
+		if err == nil {
+			err = errSilent
+		}
 	}
-	return nil
+	return err
 }
 
 const (
@@ -92,12 +95,17 @@ type exporter struct {
 	records int
 
 	undecoded int
+	failed    error // why it cannot go on writing
+	made      bool  // the folder was not there
 }
 
 func newExporter(dir string) (*exporter, error) {
-	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
+	entries, err := os.ReadDir(dir)
+	if len(entries) > 0 {
 		return nil, usageError{fmt.Errorf("%s is not empty: name another folder with --out", dir)}
-	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	}
+	made := errors.Is(err, fs.ErrNotExist)
+	if err != nil && !made {
 		return nil, err
 	}
 	if err := os.MkdirAll(filepath.Join(dir, clipsName), 0o700); err != nil {
@@ -107,11 +115,12 @@ func newExporter(dir string) (*exporter, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &exporter{dir: dir, file: f, out: bufio.NewWriter(f), clips: map[telemetry.ClipID]int64{}, finals: map[telemetry.ClipID]telemetry.Clip{}}, nil
+	return &exporter{dir: dir, made: made, file: f, out: bufio.NewWriter(f), clips: map[telemetry.ClipID]int64{}, finals: map[telemetry.ClipID]telemetry.Clip{}}, nil
 }
 
 // all passes over the backlog twice: an anchor tells the time of what was stored
-// before it.
+// before it. An error that leaves failed as it is concerns a part of the
+// backlog; the others were exported.
 func (x *exporter) all(ctx context.Context, p *bufferPlace) ([]telemetry.Gap, error) {
 	each := func(fn func(telemetry.Name, []byte) error) ([]telemetry.Gap, error) {
 		missing, err := buffer.Export(ctx, p.dir, func(b buffer.Batch) error { return fn(b.Name, b.Blob) })
@@ -126,7 +135,7 @@ func (x *exporter) all(ctx context.Context, p *bufferPlace) ([]telemetry.Gap, er
 		}
 		return missing, err
 	}
-	_, err := each(func(n telemetry.Name, blob []byte) error {
+	_, _ = each(func(n telemetry.Name, blob []byte) error { // the second pass meets the same errors
 		if n.Class == telemetry.ClassEvent {
 			if env, ok := envelopeOf(n, blob); ok {
 				x.book.Take(env)
@@ -134,10 +143,10 @@ func (x *exporter) all(ctx context.Context, p *bufferPlace) ([]telemetry.Gap, er
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return each(x.take)
+	return each(func(n telemetry.Name, blob []byte) error {
+		x.failed = x.take(n, blob)
+		return x.failed
+	})
 }
 
 // envelopeOf is a stored batch as if it had come alone over the wire.
@@ -215,6 +224,16 @@ func (x *exporter) close() error {
 		err = errors.Join(err, os.Rename(x.clipPath(id), x.clipPath(id)+end))
 	}
 	return err
+}
+
+// remove takes an export that failed away again, so that it can be repeated;
+// the folder was empty.
+func (x *exporter) remove() {
+	_ = os.RemoveAll(filepath.Join(x.dir, clipsName))
+	_ = os.Remove(filepath.Join(x.dir, recordsName))
+	if x.made {
+		_ = os.Remove(x.dir)
+	}
 }
 
 func (x *exporter) sums(id telemetry.ClipID, final telemetry.Clip) bool {
