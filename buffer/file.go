@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -64,6 +65,9 @@ type file struct {
 	beginMu   sync.Mutex // held while bbolt begins a transaction; guards what follows
 	broken    bool       // bbolt died with its locks taken: db can neither be used nor closed
 	abandoned int        // handles that could not be closed
+
+	worked  atomic.Uint64            // bytes read by proofs and written by copies that have ended
+	copying atomic.Pointer[bbolt.DB] // what a running copy writes; nil: none runs
 
 	mu          sync.Mutex               // guards what follows
 	faulted     map[telemetry.Name]tries // batches that could not be read, and may yet be

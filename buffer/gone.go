@@ -20,8 +20,10 @@ const (
 	// lookEvery bounds how often the name of a file is looked up: a store that
 	// is moved or deleted while it runs is noticed within it.
 	lookEvery = time.Second
-	// rescueTx bounds one transaction of a copy, and so its memory.
-	rescueTx = 1 << 20
+	// rescueTx bounds one transaction of a copy, and so its memory. Each is
+	// synced, so that a card is not left with gigabytes to sync at the end, of
+	// which nobody could see how far they are.
+	rescueTx = 4 << 20
 	// rescueInFlush is how much media is copied by the caller of Commit, who
 	// waits for it; more waits for the next chunk.
 	rescueInFlush = 64 << 20
@@ -193,17 +195,15 @@ func (f *file) copyTo(path string) (err error) {
 		g.os, err = os.OpenFile(name, flag, mode) // f.os stays the handle of the open file
 		return g.os, err
 	}
-	o.NoSync = true
 	dst, err := bbolt.Open(path, dbMode, o)
 	if err != nil {
 		return fmt.Errorf("create %s: %w", path, err)
 	}
+	f.copying.Store(dst)
+	defer func() { f.copying.Store(nil); f.worked.Add(copied(dst)) }()
 	err = f.view(func(tx *bbolt.Tx) error {
 		return g.during(func() error { return bbolt.Compact(dst, tx.DB(), rescueTx) })
 	})
-	if err == nil {
-		err = dst.Sync()
-	}
 	if cerr := dst.Close(); err == nil {
 		err = cerr
 	}

@@ -45,6 +45,10 @@ type Stats struct {
 	DiskFree           int64    `json:"disk_free_bytes"`      // what the file system has left; -1 when unknown
 	DiskBytesTelemetry int64    `json:"disk_bytes_telemetry"` // pages written by bbolt since Open
 	DiskBytesMedia     int64    `json:"disk_bytes_media"`
+	// Progress rises while one call works through a whole file: it copies a
+	// deleted one back, or looks whether a failed one is sound. A slow card takes
+	// minutes for that, and whoever waits sees that it goes on.
+	Progress uint64 `json:"-"`
 }
 
 // counters are guarded by Buffer.mu.
@@ -149,6 +153,7 @@ func (b *Buffer) Stats() Stats {
 	}
 	s.TelemetryUsed, s.TelemetryFile, s.DiskBytesTelemetry = b.tele.sizes()
 	s.MediaUsed, s.MediaFile, s.DiskBytesMedia = b.vid.sizes()
+	s.Progress = b.tele.progress() + b.vid.progress()
 	s.DiskFree = diskFree(b.opts.Dir)
 	if up := now.Sub(c.opened).Seconds(); up > 0 && c.stored > 0 {
 		s.RunwayS = max(1, math.Round(float64(b.room(s))/(float64(c.stored)/up))) // 0 means unknown

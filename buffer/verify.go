@@ -27,7 +27,7 @@ func (b *Buffer) prove(f *file) (rolledBack bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("verify %s: %w", f.path, err)
 	}
-	rolledBack, err = wreck.Prove(h, info.Size())
+	rolledBack, err = wreck.Prove(watched{h, &f.worked}, info.Size())
 	switch {
 	case !wreck.Unreadable(err):
 		f.unread = 0

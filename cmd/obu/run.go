@@ -123,7 +123,7 @@ func runAgent(ctx context.Context, o runOptions, errw io.Writer) error {
 	}
 	log.Info("obu starts", "version", version, "unit", cfg.Unit, "vehicle", cfg.Vehicle, "broker", uplink.Address(cfg.Uplink.Broker),
 		"buffer", cfg.Buffer.Dir, "simulated", deps.Devices.Simulated)
-	w := &watch{agent: a, cfg: cfg, log: log, started: started, keep: o.service && why == ""}
+	w := &watch{status: a.Status, tell: tellSystemd(log), cfg: cfg, log: log, started: started, keep: o.service && why == ""}
 	defer w.start(ctx)()
 	err = a.Run(ctx)
 	if err == nil {

@@ -19,46 +19,55 @@ const (
 	flushSlack = 10 * time.Second
 )
 
-// extendStart asks systemd for more time while the agent opens its store: a
-// large one that was not closed in order takes minutes to walk.
-const extendStart = "EXTEND_TIMEOUT_USEC=60000000"
+// extend asks systemd for more time while the agent opens or closes its store:
+// a large one that was not closed in order takes minutes to walk, and one that
+// was deleted under the agent is copied back.
+const extend = "EXTEND_TIMEOUT_USEC=60000000"
 
 // watch speaks with systemd for a running agent: ready when its store is open
-// and its sources start, alive while the flush moves. As a service it also
+// and its sources start, alive while the flush moves or works through a whole
+// file, and at the end in need of time while that goes on. As a service it also
 // keeps a copy of a configuration that has reached the broker. Without systemd
 // only the latter happens.
 type watch struct {
-	agent   *agent.Agent
+	status  func() agent.Status
+	tell    func(word string) // to systemd
 	cfg     *config.Config
 	log     *slog.Logger
 	started <-chan struct{}
 	keep    bool
 
-	flushes uint64
-	moved   time.Time // when flushes was seen to rise last
+	done  uint64    // flushes, and bytes of long work
+	moved time.Time // when done was seen to rise last
 }
 
 // start begins to watch; the function it returns ends it.
 func (w *watch) start(ctx context.Context) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
-	go func() { defer close(done); w.run(ctx) }()
-	return func() { cancel(); <-done }
+	end, done := make(chan struct{}), make(chan struct{})
+	go func() { defer close(done); w.run(ctx, end) }()
+	return func() { close(end); <-done }
 }
 
-func (w *watch) run(ctx context.Context) {
+// run watches until end, from when ctx ends on an agent that stops.
+func (w *watch) run(ctx context.Context, end <-chan struct{}) {
 	every, err := daemon.SdWatchdogEnabled(false)
 	if err != nil || every <= 0 {
 		every = 2 * watchEvery
 	}
 	tick := time.NewTicker(min(every/2, watchEvery))
 	defer tick.Stop()
-	started := w.started
+	started, stops := w.started, ctx.Done()
 	for {
 		select {
-		case <-ctx.Done():
-			w.tell(daemon.SdNotifyStopping)
+		case <-end:
+			if stops != nil {
+				w.tell(daemon.SdNotifyStopping)
+			}
 			return
+		case <-stops:
+			stops = nil
+			w.tell(daemon.SdNotifyStopping)
+			continue
 		case <-started:
 			started = nil
 			w.moved = time.Now()
@@ -66,21 +75,38 @@ func (w *watch) run(ctx context.Context) {
 			continue
 		case <-tick.C:
 		}
-		if started != nil {
-			w.tell(extendStart)
-			continue
+		switch {
+		case stops == nil:
+			if w.moves(w.status(), time.Now()) { // a disk that hangs gets no more time
+				w.tell(extend)
+				w.tell(daemon.SdNotifyWatchdog)
+			}
+		case started != nil:
+			w.tell(extend)
+		default:
+			w.look(time.Now())
 		}
-		w.look(time.Now())
 	}
 }
 
-// look tells that the agent is alive unless its flush, the one loop that must
-// never stand still, does.
-func (w *watch) look(now time.Time) {
-	s := w.agent.Status()
-	if s.Flush.Flushes != w.flushes {
-		w.flushes, w.moved = s.Flush.Flushes, now
+// moves reports whether the agent has done something since it was asked last.
+func (w *watch) moves(s agent.Status, now time.Time) bool {
+	done := s.Flush.Flushes
+	if s.Buffer != nil {
+		done += s.Buffer.Progress
 	}
+	if done == w.done {
+		return false
+	}
+	w.done, w.moved = done, now
+	return true
+}
+
+// look tells that the agent is alive unless its flush, the one loop that must
+// never stand still, does, and shows no progress either.
+func (w *watch) look(now time.Time) {
+	s := w.status()
+	w.moves(s, now)
 	if now.Sub(w.moved) < 2*w.cfg.Buffer.FlushEvery.Std()+flushSlack {
 		w.tell(daemon.SdNotifyWatchdog)
 	}
@@ -92,9 +118,11 @@ func (w *watch) look(now time.Time) {
 	}
 }
 
-// tell sends one word to systemd, if there is one.
-func (w *watch) tell(word string) {
-	if _, err := daemon.SdNotify(false, word); err != nil {
-		w.log.Debug("systemd does not listen", "error", err)
+// tellSystemd sends a word to systemd, if there is one.
+func tellSystemd(log *slog.Logger) func(word string) {
+	return func(word string) {
+		if _, err := daemon.SdNotify(false, word); err != nil {
+			log.Debug("systemd does not listen", "error", err)
+		}
 	}
 }

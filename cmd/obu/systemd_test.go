@@ -1,15 +1,23 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"obu/buffer"
+	"obu/internal/agent"
 	"obu/internal/config"
 )
 
@@ -83,6 +91,75 @@ func TestSystemdHears(t *testing.T) {
 	if !strings.Contains(p.log.String(), "running the last good configuration, of unit sim-unit-1, from ") {
 		t.Errorf("log\n%s", p.log.String())
 	}
+}
+
+// TestSystemdWaitsForACopyOfTheStore: a flush that stands still because the
+// whole store is being copied is alive, and so is an agent that stops with that
+// on its hands; one that stands still and shows nothing is given up.
+func TestSystemdWaitsForACopyOfTheStore(t *testing.T) {
+	t.Setenv("WATCHDOG_USEC", "60000000")
+	synctest.Test(t, func(t *testing.T) {
+		var flushes, progress, copying atomic.Uint64
+		var mu sync.Mutex // guards said
+		var said []string
+		heard := func() (words []string) {
+			mu.Lock()
+			defer mu.Unlock()
+			words, said = said, nil
+			return words
+		}
+		cfg := config.Default()
+		started := make(chan struct{})
+		w := &watch{cfg: &cfg, started: started, log: slog.New(slog.DiscardHandler),
+			status: func() agent.Status {
+				if copying.Load() > 0 {
+					progress.Add(4 << 20)
+				}
+				return agent.Status{Flush: agent.FlushStatus{Flushes: flushes.Load()}, Buffer: &buffer.Stats{Progress: progress.Load()}}
+			},
+			tell: func(word string) { mu.Lock(); defer mu.Unlock(); said = append(said, word) }}
+		ctx, cancel := context.WithCancel(t.Context())
+		stop := w.start(ctx)
+		close(started)
+		copying.Store(1)
+		time.Sleep(5 * time.Minute)
+		if n := countOf(heard(), "WATCHDOG=1"); n < 5 {
+			t.Errorf("alive %d times in five minutes of a copy", n)
+		}
+		copying.Store(0)
+		time.Sleep(time.Minute)
+		heard()
+		time.Sleep(5 * time.Minute)
+		if words := heard(); len(words) > 0 {
+			t.Errorf("a flush that hangs said %v", words)
+		}
+		flushes.Add(1)
+		copying.Store(1)
+		cancel()
+		time.Sleep(5 * time.Minute)
+		words := heard()
+		if n := countOf(words, "EXTEND_TIMEOUT_USEC=60000000"); n < 5 || !slices.Contains(words, "STOPPING=1") {
+			t.Errorf("it stops with a copy on its hands and says %v", words)
+		}
+		copying.Store(0)
+		time.Sleep(time.Minute)
+		heard()
+		time.Sleep(5 * time.Minute)
+		stop()
+		if words := heard(); len(words) > 0 {
+			t.Errorf("a stop that hangs said %v", words)
+		}
+	})
+}
+
+// countOf counts a word.
+func countOf(words []string, word string) (n int) {
+	for _, w := range words {
+		if w == word {
+			n++
+		}
+	}
+	return n
 }
 
 // TestLastGoodOfAnotherUnit: a wrong file that plainly names another unit is
