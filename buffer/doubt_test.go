@@ -1,7 +1,12 @@
 package buffer_test
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
+	"os"
+	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -134,4 +139,69 @@ func TestMediaLossesOfAFailedCommitAreListed(t *testing.T) {
 	_, err = b.Commit(nil)
 	must(t, err)
 	cameOrListed(t, b, names)
+}
+
+// A batch that is found spoiled when a disk that was full takes data again is
+// listed.
+func TestSpoiledWhileTheDiskWasFullIsListed(t *testing.T) {
+	dir := t.TempDir()
+	full, now := false, telemetry.At(time.Hour)
+	b := open(t, dir, func(o *buffer.Options) {
+		o.Now = func() telemetry.At { return now }
+		buffer.Break(o, buffer.Faults{BeforeCommit: func(string) error {
+			if full {
+				return syscall.ENOSPC
+			}
+			return nil
+		}})
+	})
+	defer b.Close()
+	var names []telemetry.Name
+	put := func() {
+		now = now.Add(time.Second)
+		got, err := b.Commit([]buffer.Entry{{Class: telemetry.ClassTelemetry, Content: track(len(names))}})
+		must(t, err)
+		names = append(names, got...)
+	}
+	for range 5 {
+		put()
+	}
+	spoilRecord(t, filepath.Join(dir, "telemetry.db"), now) // the fifth
+	full = true
+	put()
+	full = false
+	now = now.Add(2 * time.Minute)
+	put()
+	if b.Stats().Volatile {
+		t.Fatal("the disk is back and not used")
+	}
+	if gaps := cameOrListed(t, b, names); !coveredBy(gaps, names[4]) {
+		t.Errorf("%v was spoiled and is not listed: %+v", names[4], gaps)
+	}
+}
+
+// spoilRecord overwrites the version of every record stored at a time.
+func spoilRecord(t *testing.T, path string, at telemetry.At) {
+	t.Helper()
+	raw, err := os.ReadFile(path)
+	must(t, err)
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	must(t, err)
+	defer f.Close()
+	want := binary.LittleEndian.AppendUint64(nil, uint64(at))
+	want = append(want, 1) // the boot
+	hits := 0
+	for i := 0; ; i++ {
+		n := bytes.Index(raw[i:], want)
+		if n < 0 {
+			break
+		}
+		i += n
+		_, err := f.WriteAt([]byte{0xff}, int64(i-8))
+		must(t, err)
+		hits++
+	}
+	if hits == 0 {
+		t.Fatal("no record of that time in the file")
+	}
 }

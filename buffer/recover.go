@@ -56,6 +56,9 @@ func (b *Buffer) recover() error {
 	if err != nil {
 		return err
 	}
+	for _, g := range c.damaged {
+		b.Lost(g)
+	}
 	unreturned := b.merge(f, c)
 	b.settleDoubt(f)
 	if !b.learned {
@@ -83,7 +86,7 @@ func (b *Buffer) reopen(f *file) (contents, error) {
 	if err == nil {
 		b.takeUp(f, &c)
 	}
-	for _, g := range append(lost, c.damaged...) {
+	for _, g := range lost {
 		b.Lost(g)
 	}
 	return c, err
