@@ -30,6 +30,7 @@ func adjoins(a, b telemetry.Gap) bool {
 
 // join widens a by b and raises its version.
 func join(a, b telemetry.Gap) telemetry.Gap {
+	a.Count = joinedCount(a, b)
 	if a.FromSeq == 0 {
 		a.FromSeq, a.ToSeq = b.FromSeq, b.ToSeq
 	} else if b.FromSeq != 0 {
@@ -38,9 +39,20 @@ func join(a, b telemetry.Gap) telemetry.Gap {
 	if a.Boot == b.Boot {
 		a.From, a.To = min(a.From, b.From), max(a.To, b.To)
 	}
-	a.Count = addCounts(a.Count, b.Count)
 	a.Version++
 	return a
+}
+
+// joinedCount is what two losses count together: one told twice counts once, and
+// of two that overlap nobody knows how much they have in common.
+func joinedCount(a, b telemetry.Gap) int64 {
+	switch {
+	case a.FromSeq == 0 || b.FromSeq == 0 || a.FromSeq > b.ToSeq || b.FromSeq > a.ToSeq:
+		return addCounts(a.Count, b.Count)
+	case a.FromSeq == b.FromSeq && a.ToSeq == b.ToSeq && a.Count == b.Count:
+		return a.Count
+	}
+	return telemetry.CountUnknown
 }
 
 func addCounts(a, b int64) int64 {

@@ -109,3 +109,30 @@ func TestGapVersions(t *testing.T) {
 		t.Fatalf("refused: %+v", all)
 	}
 }
+
+// TestOverlappingLossesAreNotCountedTwice: what two losses have in common counts
+// once, and how much that is nobody knows.
+func TestOverlappingLossesAreNotCountedTwice(t *testing.T) {
+	type loss struct {
+		from, to uint64
+		count    int64
+	}
+	for name, c := range map[string]struct{ a, b, want loss }{
+		"neighbours":   {loss{1, 10, 10}, loss{11, 20, 30}, loss{1, 20, 40}},
+		"told twice":   {loss{1, 10, 10}, loss{1, 10, 10}, loss{1, 10, 10}},
+		"overlapping":  {loss{1, 10, 10}, loss{5, 15, 11}, loss{1, 15, telemetry.CountUnknown}},
+		"one in other": {loss{1, 10, 10}, loss{3, 3, 1}, loss{1, 10, telemetry.CountUnknown}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := open(t, t.TempDir())
+			defer b.Close()
+			for _, l := range []loss{c.a, c.b} {
+				b.Lost(telemetry.Gap{Class: telemetry.ClassTelemetry, Store: telemetry.StoreID{1}, FromSeq: l.from, ToSeq: l.to, Count: l.count, Reason: telemetry.ReasonRefused})
+			}
+			_, gaps := drainAll(t, b)
+			if len(gaps) != 1 || (loss{gaps[0].FromSeq, gaps[0].ToSeq, gaps[0].Count}) != c.want {
+				t.Errorf("%+v, want %+v", gaps, c.want)
+			}
+		})
+	}
+}

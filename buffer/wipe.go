@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -103,6 +104,13 @@ func (b *Buffer) wipedGaps() []telemetry.Gap {
 			}
 			g.Count = addCounts(g.Count, told.Count)
 			early[told.Class] = g
+			continue
+		}
+		within := func(s telemetry.Gap) bool {
+			return s.Class == told.Class && s.Store == told.Store && s.FromSeq <= told.FromSeq && told.ToSeq <= s.ToSeq
+		}
+		if i := slices.IndexFunc(streams, within); i >= 0 { // not held any more, and so not counted there
+			streams[i].Count = addCounts(streams[i].Count, told.Count)
 			continue
 		}
 		g := blank(told.Class)

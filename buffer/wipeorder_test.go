@@ -77,3 +77,26 @@ func TestSecondWipe(t *testing.T) {
 		})
 	}
 }
+
+// TestWipedCountsWhatWasEvicted: what was lost before the wipe and not told yet
+// counts with the rest.
+func TestWipedCountsWhatWasEvicted(t *testing.T) {
+	dir := t.TempDir()
+	b := open(t, dir, func(o *buffer.Options) { o.TelemetryQuota = 256 << 10 })
+	total, store := int64(0), telemetry.StoreID{}
+	for i := 0; b.Stats().Evicted == 0; i++ {
+		c := padded(i, 900)
+		names, err := b.Commit([]buffer.Entry{{Class: telemetry.ClassTelemetry, Content: c}})
+		must(t, err)
+		total, store = total+int64(c.Values()), names[0].Store
+	}
+	must(t, b.Wipe("wipe-1", nil, time.Time{}))
+	must(t, b.Close())
+	b = open(t, dir)
+	defer b.Close()
+	_, gaps := drainAll(t, b)
+	i := slices.IndexFunc(gaps, func(g telemetry.Gap) bool { return g.Class == telemetry.ClassTelemetry && g.Store == store })
+	if i < 0 || gaps[i].Count != total {
+		t.Errorf("%d values are wiped, listed are %+v", total, gaps)
+	}
+}
