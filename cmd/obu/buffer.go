@@ -26,7 +26,7 @@ func bufferCommand() *command {
 			if err := where.resolve(args); err != nil {
 				return err
 			}
-			if err := where.there(); err != nil {
+			if err := where.there(cmd.Context()); err != nil {
 				return err
 			}
 			return run(cmd.Context(), &where, cmd.OutOrStdout())
@@ -48,6 +48,7 @@ func bufferCommand() *command {
 type bufferPlace struct {
 	config, socket string
 	dir            string
+	memory         bool // a running agent has all of it in memory, none of it on the disk
 }
 
 func (p *bufferPlace) resolve(args []string) error {
@@ -79,36 +80,29 @@ func (p *bufferPlace) resolve(args []string) error {
 // errNoStore: nothing that could be inspected lies in the folder.
 var errNoStore = errors.New("no store")
 
-// there reports errNoStore unless a store lies in the folder.
-func (p *bufferPlace) there() error {
+// there reports errNoStore unless a store lies in the folder, or an agent has
+// one that its disk did not take yet.
+func (p *bufferPlace) there(ctx context.Context) error {
 	for _, name := range [...]string{"telemetry.db", "media.db"} {
 		if _, err := os.Stat(filepath.Join(p.dir, name)); !errors.Is(err, fs.ErrNotExist) {
 			return nil // or something that reading it will say
 		}
 	}
+	var s agent.Status
+	if ask(ctx, p.socket, "status", &s) == nil && s.Buffer != nil {
+		p.memory = true
+		return nil
+	}
 	return fmt.Errorf("%w in %s", errNoStore, p.dir)
 }
 
 // inUse turns the store's lock into the question to ask the agent instead.
-func inUse(err error) bool { return errors.Is(err, buffer.ErrLocked) }
+func (p *bufferPlace) inUse(err error) bool { return p.memory || errors.Is(err, buffer.ErrLocked) }
 
 func bufferStat(ctx context.Context, p *bufferPlace, out io.Writer) error {
 	r, err := buffer.Inspect(ctx, p.dir)
-	if inUse(err) {
-		var s agent.Status
-		if askErr := ask(ctx, p.socket, "status", &s); askErr != nil {
-			return fmt.Errorf("%w; asking it: %w", err, askErr)
-		}
-		fmt.Fprintf(out, "a running agent uses %s; this is what it says\n", p.dir)
-		if b := s.Buffer; b != nil {
-			if b.Salvaged > 0 || b.Salvaging > 0 {
-				fmt.Fprintf(out, "salvage: %s moved back so far, %s to go\n", times(int(b.Salvaged), "batch"), times(b.Salvaging, "store"))
-			}
-			fmt.Fprintf(out, "%s: %d bytes\n", filepath.Join(p.dir, "telemetry.db"), b.TelemetryFile)
-			fmt.Fprintf(out, "%s: %d bytes\n", filepath.Join(p.dir, "media.db"), b.MediaFile)
-		}
-		fmt.Fprintln(out)
-		return printStreams(out, s.Streams)
+	if p.inUse(err) {
+		return p.askStat(ctx, out, err)
 	}
 	if err != nil {
 		return err
@@ -138,6 +132,35 @@ func bufferStat(ctx context.Context, p *bufferPlace, out io.Writer) error {
 		fmt.Fprintf(out, "gap %d: %s %s seq %d-%d, %s values, %s\n", g.ID, g.Class, g.Store, g.FromSeq, g.ToSeq, countText(g.Count), g.Reason)
 	}
 	return unsound(r.Files)
+}
+
+// askStat is bufferStat of a store that the running agent has locked.
+func (p *bufferPlace) askStat(ctx context.Context, out io.Writer, locked error) error {
+	var s agent.Status
+	if err := ask(ctx, p.socket, "status", &s); err != nil {
+		return p.unanswered(locked, err)
+	}
+	fmt.Fprintf(out, "a running agent uses %s; this is what it says\n", p.dir)
+	if b := s.Buffer; b != nil {
+		if b.Volatile {
+			fmt.Fprintf(out, "the disk takes no data%s: what came since is in memory, bounded; next: %s\n", because(b.VolatileError), diskCure)
+		}
+		if b.Salvaged > 0 || b.Salvaging > 0 {
+			fmt.Fprintf(out, "salvage: %s moved back so far, %s to go\n", times(int(b.Salvaged), "batch"), times(b.Salvaging, "store"))
+		}
+		fmt.Fprintf(out, "%s: %d bytes\n", filepath.Join(p.dir, "telemetry.db"), b.TelemetryFile)
+		fmt.Fprintf(out, "%s: %d bytes\n", filepath.Join(p.dir, "media.db"), b.MediaFile)
+	}
+	fmt.Fprintln(out)
+	return printStreams(out, s.Streams)
+}
+
+// unanswered is the error of a store whose agent does not say what is in it.
+func (p *bufferPlace) unanswered(locked, asked error) error {
+	if locked == nil { // it was in its memory, and is not any more
+		return asked
+	}
+	return fmt.Errorf("%w; asking it: %w", locked, asked)
 }
 
 // unsound returns what is wrong with files: all that could be read of them was
@@ -176,22 +199,22 @@ func bufferList(ctx context.Context, p *bufferPlace, out io.Writer) error {
 	err := buffer.Each(ctx, p.dir, func(b buffer.Batch) error {
 		return enc.Encode(agent.Held{Store: b.Store.String(), Class: b.Class.String(), Seq: b.Seq, Values: b.Values, Bytes: len(b.Blob)})
 	})
-	if err == nil {
-		return nil
-	}
-	if !inUse(err) {
+	if !p.inUse(err) {
+		if err == nil {
+			return nil
+		}
 		return fmt.Errorf("list %s: %w", p.dir, err)
 	}
 	askErr := askEach(ctx, p.socket, "ls", func(h agent.Held) (uint64, error) { return h.Seq, enc.Encode(h) })
 	if askErr != nil {
-		return fmt.Errorf("%w; asking it: %w", err, askErr)
+		return p.unanswered(err, askErr)
 	}
 	return nil
 }
 
 func bufferVerify(ctx context.Context, p *bufferPlace, out io.Writer) error {
 	r, err := buffer.Inspect(ctx, p.dir)
-	if inUse(err) {
+	if p.inUse(err) {
 		return usageError{advised{
 			fmt.Errorf("a running agent uses %s, so it is not walked; that agent checks every value itself whenever it reads it", p.dir),
 			"`obu status` and `obu buffer stat` ask the running agent; to walk all of it now: systemctl stop obu, verify, systemctl start obu",

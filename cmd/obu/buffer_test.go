@@ -3,6 +3,10 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -77,4 +81,40 @@ func fillStore(t *testing.T, dir string, batches, chunks int) map[agent.Held]boo
 		t.Fatalf("%d batches in the store: %v", len(held), err)
 	}
 	return held
+}
+
+// TestBufferOfAnAgentWithoutADisk: nothing of a store is on the disk, all of it
+// is in the agent's memory. The tools ask the agent.
+func TestBufferOfAnAgentWithoutADisk(t *testing.T) {
+	t.Parallel()
+	c := newCommanded(t)
+	c.w.broker.Set(func(f *brokertest.Faults) { f.DropPuback = func(brokertest.Message) bool { return true } })
+	small := `ulimit -f 8; exec "$0" "$@"` // no file may have the size of a new store: as a full disk
+	p := startCommand(t, c.sock, exec.Command("sh", "-c", small, "obu", "run", "-c", c.config))
+	await(t, "batches in memory", func() bool {
+		s, ok := p.status()
+		return ok && s.Buffer != nil && s.Buffer.Volatile && s.Buffer.Batches > 3
+	})
+	run := func(args ...string) string {
+		t.Helper()
+		out, err := exec.Command("obu", append(append([]string{"buffer"}, args...), "-c", c.config)...).CombinedOutput()
+		if err != nil {
+			t.Errorf("obu buffer %v: %v\n%s", args, err, out)
+		}
+		return string(out)
+	}
+	if out := run("stat"); !strings.Contains(out, "in memory") || !strings.Contains(out, "telemetry") {
+		t.Errorf("stat:\n%s", out)
+	}
+	if out := run("ls"); !strings.Contains(out, `"class":"telemetry"`) {
+		t.Errorf("ls:\n%s", out)
+	}
+	if out := run("export", "--out", filepath.Join(t.TempDir(), "out")); strings.HasPrefix(out, "0 batches") {
+		t.Errorf("export:\n%s", out)
+	}
+	out, err := exec.Command("obu", "buffer", "verify", "-c", c.config).CombinedOutput()
+	if exit := new(exec.ExitError); !errors.As(err, &exit) || exit.ExitCode() != 2 || !strings.Contains(string(out), "a running agent") {
+		t.Errorf("verify: %v\n%s", err, out)
+	}
+	c.kill(p) // a stop in order has nowhere to store what is in memory, and says so
 }

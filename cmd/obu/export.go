@@ -36,8 +36,8 @@ is one store file, such as telemetry.db.damaged-1.`,
 			if err := where.resolve(args); err != nil {
 				return err
 			}
-			if info, err := os.Stat(where.dir); err == nil && info.IsDir() {
-				if err := where.there(); err != nil {
+			if info, err := os.Stat(where.dir); err != nil || info.IsDir() {
+				if err := where.there(cmd.Context()); err != nil {
 					return err
 				}
 			}
@@ -124,12 +124,12 @@ func newExporter(dir string) (*exporter, error) {
 func (x *exporter) all(ctx context.Context, p *bufferPlace) ([]telemetry.Gap, error) {
 	each := func(fn func(telemetry.Name, []byte) error) ([]telemetry.Gap, error) {
 		missing, err := buffer.Export(ctx, p.dir, func(b buffer.Batch) error { return fn(b.Name, b.Blob) })
-		if inUse(err) {
+		if p.inUse(err) {
 			askErr := askEach(ctx, p.socket, "export", func(b agent.Exported) (uint64, error) {
 				return b.Seq, fn(telemetry.Name{Store: b.Store, Class: b.Class, Seq: b.Seq}, b.Blob)
 			})
 			if askErr != nil {
-				return nil, fmt.Errorf("%w; asking it: %w", err, askErr)
+				return nil, p.unanswered(err, askErr)
 			}
 			err = nil
 		}

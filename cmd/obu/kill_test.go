@@ -92,11 +92,12 @@ type process struct {
 
 func startProcess(t *testing.T, config, sock string, more ...string) *process {
 	t.Helper()
-	path, err := exec.LookPath("obu")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &process{cmd: exec.Command(path, append([]string{"run", "-c", config}, more...)...), sock: sock}
+	return startCommand(t, sock, exec.Command("obu", append([]string{"run", "-c", config}, more...)...))
+}
+
+func startCommand(t *testing.T, sock string, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{cmd: cmd, sock: sock}
 	p.cmd.Stdout, p.cmd.Stderr = io.Discard, &p.log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := p.cmd.Start(); err != nil {

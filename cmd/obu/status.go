@@ -192,11 +192,14 @@ func (w rows) uplink(u *agent.UplinkStatus) {
 // grows in steps of megabytes.
 const lowDisk = 16 << 20
 
+// diskCure is what to do about a disk that takes no data.
+const diskCure = "check free space (df -h) and the card (dmesg | tail)"
+
 // warningsOf is what a person should know and would not see in the figures,
 // each with its next step.
 func warningsOf(s *agent.Status) []string {
 	out := append([]string(nil), s.Warnings...)
-	const disk = "next: check free space (df -h) and the card (dmesg | tail)"
+	const disk = "next: " + diskCure
 	if b := s.Buffer; b != nil {
 		if b.Volatile {
 			out = append(out, fmt.Sprintf("the disk has taken no data for %s%s: what is read is kept in memory, bounded, and a power cut loses it; %s",
