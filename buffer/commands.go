@@ -150,17 +150,8 @@ func (b *Buffer) Record(id string, reply []byte, notAfter time.Time) error {
 		b.failed(err)
 		return fmt.Errorf("record command %s: %w", id, ErrDiskFailed)
 	}
-	err = b.tele.update(func(t *txn) error {
-		bk, err := t.tx.CreateBucketIfNotExists(bucketCommands)
-		if err != nil {
-			return fmt.Errorf("open commands: %w", err)
-		}
-		for _, order := range gone {
-			if err := bk.Delete(seqKey(order)); err != nil {
-				return fmt.Errorf("forget command: %w", err)
-			}
-		}
-		return bk.Put(seqKey(c.order), c.encode())
+	err = b.inRoom(func() error {
+		return b.tele.update(func(t *txn) error { return putCommand(t, c, gone) })
 	})
 	if err != nil {
 		b.failed(err)
@@ -170,6 +161,20 @@ func (b *Buffer) Record(id string, reply []byte, notAfter time.Time) error {
 	b.expired = append([]uint64(nil), b.expired[len(gone):]...)
 	b.mu.Unlock()
 	return nil
+}
+
+// putCommand stores one command and forgets others.
+func putCommand(t *txn, c command, gone []uint64) error {
+	bk, err := t.tx.CreateBucketIfNotExists(bucketCommands)
+	if err != nil {
+		return fmt.Errorf("open commands: %w", err)
+	}
+	for _, order := range gone {
+		if err := bk.Delete(seqKey(order)); err != nil {
+			return fmt.Errorf("forget command: %w", err)
+		}
+	}
+	return bk.Put(seqKey(c.order), c.encode())
 }
 
 // remind puts a command into memory and returns it with its order, and the
@@ -186,59 +191,6 @@ func (b *Buffer) remind(c command) (command, []uint64, error) {
 	c.order = b.nextOrder()
 	b.done[c.id] = c
 	return c, b.expired, nil
-}
-
-// adoptCommands takes over the commands of the file, in its order; those memory
-// knows already are younger, and are in no file yet.
-func (b *Buffer) adoptCommands(list []command) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.expired = nil // of orders that no file ever had
-	var newest uint64
-	for _, c := range list {
-		newest = max(newest, c.order)
-	}
-	for id, c := range b.done {
-		c.order += newest
-		b.done[id] = c
-	}
-	for _, c := range list {
-		old, known := b.done[c.id]
-		if known && old.order > newest {
-			b.expired = append(b.expired, c.order)
-			continue
-		}
-		if known { // begun, and ended
-			b.expired = append(b.expired, old.order)
-		}
-		b.done[c.id] = c
-	}
-}
-
-// inheritCommands takes over commands that are not in the file: of a store set
-// aside, or wiped. Those memory knows already are younger.
-func (b *Buffer) inheritCommands(list []command) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	slices.SortFunc(list, func(x, y command) int { return cmp.Compare(x.order, y.order) })
-	for _, c := range list {
-		if _, newer := b.done[c.id]; !newer {
-			c.order = b.nextOrder()
-			b.done[c.id] = c
-		}
-	}
-}
-
-// nextOrder is above all orders in use, those to be forgotten included. mu must
-// be held.
-func (b *Buffer) nextOrder() (order uint64) {
-	for _, d := range b.done {
-		order = max(order, d.order)
-	}
-	for _, o := range b.expired {
-		order = max(order, o)
-	}
-	return order + 1
 }
 
 // putCommands writes every command memory knows: after a failure the file may

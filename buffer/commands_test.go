@@ -4,9 +4,12 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
+
+	berrors "go.etcd.io/bbolt/errors"
 
 	"obu/buffer"
 	"obu/telemetry"
@@ -120,4 +123,37 @@ func TestCommandsOfAStoreSetAsideTakeNoOthersPlace(t *testing.T) {
 	b = open(t, dir)
 	defer b.Close()
 	knows(t, b, "after a restart", "a", "o", "n1", "n2", "n3")
+}
+
+// A command that comes when the file is at its bound has the oldest data make
+// room, as a batch has: it retires no store.
+func TestCommandInAFullFile(t *testing.T) {
+	full := false
+	b := open(t, t.TempDir(), func(o *buffer.Options) {
+		o.TelemetryQuota = 256 << 10
+		buffer.Break(o, buffer.Faults{BeforeCommit: func(string) error {
+			if full {
+				full = false
+				return berrors.ErrMaxSizeReached
+			}
+			return nil
+		}})
+	})
+	defer b.Close()
+	for i := range 100 {
+		_, err := b.Commit([]buffer.Entry{{Class: telemetry.ClassTelemetry, Content: padded(i, 900)}})
+		must(t, err)
+	}
+	stores := b.Stores()
+	full = true
+	if err := b.Record("a", []byte("ok a"), time.Time{}); err != nil {
+		t.Errorf("record in a full file: %v", err)
+	}
+	if b.Stats().Evicted == 0 {
+		t.Error("nothing made room")
+	}
+	if s := b.Stores(); b.Stats().Volatile || !slices.Equal(s, stores) {
+		t.Errorf("the store was retired: %v, was %v", s, stores)
+	}
+	knows(t, b, "in a full file", "a")
 }

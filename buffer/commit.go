@@ -166,14 +166,19 @@ func (b *Buffer) commitDisk(recs []record) (names []telemetry.Name, err error) {
 // bytes to spare, because its pages are half empty. It evicts in a transaction
 // of its own: what one frees only the next can use.
 func (b *Buffer) updateInRoom(fn func(*txn) error) error {
-	err := b.update(fn)
+	return b.inRoom(func() error { return b.update(fn) })
+}
+
+// inRoom is updateInRoom for any transaction of telemetry.db.
+func (b *Buffer) inRoom(update func() error) error {
+	err := update()
 	for try := 0; errors.Is(err, berrors.ErrMaxSizeReached) && try < maxSizeRetries; try++ {
 		err = b.update(func(t *txn) error {
 			_, err := b.transact(t, nil, b.tele.quota/evictRetry)
 			return err
 		})
 		if err == nil {
-			err = b.update(fn)
+			err = update()
 		}
 	}
 	return err
