@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -160,6 +161,16 @@ func TestAbandonedHandlesAreBounded(t *testing.T) {
 			if most < buffer.MaxAbandoned || most > buffer.MaxAbandoned+1 { // and the other file
 				t.Errorf("%d memory maps are left, want %d", most, buffer.MaxAbandoned)
 			}
+			began, ended := telemetry.At(2*time.Hour), r.now
+			inMemory := map[telemetry.Class]bool{}
+			for _, s := range r.b.Streams() {
+				for n := range r.held {
+					if file == "telemetry.db" && s.Current && n.Store == s.Store && n.Class != telemetry.ClassMedia {
+						inMemory[n.Class] = true
+						delete(r.held, n) // it ends with the process: listed by time
+					}
+				}
+			}
 			r.b.Crash()
 			bad = 0
 			within(t, "Open", r.open)
@@ -167,6 +178,13 @@ func TestAbandonedHandlesAreBounded(t *testing.T) {
 				came, lost := r.drain()
 				t.Logf("%d came, %d are listed as lost", came, lost)
 			})
+			for class := range inMemory {
+				if !slices.ContainsFunc(r.gaps, func(g telemetry.Gap) bool {
+					return g.Class == class && g.Reason == telemetry.ReasonUncleanStart && g.From <= began && g.To >= ended
+				}) {
+					t.Errorf("what memory held of %s is listed nowhere: %+v", class, r.gaps)
+				}
+			}
 			within(t, "Close", func() { must(t, r.b.Close()) })
 		})
 	}

@@ -98,7 +98,7 @@ func (b *Buffer) learn(c contents) {
 	for _, saved := range c.saved {
 		b.gaps.load(saved.gaps, saved.state.nextGap, b.tele)
 		b.inheritCommands(saved.commands)
-		if saved.state.commits > 0 {
+		if saved.state.commits > 0 && !saved.state.clean { // else of an earlier run than the last
 			told, unclean = true, append(unclean, uncleanGaps(saved.state, b.opts.Boot, b.opts.Now())...)
 		}
 	}
@@ -198,7 +198,7 @@ func (b *Buffer) prepare(ctx context.Context, f *file, old session) (c contents,
 	}
 	if err == nil {
 		lost = b.otherStore(f, old, c)
-		c.new = len(lost) > 0 && c.state.clean
+		c.new = len(lost) > 0 && c.state.clean || c.state.commits == 0 // not begun: it knows of no run
 		if rolledBack {
 			lost = append(lost, b.rolledBack(&c)...)
 		}

@@ -19,6 +19,7 @@ type rotRig struct {
 	b    *buffer.Buffer
 	held map[telemetry.Name]bool
 	opts func(*buffer.Options) // more of them; optional
+	gaps []telemetry.Gap       // that came with the last drain
 }
 
 func newRotRig(t *testing.T, dir string) *rotRig {
@@ -96,6 +97,7 @@ func (r *rotRig) drain() (came, lost int) {
 	if st := r.b.Stats(); st.Volatile || st.Batches != 0 || st.Salvaging != 0 {
 		r.t.Errorf("does not end: %+v", st)
 	}
+	r.gaps = gaps
 	for n := range r.held {
 		switch {
 		case got[n]:
