@@ -170,6 +170,14 @@ func (s *Source) Run(ctx context.Context) error {
 	}
 }
 
+// Forget has the next Run ask custody anew for every segment: what was stored
+// may have been deleted. It must not be called while Run runs.
+func (s *Source) Forget() {
+	for _, f := range s.files {
+		f.state, f.stored, f.failures = waiting, 0, 0
+	}
+}
+
 // ring notes that something changed in the folder and returns how long to wait
 // until it is read. A camera that records writes all the time: the folder is
 // read at most twice per Settle, and the next event does not push that away.

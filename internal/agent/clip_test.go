@@ -4,10 +4,12 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"obu/dashcam"
 	"obu/internal/agent"
 	"obu/internal/config"
 	"obu/internal/virtual"
@@ -60,4 +62,34 @@ func held(s agent.Status, class string) (n int) {
 		}
 	}
 	return n
+}
+
+// TestWipeTakesTheCardUpAgain: a film on the camera's card is the camera's. It is
+// taken up again at once after a wipe, as after a restart, and the reply says so.
+func TestWipeTakesTheCardUpAgain(t *testing.T) {
+	r := newRig(t, "sim-1")
+	dir := t.TempDir()
+	r.cfg.Dashcam = []config.Dashcam{{Camera: "front", Dir: dir, Settle: config.Duration(100 * time.Millisecond)}}
+	r.cfg.Buffer.FlushEvery /= 10
+	r.deps.Devices.CAN = nil
+	r.deps.Devices.Dashcam = []agent.DashcamDevice{{Camera: "front", Dir: dir}}
+	if err := os.WriteFile(filepath.Join(dir, "20260504_080000_NF.avi"), make([]byte, 300<<10), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a := r.start()
+	clips := func() int64 {
+		for _, s := range a.Status().Sources {
+			if st, ok := s.Stats.(dashcam.Stats); ok {
+				return int64(st.Clips)
+			}
+		}
+		return -1
+	}
+	await(t, "custody of the clip", func() bool { s := a.Status(); return s.Uplink != nil && s.Uplink.Connected && clips() == 1 })
+	reply := r.order("w", "wipe", `{"unit":"sim-1"}`)
+	if !reply.OK || !strings.Contains(string(reply.Result), "format the card") {
+		t.Errorf("reply %+v %s", reply, reply.Result)
+	}
+	await(t, "custody of the clip once more", func() bool { return clips() == 2 })
+	a.stop()
 }

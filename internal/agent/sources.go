@@ -20,7 +20,8 @@ type source struct {
 	kind       string
 	supervisor *supervisor
 	stats      func() any
-	joins      bool // takes part in a replay's timeline
+	joins      bool   // takes part in a replay's timeline
+	forget     func() // nil; what was stored of it is deleted: see wipe
 }
 
 func (s *source) report() SourceReport {
@@ -202,7 +203,7 @@ func (a *Agent) addDashcam(d DashcamDevice) error {
 	if d.Drip != nil {
 		run = func(ctx context.Context) error { return dripInto(ctx, src, d.Drip) }
 	}
-	a.add("dashcam", d.Camera, run, func() any { return src.Stats() }, d.Drip != nil)
+	a.add("dashcam", d.Camera, run, func() any { return src.Stats() }, d.Drip != nil).forget = src.Forget
 	return nil
 }
 

@@ -21,7 +21,11 @@ type wipeArgs struct {
 // wipeResult is what its reply says.
 type wipeResult struct {
 	Wiped []string `json:"wiped"` // ids of the stores that were deleted
+	Note  string   `json:"note,omitempty"`
 }
+
+// cardsNote tells the owner what a wipe does not reach.
+const cardsNote = "clips on a camera's card are the camera's: they stay there and are taken up again; to be rid of them format the card, then send wipe again"
 
 // wipe takes the order in. The agent then stops its parts as at SIGTERM, deletes
 // what it stored, and starts afresh with a new store; the reply comes from
@@ -54,6 +58,9 @@ func (a *Agent) orderWipe(buf *buffer.Buffer, c telemetry.Command) {
 	for _, id := range buf.Stores() {
 		result.Wiped = append(result.Wiped, id.String())
 	}
+	if len(a.deps.Devices.Dashcam) > 0 {
+		result.Note = cardsNote
+	}
 	reply := telemetry.Reply{ID: c.ID, OK: true}
 	if r := a.clock.Wall(); !r.Time.IsZero() {
 		at := r.Time.UTC()
@@ -76,8 +83,14 @@ func (a *Agent) orderWipe(buf *buffer.Buffer, c telemetry.Command) {
 	}
 }
 
-// away lists what nobody read while the agent began anew.
+// away lists what nobody read while the agent began anew, and has the sources
+// forget what is in custody no more.
 func (a *Agent) away(since telemetry.At) {
+	for _, s := range a.sources {
+		if s.forget != nil {
+			s.forget()
+		}
+	}
 	a.batch.gap(telemetry.Gap{Class: telemetry.ClassTelemetry, Boot: a.clock.Boot(), From: since, To: a.clock.Now(),
 		Count: telemetry.CountUnknown, Reason: telemetry.ReasonWiped, Source: "restart"})
 }
