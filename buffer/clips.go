@@ -3,6 +3,7 @@ package buffer
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"strings"
 
 	"go.etcd.io/bbolt"
@@ -140,15 +141,18 @@ func (b *Buffer) putDoneClip(tx *bbolt.Tx, key string, c clip) error {
 	return bk.Put(seqKey(c.order), c.encode(key))
 }
 
-// putClips writes every clip memory knows.
+// putClips writes every clip memory knows. It may wait for the disk, and does so
+// without the index.
 func (b *Buffer) putClips(t *txn) error {
 	b.vid.mu.Lock()
-	defer b.vid.mu.Unlock()
-	for key, c := range b.clips {
+	clips := maps.Clone(b.clips)
+	b.vid.mu.Unlock()
+	for key, c := range clips {
 		name, at := bucketClips, []byte(key)
 		if c.done {
 			name, at = bucketDone, seqKey(c.order)
 		}
+		t.f.faults.reading(t.f.name)
 		bk, err := t.tx.CreateBucketIfNotExists(name)
 		if err == nil {
 			err = bk.Put(at, c.encode(key))

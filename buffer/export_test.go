@@ -10,7 +10,7 @@ import (
 // Faults is what tests may break; see faults.
 type Faults struct {
 	BeforeOpen, BeforeCommit, AfterCommit func(file string) error
-	InBegin, AfterProof                   func(file string)
+	InBegin, AfterProof, InRead           func(file string)
 	BeforeNames                           func() error
 
 	SeqOutsideTx    bool
@@ -28,7 +28,7 @@ type Faults struct {
 // Break sets faults on options.
 func Break(o *Options, f Faults) {
 	o.faults = &faults{
-		beforeOpen: f.BeforeOpen, beforeCommit: f.BeforeCommit, afterCommit: f.AfterCommit, inBegin: f.InBegin, afterProof: f.AfterProof, beforeNames: f.BeforeNames, seqOutsideTx: f.SeqOutsideTx,
+		beforeOpen: f.BeforeOpen, beforeCommit: f.BeforeCommit, afterCommit: f.AfterCommit, inBegin: f.InBegin, afterProof: f.AfterProof, inRead: f.InRead, beforeNames: f.BeforeNames, seqOutsideTx: f.SeqOutsideTx,
 		dropEvery: f.DropEvery, deleteBeforeAck: f.DeleteBeforeAck, evictUnlisted: f.EvictUnlisted,
 		noSync: f.NoSync, noDirSync: f.NoDirSync, staysClean: f.StaysClean, owedInMemory: f.OwedInMemory, movable: f.Movable,
 	}
@@ -44,6 +44,19 @@ func (b *Buffer) Crash() {
 	}
 	b.lock.release()
 	b.closed = true
+}
+
+// IndexIsFree reports whether nobody holds the index of a file.
+func (b *Buffer) IndexIsFree(file string) bool {
+	f := b.tele
+	if file == b.vid.name {
+		f = b.vid
+	}
+	if !f.mu.TryLock() {
+		return false
+	}
+	f.mu.Unlock()
+	return true
 }
 
 // PagesPerCommit runs fn and returns the pages it wrote into telemetry.db and

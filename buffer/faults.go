@@ -9,6 +9,7 @@ type faults struct {
 	beforeCommit func(file string) error // the disk refuses before anything is written
 	afterCommit  func(file string) error // the sync fails although all of it was written
 	inBegin      func(file string)       // the file changes in the very moment a transaction begins
+	inRead       func(file string)       // the writer reads a page that may be slow to come
 	beforeNames  func() error            // the names in the directory cannot be synced
 
 	seqOutsideTx    bool // the next seq is stored one transaction late
@@ -64,6 +65,12 @@ func (x *faults) before(file string) error {
 func (x *faults) beginning(file string) {
 	if x != nil && x.inBegin != nil {
 		x.inBegin(file)
+	}
+}
+
+func (x *faults) reading(file string) {
+	if x != nil && x.inRead != nil {
+		x.inRead(file)
 	}
 }
 

@@ -281,18 +281,29 @@ func (t *txn) putState() error {
 	return nil
 }
 
-// refreshOldest reads the head of streams whose head went.
+// refreshOldest reads the head of streams whose head went. It may wait for the
+// disk, and does so without the index, which Ack and Streams want.
 func (t *txn) refreshOldest() {
+	heads := map[*stream]uint64{}
 	t.f.mu.Lock()
-	defer t.f.mu.Unlock()
 	for _, s := range t.f.streams {
-		if !s.dirty || s.mem != nil || len(s.runs) == 0 {
+		if s.dirty && s.mem == nil && len(s.runs) > 0 {
+			heads[s] = s.runs[0].from
+		}
+	}
+	t.f.mu.Unlock()
+	for s, seq := range heads {
+		t.f.faults.reading(t.f.name)
+		rec, where := openShelf(t.tx, s.store, s.class).record(seq)
+		if where == nowhere {
 			continue
 		}
-		if rec, where := openShelf(t.tx, s.store, s.class).record(s.runs[0].from); where != nowhere {
-			h, _, _ := decodeHeader(rec)
+		h, _, _ := decodeHeader(rec)
+		t.f.mu.Lock()
+		if len(s.runs) > 0 && s.runs[0].from == seq { // else it went meanwhile
 			s.oldest, s.boot, s.dirty = h.at, h.boot, false
 		}
+		t.f.mu.Unlock()
 	}
 }
 
