@@ -39,6 +39,13 @@ func (b *Buffer) ClipProgress(key string) (stored int64, done, ok bool) {
 	return c.stored, c.done, ok
 }
 
+func (b *Buffer) clipOf(key string) (clip, bool) {
+	b.vid.mu.Lock()
+	defer b.vid.mu.Unlock()
+	c, ok := b.clips[key]
+	return c, ok
+}
+
 func rankOfCause(cause string) Rank {
 	switch strings.TrimSuffix(cause, telemetry.CauseIncomplete) {
 	case "event":

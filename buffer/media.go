@@ -16,8 +16,9 @@ import (
 
 // CommitChunk takes the next bytes of a clip into custody in a synced
 // transaction of its own, together with the clip's progress. The chunk has to
-// continue what ClipProgress says, or begin at 0: ErrOffset. While the disk
-// fails it returns the error: the camera keeps the clip.
+// continue what ClipProgress says, or begin at 0: ErrOffset, which also comes
+// when the file had to be opened again and knows of the clip what was not known
+// before. While the disk fails it returns the error: the camera keeps the clip.
 func (b *Buffer) CommitChunk(key string, c telemetry.Chunk) (telemetry.Name, error) {
 	f := b.vid
 	f.wr.Lock()
@@ -25,14 +26,14 @@ func (b *Buffer) CommitChunk(key string, c telemetry.Chunk) (telemetry.Name, err
 	if b.isClosed() {
 		return telemetry.Name{}, ErrClosed
 	}
-	f.mu.Lock()
-	now, known := b.clips[key]
-	f.mu.Unlock()
-	if known && now.done || c.Offset != 0 && (now.id != c.Clip || now.stored != c.Offset) {
-		return telemetry.Name{}, fmt.Errorf("store chunk of %s at %d: %w", key, c.Offset, ErrOffset)
-	}
+	was, _ := b.clipOf(key)
 	if err := b.mediaReady(); err != nil {
 		return telemetry.Name{}, err
+	}
+	now, known := b.clipOf(key)
+	learned := now.id != was.id || now.stored != was.stored // the file was read again, and a failed transaction is in it
+	if learned || known && now.done || c.Offset != 0 && (now.id != c.Clip || now.stored != c.Offset) {
+		return telemetry.Name{}, fmt.Errorf("store chunk of %s at %d: %w", key, c.Offset, ErrOffset)
 	}
 	r := b.encode(Entry{Class: telemetry.ClassMedia, Content: telemetry.Content{Chunks: []telemetry.Chunk{c}}})
 	if r.rec == nil {
@@ -69,9 +70,7 @@ func (b *Buffer) FinishClip(key string, m telemetry.Clip) error {
 	f := b.vid
 	f.wr.Lock()
 	defer f.wr.Unlock()
-	f.mu.Lock()
-	c := b.clips[key]
-	f.mu.Unlock()
+	c, _ := b.clipOf(key)
 	c.id, c.stored, c.done = m.ID, m.SizeBytes, true
 	c.rank = max(c.rank, rankOfCause(m.Cause))
 	c.order = b.nextClipOrder()
