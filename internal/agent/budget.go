@@ -47,7 +47,9 @@ func (a *Agent) loadBudget() {
 
 // saveBudget keeps the book; closed says that nothing is spent any more.
 func (a *Agent) saveBudget(closed bool) {
-	err := keepFile(filepath.Join(a.cfg.Buffer.Dir, budgetFile), a.budget.Snapshot(closed))
+	err := a.budget.Keep(closed, func(book []byte) error {
+		return keepFile(filepath.Join(a.cfg.Buffer.Dir, budgetFile), book)
+	})
 	if err != nil && !a.unkept {
 		a.log.Warn("the data budget cannot be kept: a power cut now would forget what was spent", "error", err,
 			"next", "check free space (df -h) and that the agent may write to buffer.dir")

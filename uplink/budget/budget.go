@@ -50,6 +50,7 @@ type Budget struct {
 	unsaved int64        // metered bytes since the last Snapshot
 	dirty   bool         // something changed since then
 	savedAt telemetry.At // when it was taken
+	retryAt telemetry.At // when one that could not be kept is due again
 }
 
 // New opens a book with nothing in it.

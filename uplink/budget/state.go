@@ -46,16 +46,35 @@ const (
 	freeMargin   = 1 << 20          // without a budget: nothing is decided by it
 	marginTime   = 30 * time.Second // the margin grows so that the book is not written more often
 	saveEvery    = 15 * time.Minute // at the latest, if anything changed
+	retryEvery   = 30 * time.Second // after a disk that refused
 )
 
 // Due reports whether Snapshot should be kept now.
 func (b *Budget) Due() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.dirty || !b.timed {
+	if !b.dirty || !b.timed || b.at < b.retryAt {
 		return false
 	}
 	return b.unsaved > 0 && b.unsaved >= b.s.Margin/2 || b.at.Sub(b.savedAt) >= saveEvery
+}
+
+// Keep hands the book to write as Restore takes it; closed says that nothing is
+// spent after it. One that could not be written stays due, after a pause.
+func (b *Budget) Keep(closed bool, write func([]byte) error) error {
+	b.mu.Lock()
+	unsaved, margin, at := b.unsaved, b.s.Margin, b.savedAt
+	b.mu.Unlock()
+	err := write(b.Snapshot(closed))
+	if err == nil {
+		return nil
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.unsaved += unsaved
+	b.s.Margin, b.savedAt, b.dirty = margin, at, true
+	b.retryAt = b.at.Add(retryEvery)
+	return err
 }
 
 // Snapshot returns the book as Restore takes it; closed says that nothing is
@@ -107,6 +126,9 @@ func (b *Budget) Restore(snapshot []byte) error {
 		b.dirty = true
 	}
 	s.Margin = 0
+	if s.Month != 0 && monthOf(s.Month, b.cfg.MonthStarts) != s.Month { // another day was agreed: the count goes on
+		s.Month = monthOf(s.Day, b.cfg.MonthStarts)
+	}
 	if b.cfg.Monthly == 0 {
 		s.Step = 0
 	}
