@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"obu/internal/clock"
 	"obu/internal/config"
 	"obu/uplink"
 )
@@ -43,6 +44,9 @@ func checkBroker(ctx context.Context, cfg *config.Config, unit string) finding {
 	sc := uplink.SessionConfig{Broker: u.Broker, ClientID: cfg.Unit + "-" + toolClientID("check"), Username: u.Username, Password: u.Password}
 	if u.TLS != nil {
 		sc.TLS = uplink.TLS{CAFile: u.TLS.CA, CertFile: u.TLS.Cert, KeyFile: u.TLS.Key, ServerName: u.TLS.ServerName}
+	}
+	if clk, err := clock.System(append(readLastGood(cfg.Buffer.Dir), clock.WithBuild(builtAt()))...); err == nil {
+		sc.Now = clk.VerifyTime // as the agent does: a unit that wakes up in 1970 still connects
 	}
 	began := time.Now()
 	s, err := uplink.Connect(ctx, sc)

@@ -203,8 +203,8 @@ func (o *runOptions) liveDevices(cfg *config.Config, deps *agent.Deps, log *slog
 // keepLastGood lets the clock remember the last wall time it was sure of:
 // certificates are verified against it when the unit wakes up in 1970.
 func keepLastGood(dir string) []clock.Option {
-	path := filepath.Join(dir, "last-good-time")
-	opts := []clock.Option{clock.OnGood(func(t time.Time) {
+	path := filepath.Join(dir, lastGoodTime)
+	return append(readLastGood(dir), clock.OnGood(func(t time.Time) {
 		next := path + ".new"
 		err := os.WriteFile(next, []byte(t.UTC().Format(time.RFC3339)+"\n"), 0o640)
 		if err == nil {
@@ -213,13 +213,23 @@ func keepLastGood(dir string) []clock.Option {
 		if err != nil { // a full disk: the older one serves as well
 			_ = os.Remove(next)
 		}
-	})}
-	if text, err := config.ReadBytes(path); err == nil {
-		if t, err := time.Parse(time.RFC3339, strings.TrimSpace(string(text))); err == nil {
-			opts = append(opts, clock.WithLastGood(t))
-		}
+	}))
+}
+
+// lastGoodTime is the file in buffer.dir that keeps it.
+const lastGoodTime = "last-good-time"
+
+// readLastGood tells a clock what keepLastGood kept, and keeps nothing.
+func readLastGood(dir string) []clock.Option {
+	text, err := config.ReadBytes(filepath.Join(dir, lastGoodTime))
+	if err != nil {
+		return nil
 	}
-	return opts
+	t, err := time.Parse(time.RFC3339, strings.TrimSpace(string(text)))
+	if err != nil {
+		return nil
+	}
+	return []clock.Option{clock.WithLastGood(t)}
 }
 
 func newLog(w io.Writer, level string) *slog.Logger {
