@@ -13,9 +13,13 @@ import (
 const maxHeld = 20000
 
 // maxLost bounds the Gaps waiting for the next commit. Past it a loss widens
-// the row of its class and reason, or the last one of all: nothing goes
-// unlisted.
-const maxLost = 256
+// the row of its class and reason, for which there is room for maxKinds more,
+// several times the kinds there are; past that one of its class. Nothing goes
+// unlisted, or listed as what it was not.
+const (
+	maxLost  = 256
+	maxKinds = 64
+)
 
 // maxAhead bounds the room that is made for samples before they come: a burst
 // must not keep its memory.
@@ -104,14 +108,18 @@ func (b *batcher) gap(g telemetry.Gap) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.lost) < maxLost {
+	i := -1
+	if len(b.lost) >= maxLost {
+		i = slices.IndexFunc(b.lost, func(l telemetry.Gap) bool { return l.Class == g.Class && l.Reason == g.Reason && l.Boot == g.Boot })
+	}
+	if i < 0 && len(b.lost) >= maxLost+maxKinds {
+		if i = slices.IndexFunc(b.lost, func(l telemetry.Gap) bool { return l.Class == g.Class && l.Boot == g.Boot }); i >= 0 {
+			g.Count = telemetry.CountUnknown // of its reason
+		}
+	}
+	if i < 0 { // a boot has a handful of classes
 		b.lost = append(b.lost, g)
 		return
-	}
-	i := slices.IndexFunc(b.lost, func(l telemetry.Gap) bool { return l.Class == g.Class && l.Reason == g.Reason && l.Boot == g.Boot })
-	if i < 0 {
-		i = len(b.lost) - 1
-		b.lost[i].Count = telemetry.CountUnknown
 	}
 	b.lost[i] = widened(b.lost[i], g)
 }

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"fmt"
 	"testing"
 
 	"obu/telemetry"
@@ -88,5 +89,52 @@ func TestBatcherKeepsClassesApart(t *testing.T) {
 	}
 	if len(got.lost) != 1 || got.lost[0].Boot != b.boot {
 		t.Errorf("gap of a source must carry the boot: %+v", got.lost)
+	}
+}
+
+// TestBatcherBoundsItsGapsByClass: past the bound a loss widens a row of its
+// own class, however many kinds of others wait, and is never listed as
+// another's.
+func TestBatcherBoundsItsGapsByClass(t *testing.T) {
+	b := &batcher{now: func() telemetry.At { return 5 }, boot: telemetry.BootID{1}}
+	for i := range maxLost {
+		b.gap(telemetry.Gap{Class: telemetry.ClassTelemetry, From: 1, To: 2, Count: 1, Reason: telemetry.ReasonDecode, Boot: telemetry.BootID{byte(i), 9}})
+	}
+	b.gap(telemetry.Gap{Class: telemetry.ClassMedia, From: 3, To: 4, Count: 7, Reason: telemetry.ReasonClipLost})
+	b.gap(telemetry.Gap{Class: telemetry.ClassMedia, From: 5, To: 6, Count: 2, Reason: telemetry.ReasonClipLost})
+	got := b.take().lost
+	var media []telemetry.Gap
+	for _, g := range got {
+		if g.Class == telemetry.ClassMedia {
+			media = append(media, g)
+		} else if g.Count != 1 {
+			t.Errorf("a row of another class was widened: %+v", g)
+		}
+	}
+	if len(media) != 1 || media[0].Count != 9 || media[0].From != 3 || media[0].To != 6 || media[0].Reason != telemetry.ReasonClipLost {
+		t.Errorf("listed as %+v", media)
+	}
+}
+
+// TestBatcherMergesReasonsAtTheBound: kinds of loss without end stay within the
+// bound and one row per class; boots are never mixed.
+func TestBatcherMergesReasonsAtTheBound(t *testing.T) {
+	b := &batcher{now: func() telemetry.At { return 5 }, boot: telemetry.BootID{1}}
+	const n = 3 * maxLost
+	for i := range n {
+		b.gap(telemetry.Gap{Class: telemetry.Classes[i%4], From: telemetry.At(i), To: telemetry.At(i), Count: 1, Reason: telemetry.Reason(fmt.Sprint(i))})
+	}
+	got := b.take().lost
+	if len(got) > maxLost+maxKinds+len(telemetry.Classes) {
+		t.Errorf("%d rows", len(got))
+	}
+	covered := map[telemetry.Class]telemetry.At{}
+	for _, g := range got {
+		covered[g.Class] = max(covered[g.Class], g.To)
+	}
+	for i, c := range [...]telemetry.Class{telemetry.Classes[(n-4)%4], telemetry.Classes[(n-3)%4], telemetry.Classes[(n-2)%4], telemetry.Classes[(n-1)%4]} {
+		if covered[c] != telemetry.At(n-4+i) {
+			t.Errorf("%s is listed up to %d, lost up to %d", c, covered[c], n-4+i)
+		}
 	}
 }
