@@ -124,7 +124,7 @@ func newMosquitto(t *testing.T, s settings) broker {
 		conf = append(conf, "user root")
 	}
 	if !s.Plain {
-		conf = append([]string{"autosave_interval 1", "autosave_on_changes true", "max_queued_messages 0", "max_queued_bytes 0", "max_inflight_messages 0"}, conf...)
+		conf = append([]string{"autosave_interval 1", "autosave_on_changes true", "max_queued_messages 10000000", "max_queued_bytes 0", "max_inflight_messages 0"}, conf...)
 	}
 	if s.Deep {
 		conf = append([]string{"max_queued_messages 0", "max_queued_bytes 0"}, conf...)
