@@ -38,7 +38,7 @@ RACE = $(shell command -v gcc cc clang >/dev/null 2>&1 && echo -race)
 
 test: ## every test that needs no hardware, with the race detector
 	@$(if $(RACE),,echo "no C compiler: the tests run without the race detector")
-	go test $(RACE) -timeout 9m ./...
+	go test $(RACE) -timeout 20m ./...
 
 check: ## formatting, vet, staticcheck, layers
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt wants:"; echo "$$out"; exit 1; fi
