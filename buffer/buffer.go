@@ -131,6 +131,7 @@ type Buffer struct {
 	clipOrder uint64                    // guarded by vid.mu
 	vidRetry  telemetry.At              // guarded by vid.wr
 	vidRetire bool                      // media.db failed: its store id is not to be used again; guarded by vid.wr
+	vidLate   bool                      // Open could not look for media.db; guarded by vid.wr
 	vidGone   bool                      // media.db's name does not lead to it any more; guarded by vid.wr
 	vidLost   []telemetry.Gap           // of media.db, not yet owed; guarded by vid.wr
 	owed      []owedLoss                // of media.db, to go into the Gap table; guarded by vid.mu
@@ -193,6 +194,7 @@ func Open(ctx context.Context, o Options) (*Buffer, error) {
 	}
 	b.stats.opened = o.Now()
 	if noDir != nil { // tried again with later commits: see rehome
+		b.vidLate = true
 		b.failed(noDir)
 		b.tele.wr.Lock()
 		b.note()

@@ -118,6 +118,14 @@ func (b *Buffer) rehome() error {
 	return nil
 }
 
+// locked reports whether the directory is this process's: it is not while Open
+// could not even make it.
+func (b *Buffer) locked() bool {
+	b.sessionMu.Lock()
+	defer b.sessionMu.Unlock()
+	return b.lock.dir != nil
+}
+
 // rescue copies what the open file holds to where it belongs, when another
 // file or none lies there, and reports whether it did: no name and no batch is
 // lost. The open file stays in use until the caller opens the copy. A file that

@@ -88,7 +88,11 @@ func (b *Buffer) FinishClip(key string, m telemetry.Clip) error {
 
 // mediaReady makes media.db on first use, and opens it again after the disk
 // failed.
-func (b *Buffer) mediaReady() error {
+func (b *Buffer) mediaReady() error { return b.openMedia(true) }
+
+// openMedia is mediaReady for a file that is made only on request. One that
+// never was is then left at that, with no error.
+func (b *Buffer) openMedia(create bool) error {
 	if err := b.mediaThere(math.MaxInt64); err != nil {
 		return err
 	}
@@ -106,16 +110,32 @@ func (b *Buffer) mediaReady() error {
 	if now := b.opts.Now(); now < b.vidRetry {
 		return fmt.Errorf("open %s: %w", f.name, ErrDiskFailed)
 	}
+	if !b.locked() {
+		return b.mediaFailed(fmt.Errorf("open %s: its directory is not in use yet", f.path))
+	}
 	_ = f.closeDB()
 	dropCache(f.path)
 	old := session{Files: map[string]sessionFile{f.name: b.noted(f, f.diskStoreIDs())}}
 	if f.unknown() {
 		old = readSession(b.opts.Dir)
 	}
-	if err := b.startMedia(context.Background(), old, true); err != nil {
+	if err := b.startMedia(context.Background(), old, create); err != nil {
 		return b.mediaFailed(err)
 	}
+	b.vidLate = false
 	return nil
+}
+
+// reopened opens media.db again after a failure so that it can drain, and when
+// Open could not even look for it, and reports whether it is open.
+func (b *Buffer) reopened() bool {
+	switch {
+	case b.vidRetire:
+		return b.mediaReady() == nil
+	case b.vidLate && b.locked():
+		return b.openMedia(false) == nil && b.vid.db != nil
+	}
+	return false
 }
 
 // mediaFailed retires the store after a transaction that may or may not be on
@@ -203,7 +223,7 @@ func (b *Buffer) sweepMedia() {
 	}
 	defer f.wr.Unlock()
 	shut := func() bool { return !f.writable() }
-	if b.isClosed() || b.mediaThere(rescueInFlush) != nil || shut() && (!b.vidRetire || b.mediaReady() != nil) {
+	if b.isClosed() || b.mediaThere(rescueInFlush) != nil || shut() && !b.reopened() {
 		return
 	}
 	if err := f.gaveUp(); err != nil && !shut() {
