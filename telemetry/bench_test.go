@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"math"
 	"math/rand/v2"
+	"strconv"
 	"testing"
 	"time"
 
@@ -131,6 +132,12 @@ func valuesOf(batches []telemetry.Batch) int {
 }
 
 func BenchmarkEnvelope(b *testing.B) {
+	for format := 1; format <= telemetry.Format; format++ {
+		b.Run("v"+strconv.Itoa(format), func(b *testing.B) { benchmarkEnvelope(b, format) })
+	}
+}
+
+func benchmarkEnvelope(b *testing.B, format int) {
 	loads := map[string][]telemetry.Batch{"city": cityCar(7, 60), "track": trackCar(60)}
 	for _, load := range []string{"city", "track"} {
 		for _, seconds := range []int{1, 10, 60} {
@@ -141,13 +148,13 @@ func BenchmarkEnvelope(b *testing.B) {
 				var p []byte
 				for b.Loop() {
 					var err error
-					if p, err = telemetry.EncodeEnvelope(&e); err != nil {
+					if p, err = telemetry.EncodeEnvelopeFormat(&e, format); err != nil {
 						b.Fatal(err)
 					}
 				}
 				report(b, p, &e)
 			})
-			p, err := telemetry.EncodeEnvelope(&e)
+			p, err := telemetry.EncodeEnvelopeFormat(&e, format)
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -246,8 +253,8 @@ func TestBytesPerValue(t *testing.T) {
 		seconds int
 		most    float64
 	}{
-		{"city", cityCar(7, 60), 1, 2.7}, {"city", cityCar(7, 60), 10, 1.1}, {"city", cityCar(7, 60), 60, 0.9},
-		{"track", trackCar(60), 1, 12}, {"track", trackCar(60), 10, 2.5}, {"track", trackCar(60), 60, 1.3},
+		{"city", cityCar(7, 60), 1, 2}, {"city", cityCar(7, 60), 10, 1}, {"city", cityCar(7, 60), 60, 0.87},
+		{"track", trackCar(60), 1, 9}, {"track", trackCar(60), 10, 2.1}, {"track", trackCar(60), 60, 1.15},
 	} {
 		bytes, values := 0, 0
 		for from := 0; from < len(tt.batches); from += tt.seconds {

@@ -9,12 +9,9 @@ import (
 // its batch's first, so a cut may lie anywhere after the last row before it:
 // the encoder puts it where it costs least.
 
-// writeCuts says at which time each batch after the first begins.
-func (e *encoder) writeCuts() {
+// findCuts decides at which time each batch after the first begins.
+func (e *encoder) findCuts() {
 	nb := len(e.batches)
-	if nb == 1 {
-		return
-	}
 	e.cuts = slices.Grow(e.cuts, nb)[:nb]
 	last := slices.Max(e.ats) + 1
 	for b := nb - 1; b > 0; b-- {
@@ -24,7 +21,6 @@ func (e *encoder) writeCuts() {
 		e.cuts[b] = last
 	}
 	e.straighten(e.cuts[1:])
-	e.sequence(e.cuts[1:])
 }
 
 // straighten moves cuts, the latest there may be, onto an even grid: a stored
@@ -48,10 +44,12 @@ func (e *encoder) straighten(cuts []int64) {
 	slices.Sort(moved)
 	step := max(1, moved[n/2])
 	best, bends := step, onGrid(moved, earliest, cuts, step)
-	for _, unit := range [...]int64{10, 100} { // flushes are set in round times
-		if s := (step + unit/2) / unit * unit; s > 0 && s != step {
-			if k := onGrid(moved, earliest, cuts, s); k < bends {
-				best, bends = s, k
+	for _, s := range [...]int64{step, step / 2} { // between quiet seconds most flushes may lie two steps apart
+		for _, unit := range [...]int64{1, 10, 100} { // flushes are set in round times
+			if s := (s + unit/2) / unit * unit; s > 0 && s != step {
+				if k := onGrid(moved, earliest, cuts, s); k < bends {
+					best, bends = s, k
+				}
 			}
 		}
 	}

@@ -87,7 +87,8 @@ func TestCutsDivideAsTheBatchesDo(t *testing.T) {
 		if err := e.distribute(); err != nil || len(e.cols) == 0 {
 			continue
 		}
-		e.writeCuts()
+		e.findCuts()
+		e.sequence(e.cuts[1:])
 		before := At(-1 << 60).millis()
 		for b := 1; b < len(batches); b++ {
 			for _, s := range batches[b-1].Samples {

@@ -61,10 +61,15 @@ func (d *decoder) body(raw []byte) error {
 			return err
 		}
 	}
+	d.sortFixes()
+	return nil
+}
+
+// sortFixes puts the fixes of several receivers in order.
+func (d *decoder) sortFixes() {
 	for i := range d.batches {
 		slices.SortStableFunc(d.batches[i].Fixes, compareFixes)
 	}
-	return nil
 }
 
 func (d *decoder) field(f field) (err error) {
@@ -219,13 +224,7 @@ func (d *decoder) columns() ([]column, error) {
 		c := &cols[i]
 		src := at(d.source, i)
 		clock := at(d.clock, i)
-		switch {
-		case number >= dynamicID && number-dynamicID < uint64(len(d.signals)):
-			c.signal = d.signals[number-dynamicID]
-		case number > 0 && number < dynamicID:
-			c.signal = d.byNumber(uint32(number))
-		}
-		if c.signal == nil {
+		if c.signal = d.signalOf(number); c.signal == nil {
 			return nil, fmt.Errorf("column %d: no signal %d: %w", i, number, ErrMalformed)
 		}
 		if src < uint64(len(d.sources)) {
@@ -243,6 +242,17 @@ func (d *decoder) columns() ([]column, error) {
 		}
 	}
 	return cols, nil
+}
+
+// signalOf returns the signal that a number stands for, or nil.
+func (d *decoder) signalOf(number uint64) *Signal {
+	switch {
+	case number >= dynamicID && number-dynamicID < uint64(len(d.signals)):
+		return d.signals[number-dynamicID]
+	case number > 0 && number < dynamicID:
+		return d.byNumber(uint32(number))
+	}
+	return nil
 }
 
 // byNumber returns the signal with a stable id; one that is neither known nor

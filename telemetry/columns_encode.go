@@ -83,6 +83,7 @@ type encoder struct {
 	textAll []string
 	sources []Source
 	declare []*Signal
+	dense   *denseWriter // made with the first envelope of format 2
 	out     []byte
 	msg     []byte
 	packed  []byte
@@ -100,7 +101,7 @@ func (e *encoder) reset(batches []Batch) {
 		seqCoder: seqCoder{bitWriter: bitWriter{buf: e.buf[:0]}, try: e.try[:0], best: e.best[:0]},
 		batches:  batches, rows: e.rows[:0], ats: e.ats[:0], starts: e.starts[:0], colOf: e.colOf[:0], cols: e.cols[:0],
 		index: e.index, next: e.next[:0], cuts: e.cuts[:0], xs: e.xs[:0], texts: e.texts, textAll: e.textAll[:0],
-		sources: e.sources[:0], declare: e.declare[:0], out: e.out[:0], msg: e.msg[:0], packed: e.packed[:0],
+		sources: e.sources[:0], declare: e.declare[:0], dense: e.dense, out: e.out[:0], msg: e.msg[:0], packed: e.packed[:0],
 	}
 	if e.index == nil {
 		e.index, e.texts = make(map[colKey]int32), make(map[string]int64)
@@ -139,7 +140,10 @@ func (e *encoder) samples() error {
 		return nil
 	}
 	e.shareClocks()
-	e.writeCuts()
+	if len(e.batches) > 1 {
+		e.findCuts()
+		e.sequence(e.cuts[1:])
+	}
 	var h hint
 	for i := range e.cols {
 		c := &e.cols[i]
@@ -190,16 +194,11 @@ func (e *encoder) describe() {
 		clocks = append(clocks, c.clock)
 		forms = append(forms, c.form)
 	}
-	for _, s := range e.declare {
-		e.message(bodySignals, appendSignal(e.msg[:0], s))
-	}
+	e.declareSignals()
 	for _, s := range e.sources {
 		e.message(bodySources, appendSource(e.msg[:0], s))
 	}
-	for _, t := range e.textAll {
-		e.out = protowire.AppendTag(e.out, bodyTexts, protowire.BytesType)
-		e.out = protowire.AppendString(e.out, t)
-	}
+	e.declareTexts()
 	e.array(bodySignal, signals)
 	e.array(bodySource, shorten(sources))
 	e.array(bodyClock, shorten(clocks))
@@ -208,6 +207,19 @@ func (e *encoder) describe() {
 		if runs := e.cols[i].states; runs != nil {
 			e.message(bodyStates, appendStates(e.msg[:0], uint32(i), runs))
 		}
+	}
+}
+
+func (e *encoder) declareSignals() {
+	for _, s := range e.declare {
+		e.message(bodySignals, appendSignal(e.msg[:0], s))
+	}
+}
+
+func (e *encoder) declareTexts() {
+	for _, t := range e.textAll {
+		e.out = protowire.AppendTag(e.out, bodyTexts, protowire.BytesType)
+		e.out = protowire.AppendString(e.out, t)
 	}
 }
 

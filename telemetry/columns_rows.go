@@ -78,13 +78,18 @@ func (d *decoder) timeColumn(h *hint) (timeColumn, error) {
 	}
 	h.first, h.follow = t.times[0], t.times
 	if byCut {
-		t.counts = make([]int32, nb)
-		cut := newCutter(d.cuts, t.times)
-		for b := range t.counts {
-			t.counts[b] = int32(cut.next(b))
-		}
+		t.cut(d.cuts)
 	}
 	return t, nil
+}
+
+// cut divides the rows among the batches.
+func (t *timeColumn) cut(cuts []int64) {
+	t.counts = make([]int32, len(cuts))
+	cut := newCutter(cuts, t.times)
+	for b := range t.counts {
+		t.counts[b] = int32(cut.next(b))
+	}
 }
 
 // counts reads how many of n rows belong to each batch.
@@ -93,6 +98,11 @@ func (d *decoder) counts(n int64) ([]int32, error) {
 	if !d.sequence(xs) {
 		return nil, fmt.Errorf("counts: %w", ErrMalformed)
 	}
+	return dealt(xs, n)
+}
+
+// dealt checks that the batches' rows make n.
+func dealt(xs []int64, n int64) ([]int32, error) {
 	counts, sum := make([]int32, len(xs)), int64(0)
 	for i, x := range xs {
 		if x < 0 || x > n {
@@ -109,32 +119,44 @@ func (d *decoder) counts(n int64) ([]int32, error) {
 
 // values reads the values of column i into cells.
 func (d *decoder) values(i int, c *column, t *timeColumn) error {
-	n := len(t.times)
 	runs, has := d.states[i]
 	if !has {
-		runs = []uint64{uint64(c.usual()), uint64(n)}
+		runs = []uint64{uint64(c.usual()), uint64(len(t.times))}
 	}
-	held := 0
+	held, err := heldBy(runs, len(t.times))
+	if err != nil {
+		return err
+	}
+	xs := make([]int64, held)
+	if !d.sequence(xs) {
+		return fmt.Errorf("values: %w", ErrMalformed)
+	}
+	return d.fill(i, c, t, runs, xs)
+}
+
+// heldBy checks the states of n rows and returns how many have a value.
+func heldBy(runs []uint64, n int) (held int, err error) {
 	for j, left := 0, n; j < len(runs); j += 2 {
 		if j+1 >= len(runs) || runs[j+1] > uint64(left) || runs[j]>>3 > math.MaxUint8 {
-			return fmt.Errorf("states: %w", ErrMalformed)
+			return 0, fmt.Errorf("states: %w", ErrMalformed)
 		}
 		left -= int(runs[j+1])
 		if Kind(runs[j]&7) != KindNone {
 			held += int(runs[j+1])
 		}
 		if j+2 >= len(runs) && left > 0 {
-			return fmt.Errorf("states of %d rows miss %d: %w", n, left, ErrMalformed)
+			return 0, fmt.Errorf("states of %d rows miss %d: %w", n, left, ErrMalformed)
 		}
 	}
 	if len(runs) == 0 {
-		return fmt.Errorf("no states: %w", ErrMalformed)
+		return 0, fmt.Errorf("no states: %w", ErrMalformed)
 	}
-	xs := make([]int64, held)
-	if !d.sequence(xs) {
-		return fmt.Errorf("values: %w", ErrMalformed)
-	}
-	batch, left, row := int32(0), n, 0
+	return held, nil
+}
+
+// fill makes cells of the rows of column i and their values.
+func (d *decoder) fill(i int, c *column, t *timeColumn, runs []uint64, xs []int64) error {
+	batch, left, row := int32(0), len(t.times), 0
 	if t.counts != nil {
 		left = int(t.counts[0])
 	}

@@ -16,6 +16,7 @@ type header struct {
 	seqs        []uint64
 	values      []uint64
 	body        []byte
+	rest        []byte
 	compression compression
 }
 
@@ -58,7 +59,8 @@ func DecodeEnvelope(p []byte) (Envelope, error) {
 
 // ReadEnvelopeHeader reads an envelope without opening its body: the batches
 // it returns have names and no content. The second result is how many records
-// each of them holds.
+// each of them holds, or nil when the header does not say: it need not in
+// format 2, where there are only samples and fixes.
 func ReadEnvelopeHeader(p []byte) (Envelope, []int, error) {
 	if isJSON(p) {
 		return readHeaderJSON(p)
@@ -66,6 +68,9 @@ func ReadEnvelopeHeader(p []byte) (Envelope, []int, error) {
 	h, err := readEnvelope(p)
 	if err != nil {
 		return Envelope{}, nil, err
+	}
+	if h.format > 1 && h.values == nil {
+		return h.Envelope, nil, nil
 	}
 	values := make([]int, len(h.Batches))
 	for i := range values {
@@ -137,6 +142,8 @@ func (h *header) field(f field) (err error) {
 		h.values, err = f.numbers(h.values, MaxBatches)
 	case envBody:
 		h.body = f.b
+	case envRest:
+		h.rest = f.b
 	case envCompression:
 		h.compression = compression(f.u)
 	case envSentAt:
@@ -206,7 +213,20 @@ func readEnvelope(p []byte) (*header, error) {
 	if total > MaxValues {
 		return nil, fmt.Errorf("decode %d values: %w", total, ErrTooLarge)
 	}
+	if h.format > 1 {
+		h.countFromSeqs()
+	}
 	return h, nil
+}
+
+// countFromSeqs undoes what format 2 does to floor and next: they are counted
+// from the first seq, backwards, and from the one after the last.
+func (h *header) countFromSeqs() {
+	first, last := uint64(0), uint64(0)
+	if n := len(h.Batches); n > 0 {
+		first, last = h.Batches[0].Seq, h.Batches[n-1].Seq
+	}
+	h.Floor, h.Next = first-h.Floor, last+1+h.Next
 }
 
 // valuesOf returns how many records batch i has; the last entry of the field
@@ -220,19 +240,31 @@ func (h *header) valuesOf(i int) int {
 
 // decodeBody fills the batches.
 func (h *header) decodeBody(batches []Batch) error {
-	raw, err := decompress(h.body, h.compression)
+	body := h.body
+	if h.format > 1 {
+		body = h.rest
+	}
+	raw, err := decompress(body, h.compression)
 	if err != nil {
 		return err
 	}
-	if len(batches) == 0 && len(raw) > 0 {
+	if len(batches) == 0 && len(raw)+len(h.body) > 0 {
 		return fmt.Errorf("decode body of no batch: %w", ErrMalformed)
 	}
 	d := decoder{batches: batches}
 	for i := range batches {
 		d.expect += h.valuesOf(i)
 	}
-	if err := d.body(raw); err != nil {
+	if h.format > 1 {
+		err = d.dense(h.body, raw, h.moment())
+	} else {
+		err = d.body(raw)
+	}
+	if err != nil {
 		return fmt.Errorf("decode body: %w", err)
+	}
+	if h.format > 1 && h.values == nil {
+		return nil // it holds nothing but columns, which say it themselves
 	}
 	for i := range batches {
 		n := batches[i].Values()

@@ -28,6 +28,7 @@ const (
 	envSentAt      = 17
 	envSentBoot    = 18
 	envSentWall    = 19
+	envRest        = 20
 )
 
 // encoders holds scratch space only; what an encoder writes depends on nothing
@@ -48,7 +49,7 @@ func EncodeBatch(b *Batch) ([]byte, error) {
 		return nil, err
 	}
 	m := msg{make([]byte, 0, len(body)+len(b.Unit)+len(b.Vehicle)+48)}
-	m.uint(envFormat, Format)
+	m.uint(envFormat, formatStored)
 	m.text(envUnit, b.Unit)
 	m.text(envVehicle, b.Vehicle)
 	m.id(envBoot, b.Boot[:])
@@ -66,19 +67,74 @@ func nonZero(n int) []uint64 {
 	return []uint64{uint64(n)}
 }
 
-// EncodeEnvelope returns the envelope as it is published: the columns of all
-// its batches laid together and compressed when that is shorter. What holds
-// for EncodeBatch holds here; SentAt and SentWall are in milliseconds too.
-func EncodeEnvelope(e *Envelope) ([]byte, error) {
+// EncodeEnvelope returns the envelope as it is published, in the newest format:
+// the columns of all its batches laid together. What holds for EncodeBatch
+// holds here; SentAt and SentWall are in milliseconds too.
+func EncodeEnvelope(e *Envelope) ([]byte, error) { return EncodeEnvelopeFormat(e, Format) }
+
+// EncodeEnvelopeFormat is EncodeEnvelope in a format that an older consumer
+// knows, from 1 up to Format.
+func EncodeEnvelopeFormat(e *Envelope, format int) ([]byte, error) {
 	if err := e.check(); err != nil {
 		return nil, err
 	}
+	switch format {
+	case 1:
+		return e.encodePlain()
+	case Format:
+		return e.encodeDense()
+	}
+	return nil, fmt.Errorf("encode format %d, know 1 to %d: %w", format, Format, ErrNewerFormat)
+}
+
+// encodeDense is EncodeEnvelope in format 2.
+func (e *Envelope) encodeDense() ([]byte, error) {
+	bits, rest, how, err := encodeColumns(e.Batches, e.moment())
+	if err != nil {
+		return nil, err
+	}
+	m := msg{make([]byte, 0, len(bits)+len(rest)+len(e.Unit)+len(e.Vehicle)+128)}
+	m.uint(envFormat, Format)
+	e.appendNames(&m)
+	first, last := uint64(0), uint64(0)
+	if n := len(e.Batches); n > 0 {
+		first, last = e.Batches[0].Seq, e.Batches[n-1].Seq
+	}
+	m.uint(envFloor, first-e.Floor)
+	m.uint(envNext, e.Next-last-1)
+	e.appendPart(&m)
+	m.packed(envSeqs, seqRuns(e.Batches))
+	if hasRecords(e.Batches) {
+		m.packed(envValues, valueCounts(e.Batches))
+	}
+	m.bytes(envBody, bits)
+	m.bytes(envRest, rest)
+	m.uint(envCompression, uint64(how))
+	e.appendSent(&m)
+	return m.b, nil
+}
+
+// encodePlain is EncodeEnvelope in format 1.
+func (e *Envelope) encodePlain() ([]byte, error) {
 	body, how, err := encodeBody(e.Batches)
 	if err != nil {
 		return nil, err
 	}
 	m := msg{make([]byte, 0, len(body)+len(e.Unit)+len(e.Vehicle)+3*len(e.Batches)+128)}
-	m.uint(envFormat, Format)
+	m.uint(envFormat, 1)
+	e.appendNames(&m)
+	m.uint(envFloor, e.Floor)
+	m.uint(envNext, e.Next)
+	e.appendPart(&m)
+	m.packed(envSeqs, seqRuns(e.Batches))
+	m.packed(envValues, valueCounts(e.Batches))
+	m.bytes(envBody, body)
+	m.uint(envCompression, uint64(how))
+	e.appendSent(&m)
+	return m.b, nil
+}
+
+func (e *Envelope) appendNames(m *msg) {
 	m.text(envUnit, e.Unit)
 	m.text(envVehicle, e.Vehicle)
 	m.id(envStore, e.Store[:])
@@ -87,18 +143,18 @@ func EncodeEnvelope(e *Envelope) ([]byte, error) {
 	m.bool(envSimulated, e.Simulated)
 	m.bool(envHistory, e.History)
 	m.bool(envVolatile, e.Volatile)
-	m.uint(envFloor, e.Floor)
-	m.uint(envNext, e.Next)
+}
+
+func (e *Envelope) appendPart(m *msg) {
 	if p := e.Part; p != nil {
 		part := msg{}
 		part.uint(1, uint64(p.Index))
 		part.uint(2, uint64(p.Of))
 		m.bytes(envPart, part.b)
 	}
-	m.packed(envSeqs, seqRuns(e.Batches))
-	m.packed(envValues, valueCounts(e.Batches))
-	m.bytes(envBody, body)
-	m.uint(envCompression, uint64(how))
+}
+
+func (e *Envelope) appendSent(m *msg) {
 	m.sint(envSentAt, e.SentAt.millis())
 	if e.SentBoot != e.Boot {
 		m.bytes(envSentBoot, e.SentBoot[:])
@@ -107,7 +163,25 @@ func EncodeEnvelope(e *Envelope) ([]byte, error) {
 		m.b = protowire.AppendTag(m.b, envSentWall, protowire.VarintType)
 		m.b = protowire.AppendVarint(m.b, protowire.EncodeZigZag(ms))
 	}
-	return m.b, nil
+}
+
+// moment returns what both sides know of the times in the content.
+func (e *Envelope) moment() (m moment) {
+	if e.SentBoot == e.Boot {
+		m.at = e.SentAt.millis()
+		m.wall, _ = wallMillis(e.SentWall)
+	}
+	return m
+}
+
+// hasRecords reports whether there is anything but samples and fixes.
+func hasRecords(batches []Batch) bool {
+	for i := range batches {
+		if c := &batches[i].Content; len(c.Gaps)+len(c.Anchors)+len(c.Clips)+len(c.Chunks) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // check refuses what no decoder would take.
@@ -189,14 +263,38 @@ func encodeBody(batches []Batch) ([]byte, compression, error) {
 		e.out = protowire.AppendTag(e.out, bodyBits, protowire.BytesType)
 		e.out = protowire.AppendBytes(e.out, bits)
 	}
+	return e.sealed()
+}
+
+// encodeColumns returns the columns of the batches' contents in format 2, what
+// else there is as a Body message, and how that is compressed.
+func encodeColumns(batches []Batch, sent moment) (bits, rest []byte, how compression, err error) {
+	e := encoders.Get().(*encoder)
+	defer encoders.Put(e)
+	defer e.reset(nil)
+	e.reset(batches)
+	if err := e.columns(sent); err != nil {
+		return nil, nil, 0, err
+	}
+	e.declareSignals()
+	e.declareTexts()
+	rest, how, err = e.sealed()
+	if len(batches) > 0 {
+		bits = append(bits, e.dense.finish()...)
+	}
+	return bits, rest, how, err
+}
+
+// sealed adds the records to the body and compresses it where that pays.
+func (e *encoder) sealed() ([]byte, compression, error) {
 	if n := e.records(); n > MaxRecords {
 		return nil, 0, fmt.Errorf("encode %d records: %w", n, ErrTooLarge)
 	}
 	if len(e.out) > MaxBody {
 		return nil, 0, fmt.Errorf("encode body of %d bytes: %w", len(e.out), ErrTooLarge)
 	}
-	for i := range batches {
-		if len(batches[i].Chunks) > 0 {
+	for i := range e.batches {
+		if len(e.batches[i].Chunks) > 0 {
 			return append([]byte(nil), e.out...), compressNone, nil // video does not compress
 		}
 	}

@@ -197,25 +197,6 @@ func (e *encoder) floats(fs []float64) {
 	if len(fs) == 0 {
 		return
 	}
-	for i, g := range grids {
-		e.xs = e.xs[:0]
-		for _, f := range fs {
-			n, ok := g.Steps(f)
-			if !ok {
-				break
-			}
-			e.xs = append(e.xs, n)
-		}
-		if len(e.xs) == len(fs) {
-			e.write(uint64(i), gridBits)
-			e.sequence(e.xs)
-			return
-		}
-	}
-	e.write(gridIEEE, gridBits)
-	e.xs = e.xs[:0]
-	for _, f := range fs {
-		e.xs = append(e.xs, int64(Float(f).bits))
-	}
+	e.write(e.onGrid(fs), gridBits)
 	e.sequence(e.xs)
 }

@@ -70,15 +70,7 @@ func (d *decoder) fixColumns(fixes []Fix, xs []int64) error {
 		if grid != gridIEEE && grid >= uint64(len(grids)) || !d.sequence(xs[:held]) {
 			return fmt.Errorf("fix column %d: %w", i, ErrMalformed)
 		}
-		spread(mask, xs, func(j int, x int64) {
-			v := math.Float64frombits(uint64(x))
-			if grid != gridIEEE {
-				v = grids[grid].Value(x)
-			}
-			if v, ok := known(v); ok {
-				*fixFloats(&fixes[j])[i] = v
-			}
-		})
+		setFixFloats(fixes, i, grid, mask, xs)
 	}
 	for i := range fixIntColumns {
 		if !d.sequence(xs) {
@@ -89,6 +81,19 @@ func (d *decoder) fixColumns(fixes []Fix, xs []int64) error {
 		}
 	}
 	return nil
+}
+
+// setFixFloats fills in float column i where the mask says so.
+func setFixFloats(fixes []Fix, i int, grid uint64, mask, xs []int64) {
+	spread(mask, xs, func(j int, x int64) {
+		v := math.Float64frombits(uint64(x))
+		if grid != gridIEEE {
+			v = grids[grid].Value(x)
+		}
+		if v, ok := known(v); ok {
+			*fixFloats(&fixes[j])[i] = v
+		}
+	})
 }
 
 // presence reads which values are known into mask and returns how many.

@@ -15,13 +15,18 @@ import (
 func FuzzDecodeEnvelope(f *testing.F) {
 	for seed := range uint64(8) {
 		e := randomEnvelope(rand.New(rand.NewPCG(seed, 5)))
-		p, err := telemetry.EncodeEnvelope(&e)
-		if err != nil {
-			f.Fatal(err)
+		for format := 1; format <= telemetry.Format; format++ {
+			p, err := telemetry.EncodeEnvelopeFormat(&e, format)
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(p)
 		}
-		f.Add(p)
 	}
-	f.Fuzz(func(t *testing.T, p []byte) { decodesTheSameAgain(t, p, telemetry.EncodeEnvelope) })
+	f.Fuzz(func(t *testing.T, p []byte) {
+		decodesTheSameAgain(t, p, telemetry.EncodeEnvelope)
+		decodesTheSameAgain(t, p, encodeFormat1)
+	})
 }
 
 func FuzzDecodeEnvelopeJSON(f *testing.F) {

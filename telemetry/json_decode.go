@@ -66,8 +66,8 @@ func parseEnvelope(p []byte) (*jsonEnvelope, error) {
 	switch {
 	case j.Format < 1:
 		return nil, fmt.Errorf("decode envelope without format version: %w", ErrMalformed)
-	case j.Format > Format:
-		return nil, fmt.Errorf("decode format %d, know %d: %w", j.Format, Format, ErrNewerFormat)
+	case j.Format > FormatJSON:
+		return nil, fmt.Errorf("decode format %d, know %d: %w", j.Format, FormatJSON, ErrNewerFormat)
 	}
 	return j, nil
 }

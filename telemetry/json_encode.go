@@ -185,7 +185,7 @@ func EncodeEnvelopeJSON(e *Envelope) ([]byte, error) {
 	if err := e.check(); err != nil {
 		return nil, err
 	}
-	j := jsonEnvelope{Format: Format, Unit: utf8(e.Unit), Vehicle: utf8(e.Vehicle), Store: e.Store, Class: e.Class, Boot: e.Boot,
+	j := jsonEnvelope{Format: FormatJSON, Unit: utf8(e.Unit), Vehicle: utf8(e.Vehicle), Store: e.Store, Class: e.Class, Boot: e.Boot,
 		Simulated: e.Simulated, History: e.History, Volatile: e.Volatile, Floor: e.Floor, Next: e.Next,
 		Sent: jsonSent{At: seconds(e.SentAt.Round()), Boot: e.SentBoot}, Batches: make([]jsonBatch, len(e.Batches))}
 	if ms, ok := wallMillis(e.SentWall); ok {

@@ -2,10 +2,19 @@ package telemetry
 
 import "errors"
 
-// Format is the major version of the envelope and of the stored batch. Fields
-// are only added within a major version; a decoder ignores those it does not
-// know. See CONTRACT.md, "Versions".
-const Format = 1
+// Format is the newest major version of the envelope, and what EncodeEnvelope
+// writes unless it is told otherwise. Fields are only added within a major
+// version; a decoder ignores those it does not know. See CONTRACT.md,
+// "Versions".
+const Format = 2
+
+// FormatJSON is the major version of JSON envelopes, which say the same in
+// every format.
+const FormatJSON = 1
+
+// formatStored is that of stored batches: an older obu must be able to read
+// them after a downgrade, and on disk there is no gain in a newer one.
+const formatStored = 1
 
 // The bounds of what is encoded and of what a decoder accepts, whatever a
 // payload claims. They bound memory: a hostile payload of any kind costs less

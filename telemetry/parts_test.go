@@ -1,14 +1,13 @@
 package telemetry
 
 import (
-	"fmt"
-
-	"google.golang.org/protobuf/encoding/protowire"
+	"errors"
+	"math"
 )
 
 // Parts is where the bits of an envelope go.
 type Parts struct {
-	Header      int // all outside the body, and its tag and length
+	Header      int // all outside the columns and the body
 	Columns     int // what the columns are: sources, numbers, clocks, forms, states, texts, declarations
 	Cuts        int // which row is of which batch
 	TimeStarts  int // of each clock: rows, predictor, first, period, coder
@@ -35,64 +34,95 @@ func (p *Parts) Add(q *Parts) {
 }
 
 // PartsOf encodes an envelope and says where its bits went. It walks the
-// columns as encodeBody does, and fails when that makes another body.
+// columns as EncodeEnvelope does, and fails when that makes other bits.
 func PartsOf(env *Envelope) (p Parts, err error) {
-	e := new(encoder)
-	e.reset(env.Batches)
-	at := func() int { return 8*len(e.buf) + int(e.n) }
-	if err := e.distribute(); err != nil {
-		return p, err
-	}
-	if len(e.cols) > 0 {
-		e.shareClocks()
-		e.writeCuts()
-	}
-	p.Cuts = at()
-	var h hint
-	for i := range e.cols {
-		c := &e.cols[i]
-		from := at()
-		if c.clock == 0 {
-			was, times := h, e.ats[c.from:c.from+c.n]
-			h = e.writeClock(i, h)
-			if len(was.follow) != len(times) {
-				was.follow = nil
-			}
-			n := residualBits(times, was)
-			p.Times += n
-			p.TimeStarts += at() - from - n
-		}
-		e.values(c)
-		from = at()
-		e.sequence(e.xs)
-		n := residualBits(e.xs, hint{})
-		p.Values += n
-		p.ValueStarts += at() - from - n
-	}
-	e.describe()
-	p.Columns = 8 * len(e.out)
-	from := at()
-	e.fixes()
-	p.Fixes = at() - from + 8*len(e.out) - p.Columns
-	if bits := e.finish(); len(bits) > 0 {
-		e.out = protowire.AppendTag(e.out, bodyBits, protowire.BytesType)
-		e.out = protowire.AppendBytes(e.out, bits)
-	}
-	raw, how := compress(e.out)
-	if how != compressNone {
-		p.Squeezed = 8 * (len(e.out) - len(raw))
-	}
-	body, _, err := encodeBody(env.Batches)
+	whole, err := EncodeEnvelope(env)
 	if err != nil {
 		return p, err
 	}
-	if string(raw) != string(body) {
-		return p, fmt.Errorf("the parts make another body: %d bytes, not %d", len(raw), len(body))
+	bits, rest, _, err := encodeColumns(env.Batches, env.moment())
+	if err != nil {
+		return p, err
 	}
-	whole, err := EncodeEnvelope(env)
-	p.Header = 8 * (len(whole) - len(body))
+	w := partsWriter{encoder: new(encoder)}
+	w.reset(env.Batches)
+	if err := w.columns(&p, env.moment()); err != nil {
+		return p, err
+	}
+	if string(bits) != string(w.dense.finish()) {
+		return p, errors.New("the parts make other bits")
+	}
+	w.declareSignals()
+	w.declareTexts()
+	p.Columns += 8 * len(w.out)
+	p.Squeezed = 8 * (len(w.out) - len(rest))
 	p.Total = 8 * len(whole)
-	return p, err
+	p.Header = p.Total - 8*(len(bits)+len(rest))
+	return p, nil
+}
+
+// partsWriter is the encoder, taken apart.
+type partsWriter struct {
+	*encoder
+	from float64
+}
+
+// spent returns the bits since it was called last.
+func (w *partsWriter) spent() int {
+	at := float64(8*len(w.dense.buf)) + 32 - math.Log2(float64(w.dense.rng))
+	n := math.Round(at - w.from)
+	w.from += n
+	return int(n)
+}
+
+func (w *partsWriter) columns(p *Parts, sent moment) error {
+	w.dense = new(denseWriter)
+	d := w.dense
+	d.reset()
+	if err := w.distribute(); err != nil {
+		return err
+	}
+	h := hint{first: sent.at}
+	d.count(uint64(len(w.cols)), &d.models.rows)
+	if len(w.cols) > 0 {
+		w.shareClocks()
+		p.Columns += w.spent()
+		h = w.denseCuts(h)
+		p.Cuts += w.spent()
+	}
+	last := uint32(0)
+	for i := range w.cols {
+		c := &w.cols[i]
+		last = w.denseSignal(c, last)
+		w.denseSource(i)
+		p.Columns += w.spent()
+		if c.clock > 0 {
+			h = w.denseClock(i, h)
+			p.Columns += w.spent()
+		} else {
+			was := h
+			h = w.denseClock(i, h)
+			n := w.spent()
+			times := w.ats[c.from : c.from+c.n]
+			if len(was.follow) != len(times) {
+				was.follow = nil
+			}
+			p.Times += min(n, residualBits(times, was))
+			p.TimeStarts += n - min(n, residualBits(times, was))
+		}
+		w.values(c)
+		d.small(uint64(c.form), &d.models.form)
+		w.denseStates(c)
+		p.Columns += w.spent()
+		d.factored(w.xs, hint{peers: &d.peers}, &d.models.values)
+		n := w.spent()
+		p.Values += min(n, residualBits(w.xs, hint{}))
+		p.ValueStarts += n - min(n, residualBits(w.xs, hint{}))
+	}
+	h.follow = nil
+	w.denseFixes(h, sent)
+	p.Fixes += w.spent()
+	return nil
 }
 
 // residualBits is what a sequence takes without its start.
@@ -100,14 +130,7 @@ func residualBits(xs []int64, h hint) int {
 	if len(xs) < 2 || constant(xs) {
 		return 0
 	}
-	s := &seqCoder{}
-	b := s.plan(xs, h)
-	n := b.cost - numberCost(b.first-h.first)
-	switch b.pred {
-	case predNumbers:
-		return n
-	case predPhase, predStride:
-		n -= numberCost(b.second - h.second)
-	}
-	return n - coderBits
+	s := new(seqWriter)
+	s.plan(xs, h)
+	return noiseCost(sumOf(s.best), len(s.best))
 }

@@ -40,6 +40,7 @@ type hint struct {
 	first  int64   // near its first number
 	second int64   // near its period or stride
 	follow []int64 // a sequence it may run beside, of the same length, or nil
+	peers  *peers  // format 2: the columns before it that it may resemble, or nil
 }
 
 // sequence writes xs, whose length the reader knows.

@@ -26,34 +26,41 @@ import (
 func TestProtobufRuntimeAgrees(t *testing.T) {
 	file := contract(t)
 	for seed := range uint64(200) {
-		e := randomEnvelope(rand.New(rand.NewPCG(seed, 3)))
-		p, err := telemetry.EncodeEnvelope(&e)
-		if err != nil {
-			t.Fatal(err)
-		}
-		m := message(t, file, "Envelope", p)
-		checkHeader(t, m, &e)
-		body := m.get("body").Bytes()
-		if m.get("compression").Enum() == 1 {
-			body = inflate(t, body)
-		}
-		b := message(t, file, "Body", body)
-		checkBody(t, b, &e)
-		again, err := proto.MarshalOptions{Deterministic: true}.Marshal(m.Interface())
-		if err != nil {
-			t.Fatal(err)
-		}
-		got, err := telemetry.DecodeEnvelope(again)
-		if err != nil {
-			t.Fatalf("seed %d: decode what the runtime wrote: %v", seed, err)
-		}
-		if diff := diffEnvelopes(e, got); diff != "" {
-			t.Fatalf("seed %d: what the runtime wrote: %s", seed, diff)
+		for format := 1; format <= telemetry.Format; format++ {
+			e := randomEnvelope(rand.New(rand.NewPCG(seed, 3)))
+			p, err := telemetry.EncodeEnvelopeFormat(&e, format)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m := message(t, file, "Envelope", p)
+			checkHeader(t, m, &e, format)
+			field := map[int]string{1: "body", 2: "rest"}[format]
+			body := m.get(field).Bytes()
+			if m.get("compression").Enum() == 1 {
+				body = inflate(t, body)
+			}
+			b := message(t, file, "Body", body)
+			if format == 1 {
+				checkBody(t, b, &e)
+			} else {
+				checkRest(t, b, &e)
+			}
+			again, err := proto.MarshalOptions{Deterministic: true}.Marshal(m.Interface())
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := telemetry.DecodeEnvelope(again)
+			if err != nil {
+				t.Fatalf("seed %d: decode what the runtime wrote: %v", seed, err)
+			}
+			if diff := diffEnvelopes(e, got); diff != "" {
+				t.Fatalf("seed %d: what the runtime wrote: %s", seed, diff)
+			}
 		}
 	}
 }
 
-func checkHeader(t *testing.T, m fields, e *telemetry.Envelope) {
+func checkHeader(t *testing.T, m fields, e *telemetry.Envelope, format int) {
 	t.Helper()
 	wall := int64(0)
 	if !e.SentWall.IsZero() {
@@ -73,6 +80,9 @@ func checkHeader(t *testing.T, m fields, e *telemetry.Envelope) {
 			t.Fatalf("seq %d is %d, want %d", i, seqs[i], b.Seq)
 		}
 		values := m.get("values").List()
+		if values.Len() == 0 && format > 1 { // the columns say it
+			continue
+		}
 		if n := values.Get(min(i, values.Len()-1)).Uint(); n != uint64(b.Values()) {
 			t.Fatalf("values %d is %d, want %d", i, n, b.Values())
 		}
@@ -85,10 +95,39 @@ func checkHeader(t *testing.T, m fields, e *telemetry.Envelope) {
 	got := fmt.Sprintln(m.get("format"), m.get("unit"), m.get("vehicle"), id(m, "store", 8), m.get("class").Enum(), id(m, "boot", 16),
 		m.get("simulated"), m.get("history"), m.get("volatile"), m.get("floor"), m.get("next"), p.get("index"), p.get("of"),
 		m.get("sent_at_ms"), m.get("sent_wall_ms"), len(seqs))
-	want := fmt.Sprintln(1, e.Unit, e.Vehicle, e.Store, protoreflect.EnumNumber(e.Class), e.Boot, e.Simulated, e.History, e.Volatile, e.Floor, e.Next, part.Index, part.Of,
+	floor, next := e.Floor, e.Next
+	if n := len(e.Batches); format > 1 && n > 0 {
+		floor, next = e.Batches[0].Seq-floor, next-e.Batches[n-1].Seq-1
+	} else if format > 1 {
+		floor, next = -floor, next-1
+	}
+	want := fmt.Sprintln(format, e.Unit, e.Vehicle, e.Store, protoreflect.EnumNumber(e.Class), e.Boot, e.Simulated, e.History, e.Volatile, floor, next, part.Index, part.Of,
 		int64(e.SentAt.Round())/1e6, wall, len(e.Batches))
 	if got != want {
 		t.Fatalf("header %s, want %s", got, want)
+	}
+}
+
+// checkRest looks at what lies beside the columns of format 2: no columns, and
+// every record.
+func checkRest(t *testing.T, m fields, e *telemetry.Envelope) {
+	t.Helper()
+	for _, name := range []string{"sources", "number", "source", "clock", "form", "states", "receivers"} {
+		if n := m.get(name).List().Len(); n > 0 {
+			t.Fatalf("%d %s beside the columns", n, name)
+		}
+	}
+	want := [4]int{}
+	for _, b := range e.Batches {
+		want[0] += len(b.Gaps)
+		want[1] += len(b.Anchors)
+		want[2] += len(b.Clips)
+		want[3] += len(b.Chunks)
+	}
+	for i, name := range []string{"gaps", "anchors", "clips", "chunks"} {
+		if n := m.get(name).List().Len(); n != want[i] {
+			t.Fatalf("%d %s, want %d", n, name, want[i])
+		}
 	}
 }
 
@@ -140,7 +179,7 @@ func TestNewerMinorVersion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, field := range []protowire.Number{20, 99, 1 << 20} {
+	for _, field := range []protowire.Number{30, 99, 1 << 20} {
 		p = protowire.AppendTag(p, field, protowire.BytesType)
 		p = protowire.AppendString(p, "from the future")
 		p = protowire.AppendTag(p, field+1, protowire.Fixed32Type)

@@ -20,10 +20,10 @@ func TestRecordedDrives(t *testing.T) {
 		make func(*testing.T) load
 		most map[int]int // bytes of all envelopes, by their seconds
 	}{
-		{"css_obd_gps_drive", cssDrive, map[int]int{1: 104_348, 10: 20_564, 60: 10_469}},
-		{"skoda_obd", skodaDrive, map[int]int{1: 150_852, 10: 43_452, 60: 12_704}},
-		{"rav4_dbc", rav4Drive, map[int]int{1: 168_984, 10: 65_525, 60: 55_942}},
-		{"session1_gps", session1Drive, map[int]int{1: 323_561, 10: 84_732, 60: 26_054}},
+		{"css_obd_gps_drive", cssDrive, map[int]int{1: 78_476, 10: 16_488, 60: 8_669}},
+		{"skoda_obd", skodaDrive, map[int]int{1: 109_254, 10: 26_127, 60: 8_309}},
+		{"rav4_dbc", rav4Drive, map[int]int{1: 122_959, 10: 49_379, 60: 42_563}},
+		{"session1_gps", session1Drive, map[int]int{1: 267_383, 10: 72_840, 60: 24_010}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			l := tt.make(t)

@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
+	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -28,9 +31,17 @@ func TestReferenceReaderAgrees(t *testing.T) {
 	for seed := range uint64(4) {
 		envelopes[fmt.Sprintf("random %d", seed)] = randomEnvelope(rand.New(rand.NewPCG(seed, 8)))
 	}
+	envelopes["together"] = together(40)
+	for _, name := range slices.Collect(maps.Keys(envelopes)) {
+		envelopes[name+" in format 1"] = envelopes[name]
+	}
 	dir := t.TempDir()
 	for name, e := range envelopes {
-		p, err := telemetry.EncodeEnvelope(&e)
+		format := telemetry.Format
+		if older, ok := strings.CutSuffix(name, " in format 1"); ok {
+			e, format = envelopes[older], 1
+		}
+		p, err := telemetry.EncodeEnvelopeFormat(&e, format)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -63,28 +74,52 @@ func TestReferenceReaderAgrees(t *testing.T) {
 	}
 }
 
+// together is an envelope of so many seconds with wheels that turn together,
+// one of them in steps of 12, and a gap in the flushes.
+func together(seconds int) telemetry.Envelope {
+	rnd := rand.New(rand.NewPCG(4, 2))
+	batches := cityCar(2, seconds)
+	speed := int64(0)
+	for i := range batches {
+		b := &batches[i]
+		b.Samples = nil
+		for tick := range 10 {
+			speed += rnd.Int64N(41) - 20
+			for wheel, steps := range []int64{speed, speed + rnd.Int64N(3), 12 * (speed / 9), -3 * speed, int64(i)} {
+				s := &telemetry.Signal{Name: fmt.Sprintf("Wheel.%d", wheel), Kind: telemetry.KindFloat, Step: telemetry.Step{Num: 1, Den: 100}, Level: telemetry.LevelDynamic}
+				b.Samples = append(b.Samples, telemetry.Sample{At: telemetry.At(1000+i)*1e9 + telemetry.At(tick)*1e8, Signal: s,
+					Source: telemetry.Source{Bus: "can2", Address: "1A0", Method: "dbc"}, Value: telemetry.Float(s.Step.Value(steps))})
+			}
+		}
+	}
+	return envelopeOf(slices.Delete(batches, seconds/2, seconds/2+3))
+}
+
 // uncompressed returns the envelope with its body as it was before zstd, so
 // that a bare Python can read it.
 func uncompressed(t *testing.T, p []byte) []byte {
-	var out, body []byte
-	compressed := false
+	var out []byte
+	bodies, format, compressed := make(map[protowire.Number][]byte), uint64(0), false
 	for len(p) > 0 {
 		num, typ, n := protowire.ConsumeTag(p)
 		m := protowire.ConsumeFieldValue(num, typ, p[n:])
 		switch num {
-		case 15:
-			body, _ = protowire.ConsumeBytes(p[n:])
+		case 15, 20:
+			bodies[num], _ = protowire.ConsumeBytes(p[n:])
 		case 16:
 			compressed = true
 		default:
+			if num == 1 {
+				format, _ = protowire.ConsumeVarint(p[n:])
+			}
 			out = append(out, p[:n+m]...)
 		}
 		p = p[n+m:]
 	}
-	if compressed {
-		body = inflate(t, body)
+	if field := map[uint64]protowire.Number{1: 15, 2: 20}[format]; compressed {
+		bodies[field] = inflate(t, bodies[field])
 	}
-	return raw(out).bytes(15, body)
+	return raw(out).bytes(15, bodies[15]).bytes(20, bodies[20])
 }
 
 func referenceLines(e *telemetry.Envelope) []map[string]any {

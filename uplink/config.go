@@ -49,7 +49,7 @@ type Encoding string
 
 // The encodings.
 const (
-	Protobuf Encoding = "protobuf" // columns, zstd
+	Protobuf Encoding = "protobuf" // columns, range coded or zstd
 	JSON     Encoding = "json"     // the same batches for people and simple consumers
 )
 
@@ -84,6 +84,7 @@ type Config struct {
 	ClientID       string        // "": Unit
 	Fleet, Unit    string        // of the topics obu/v1/<fleet>/<unit>/…
 	Encoding       Encoding      // "": protobuf
+	Format         int           // of protobuf envelopes; 0: telemetry.Format
 	Custody        Custody       // "": puback
 	LiveEvery      time.Duration // 0: 1 s; live batches are grouped over this time
 	HistoryRate    int64         // bytes/s; 0: 64 KiB/s; Unlimited
@@ -140,6 +141,9 @@ func (c *Config) check() error {
 	if c.Encoding != Protobuf && c.Encoding != JSON {
 		return fmt.Errorf("%w: encoding %q: want protobuf or json", ErrConfig, c.Encoding)
 	}
+	if c.Format < 1 || c.Format > telemetry.Format {
+		return fmt.Errorf("%w: format %d: want 1 to %d", ErrConfig, c.Format, telemetry.Format)
+	}
 	if c.Custody != CustodyPuback && c.Custody != CustodyReceipt {
 		return fmt.Errorf("%w: custody %q: want puback or receipt", ErrConfig, c.Custody)
 	}
@@ -155,6 +159,7 @@ func (c *Config) check() error {
 func (c *Config) defaults() {
 	def(&c.ClientID, c.Unit)
 	def(&c.Encoding, Protobuf)
+	def(&c.Format, telemetry.Format)
 	def(&c.Custody, CustodyPuback)
 	def(&c.LiveEvery, DefaultLiveEvery)
 	def(&c.HistoryRate, DefaultHistoryRate)

@@ -344,6 +344,25 @@ func TestRetiredStoreDrainsAsHistory(t *testing.T) {
 	})
 }
 
+// TestFormatForOlderConsumers: format 1 is what leaves where it is set, and the
+// newest one where nothing is.
+func TestFormatForOlderConsumers(t *testing.T) {
+	for set, want := range map[int]byte{0: telemetry.Format, 1: 1} {
+		synctest.Test(t, func(t *testing.T) {
+			g := newRig(t, func(c *uplink.Config) { c.Format = set }).start()
+			if lost := g.r.missing(g.drive(20)); len(lost) > 0 {
+				t.Errorf("not delivered: %s", span(lost))
+			}
+			for _, m := range g.b.Messages("/telemetry") {
+				if m.Payload[0] != 0x08 || m.Payload[1] != want {
+					t.Fatalf("set to %d: envelope begins with %x", set, m.Payload[:2])
+				}
+			}
+			g.stop()
+		})
+	}
+}
+
 func TestGroupedLiveAndJSON(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, func(c *uplink.Config) { c.LiveEvery, c.Encoding = 10*time.Second, uplink.JSON }).start()
@@ -369,6 +388,7 @@ func TestNewChecksTheConfiguration(t *testing.T) {
 		"fleet":      func(c *uplink.Config) { c.Fleet = "a/b" },
 		"unit":       func(c *uplink.Config) { c.Unit = "" },
 		"encoding":   func(c *uplink.Config) { c.Encoding = "xml" },
+		"format":     func(c *uplink.Config) { c.Format = telemetry.Format + 1 },
 		"custody":    func(c *uplink.Config) { c.Custody = "hope" },
 		"max_packet": func(c *uplink.Config) { c.MaxPacket = 10 },
 		"backlog":    func(c *uplink.Config) { c.Backlog = nil },

@@ -148,7 +148,7 @@ func (p *pump) encode(l *lane, batches []telemetry.Batch, part *telemetry.Part, 
 	if p.u.cfg.Encoding == JSON {
 		return telemetry.EncodeEnvelopeJSON(&e)
 	}
-	return telemetry.EncodeEnvelope(&e)
+	return telemetry.EncodeEnvelopeFormat(&e, p.u.cfg.Format)
 }
 
 // pack wraps an encoded envelope and learns the ratio of envelope to blobs.

@@ -348,6 +348,7 @@ func TestFaultPublishDenied(t *testing.T) {
 		g.b.Set(func(f *brokertest.Faults) { f.Link, f.Swallow = mobile, func(brokertest.Message) bool { return true } })
 		g.start()
 		names := g.drive(120)
+		time.Sleep(time.Second) // the gauges follow with the pump's next turn
 		s := g.u.Stats()
 		if held := g.m.held(telemetry.ClassTelemetry); held != len(names) {
 			t.Errorf("%d of %d batches kept", held, len(names))

@@ -42,7 +42,7 @@ func (a *Agent) newUplink(buf *buffer.Buffer) (*uplink.Uplink, error) {
 	}
 	return uplink.New(uplink.Config{
 		Broker: c.Broker, TLS: tlsFiles(c.TLS), Username: c.Username, Password: c.Password, ClientID: c.ClientID,
-		Fleet: a.cfg.Fleet, Unit: a.cfg.Unit, Encoding: uplink.Encoding(c.Encoding), Custody: uplink.Custody(c.Custody),
+		Fleet: a.cfg.Fleet, Unit: a.cfg.Unit, Encoding: uplink.Encoding(c.Encoding), Format: c.Format, Custody: uplink.Custody(c.Custody),
 		LiveEvery: time.Duration(c.LiveEvery), HistoryRate: historyRate(c.HistoryRate), MaxPacket: int(c.MaxPacket),
 		KeepAlive: time.Duration(c.KeepAlive), BackoffMax: time.Duration(c.ReconnectMax), ReceiptPatience: time.Duration(c.ReceiptPatience),
 		Clock: a.clock, Budget: a.budget, Network: a.deps.Network, Backlog: held, Commands: buf, Handlers: map[string]uplink.Action{"private": a.private.command, "wipe": a.wipe},
@@ -58,10 +58,18 @@ func tlsFiles(t *config.TLS) uplink.TLS {
 	return uplink.TLS{CAFile: t.CA, CertFile: t.Cert, KeyFile: t.Key, ServerName: t.ServerName}
 }
 
+// format is the version of the envelopes that leave.
+func (a *Agent) format() int {
+	if a.cfg.Uplink.Encoding == string(uplink.JSON) {
+		return telemetry.FormatJSON
+	}
+	return a.cfg.Uplink.Format
+}
+
 // birth is the retained word of what speaks here.
 func (a *Agent) birth(buf *buffer.Buffer) telemetry.Birth {
 	return telemetry.Birth{
-		Unit: a.cfg.Unit, Vehicle: a.cfg.Vehicle, Agent: a.deps.Version, Format: telemetry.Format, VSS: telemetry.VSSVersion,
+		Unit: a.cfg.Unit, Vehicle: a.cfg.Vehicle, Agent: a.deps.Version, Format: a.format(), VSS: telemetry.VSSVersion,
 		Encoding: a.cfg.Uplink.Encoding, Config: a.cfg.Hash(), Simulated: a.deps.Devices.Simulated, Boot: a.clock.Boot(),
 		Stores: buf.Stores(),
 	}

@@ -106,6 +106,7 @@ uplink:
   custody: receipt
   receipt_patience: 30s
   encoding: json
+  format: 1
   max_packet: 64kB
   keep_alive: 1h
   reconnect_max: 20s
@@ -135,7 +136,7 @@ log: {level: debug}
 		Buffer: config.Buffer{Dir: "./data", FlushEvery: second / 5, TelemetryQuota: 3 << 29, MediaQuota: 1e10},
 		Uplink: config.Uplink{Broker: "mqtts://Broker.example.com:8883", ClientID: "seven", Username: "me", Password: "it's ~ #1",
 			TLS:       &config.TLS{CA: "a.pem", Cert: "b.pem", Key: "c.pem", ServerName: "x"},
-			LiveEvery: 10 * second, HistoryRate: config.Unlimited, Custody: "receipt", ReceiptPatience: 30 * second, Encoding: "json", MaxPacket: 64000, KeepAlive: 3600 * second, ReconnectMax: 20 * second,
+			LiveEvery: 10 * second, HistoryRate: config.Unlimited, Custody: "receipt", ReceiptPatience: 30 * second, Encoding: "json", Format: 1, MaxPacket: 64000, KeepAlive: 3600 * second, ReconnectMax: 20 * second,
 			Budget: config.Budget{Monthly: 5e8, MonthStarts: 15, Metered: []string{"wwan*", "usb0"}, Free: []string{"wlan0"}, Media: "free", Ladder: []string{"media", "slower", "coarser"}}},
 		Status: config.Status{Socket: "/tmp/obu.sock"},
 		Log:    config.Log{Level: "debug"},

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A second, independent reader of one Envelope, written from CONTRACT.md alone.
 
-Prints the samples and fixes of each batch as JSON lines. It is here to prove
+Format 2 is in reference2.py. Prints the samples and fixes of each batch as JSON lines. It is here to prove
 that the contract suffices and to be copied: no dependency but, for compressed
 bodies, Python 3.14's compression.zstd or the package zstandard.
 
@@ -197,7 +197,7 @@ def cut(times, cuts):
 
 
 class Body:
-    def __init__(self, p, batches, table):
+    def __init__(self, p, batches, table, dense=None):
         self.signals, self.declared, self.sources, self.texts = [], {}, [], []
         self.states, self.receivers, self.bits = {}, [], Bits(b"")
         columns = {4: [], 5: [], 6: [], 7: []}
@@ -220,6 +220,9 @@ class Body:
                 self.bits = Bits(v)
         self.n, self.table = batches, table
         self.samples, self.fixes = [[] for _ in range(batches)], [[] for _ in range(batches)]
+        if dense:
+            dense(self)
+            return
         self.read_samples(*(columns[i] for i in (4, 5, 6, 7)))
         for receiver in self.receivers:
             self.read_fixes(receiver)
@@ -253,15 +256,15 @@ class Body:
                 if by_cut:
                     counts = cut(times, cuts)
             seen.append((times, counts))
-            self.read_values(i, signal, entry(sources, i), entry(forms, i), times, counts or [len(times)])
+            self.read_values(i, signal, entry(sources, i), entry(forms, i), times, counts or [len(times)], self.bits.sequence)
         for batch in self.samples:
             batch.sort(key=lambda s: s["at"])  # stable: columns stay in order
 
-    def read_values(self, i, signal, source, form, times, counts):
+    def read_values(self, i, signal, source, form, times, counts, sequence):
         name, kind, num, den = signal
         runs = self.states.get(i) or [KINDS.index(kind), len(times)]
         states = [s for s, n in zip(runs[::2], runs[1::2]) for _ in range(n)]
-        values = iter(self.bits.sequence(sum(s & 7 != 0 for s in states)))
+        values = iter(sequence(sum(s & 7 != 0 for s in states)))
         batch, left = 0, counts[0]
         for t, state in zip(times, states):
             while left == 0:
@@ -304,6 +307,9 @@ class Body:
         for name in ("sats", "mode", "quality", "valid", "doubt"):
             for f, x in zip(fixes, bits.sequence(n)):
                 f[name] = x
+        self.deal_fixes(fixes, counts)
+
+    def deal_fixes(self, fixes, counts):
         for f in fixes:
             f["sats"] = None if f["sats"] < 0 else f["sats"]
             f["mode"], f["valid"] = name_of(MODES, f["mode"], "mode"), bool(f["valid"])
@@ -317,7 +323,7 @@ class Body:
 def read(p, table):
     """Returns (seq, samples, fixes) of each batch."""
     env = dict(fields(p))
-    if env[1] != 1:
+    if env[1] not in (1, 2):
         raise ValueError("format %d" % env[1])
     seqs, at = [], 0
     runs = packed(env.get(13, b""))
@@ -325,8 +331,13 @@ def read(p, table):
         at += skip
         seqs += range(at, at + n)
         at += n
-    raw = env.get(15, b"")
-    body = Body(inflate(raw) if env.get(16) == 1 else raw, len(seqs), table)
+    raw, dense = env.get(15 if env[1] == 1 else 20, b""), None
+    if env[1] == 2 and seqs:
+        import reference2
+        here = 18 not in env or env[18] == env.get(6)
+        sent_at, wall = (unzigzag(env.get(17, 0)), unzigzag(env.get(19, 0))) if here else (0, 0)
+        dense = lambda body: reference2.Dense(env.get(15, b""), body, sent_at, wall)
+    body = Body(inflate(raw) if env.get(16) == 1 else raw, len(seqs), table, dense)
     return list(zip(seqs, body.samples, body.fixes))
 
 
