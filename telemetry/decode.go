@@ -242,7 +242,9 @@ func (h *header) valuesOf(i int) int {
 func (h *header) decodeBody(batches []Batch) error {
 	body := h.body
 	if h.format > 1 {
-		body = h.rest
+		if body = h.rest; len(h.body) > MaxBody {
+			return fmt.Errorf("decode columns of %d bytes: %w", len(h.body), ErrTooLarge)
+		}
 	}
 	raw, err := decompress(body, h.compression)
 	if err != nil {

@@ -282,6 +282,9 @@ func encodeColumns(batches []Batch, sent moment) (bits, rest []byte, how compres
 	if len(batches) > 0 {
 		bits = append(bits, e.dense.finish()...)
 	}
+	if len(bits) > MaxBody {
+		return nil, nil, 0, fmt.Errorf("encode columns of %d bytes: %w", len(bits), ErrTooLarge)
+	}
 	return bits, rest, how, err
 }
 
