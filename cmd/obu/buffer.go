@@ -38,7 +38,7 @@ func bufferCommand() *command {
 	cmd.AddCommand(
 		sub("stat", "what is held, what is lost, per stream", bufferStat),
 		sub("ls", "every batch that is held, as JSON lines", bufferList),
-		sub("verify", "check every stored value; exit 1 when one is damaged, 2 while an agent uses it", bufferVerify),
+		sub("verify", "check every stored value; exit 1 when one is damaged", bufferVerify),
 		exportCommand(),
 	)
 	return cmd
@@ -215,10 +215,11 @@ func bufferList(ctx context.Context, p *bufferPlace, out io.Writer) error {
 func bufferVerify(ctx context.Context, p *bufferPlace, out io.Writer) error {
 	r, err := buffer.Inspect(ctx, p.dir)
 	if p.inUse(err) {
-		return usageError{advised{
-			fmt.Errorf("a running agent uses %s, so it is not walked; that agent checks every value itself whenever it reads it", p.dir),
-			"`obu status` and `obu buffer stat` ask the running agent; to walk all of it now: systemctl stop obu, verify, systemctl start obu",
-		}}
+		askErr := verifyRunning(ctx, p, out)
+		if askErr == nil || errors.Is(askErr, errSilent) {
+			return askErr
+		}
+		return fmt.Errorf("%w; asking it: %w", err, askErr)
 	}
 	if err != nil {
 		return err
@@ -238,6 +239,41 @@ func bufferVerify(ctx context.Context, p *bufferPlace, out io.Writer) error {
 	}
 	if damaged > 0 {
 		fmt.Fprintln(out, "the agent sets a damaged file aside at its next start, moves back what is left in it and lists what is missing; `obu buffer export FILE` shows what is left; replace the card if it happens again")
+		return errSilent
+	}
+	return nil
+}
+
+// verifyRunning has the agent that uses the store check what it holds, some at a
+// time, so that its own work goes on.
+func verifyRunning(ctx context.Context, p *bufferPlace, out io.Writer) error {
+	fmt.Fprintf(out, "a running agent uses %s; it checks what it holds\n", p.dir)
+	files := [...]string{"telemetry.db", "media.db"}
+	var batches, damaged [len(files)]int
+	err := askEach(ctx, p.socket, "verify", func(v agent.Verified) (uint64, error) {
+		i := 0
+		if v.Class == telemetry.ClassMedia {
+			i = 1
+		}
+		batches[i] += v.Batches
+		damaged[i] += len(v.Damaged)
+		for _, seq := range v.Damaged {
+			fmt.Fprintf(out, "damaged: %s seq %d\n", v.Class, seq)
+		}
+		return v.Seq, nil
+	})
+	if err != nil {
+		return err
+	}
+	for i, name := range files {
+		verdict := "sound,"
+		if damaged[i] > 0 {
+			verdict = fmt.Sprintf("DAMAGED: %d of", damaged[i])
+		}
+		fmt.Fprintf(out, "%s: %s %s held\n", filepath.Join(p.dir, name), verdict, times(batches[i], "batch"))
+	}
+	if damaged[0]+damaged[1] > 0 {
+		fmt.Fprintln(out, "the agent lists a damaged batch as lost when its turn to be sent comes; nothing else is to be done, once; replace the card if it happens again")
 		return errSilent
 	}
 	return nil

@@ -17,8 +17,8 @@ import (
 )
 
 // The status socket speaks one line and one answer: a question ("status",
-// "ls STORE CLASS SEQ" or "export STORE CLASS SEQ") and a newline in, one JSON
-// value and a newline out, end. The latter two answer a page, and are asked
+// "ls STORE CLASS SEQ", "verify …" or "export …") and a newline in, one JSON
+// value and a newline out, end. The latter three answer a page, and are asked
 // again from behind it until one is empty. `echo status | nc -U obu.sock` works.
 // It is read-only. A web server would be a megabyte of a binary that travels
 // over LTE.
@@ -114,9 +114,9 @@ func (a *Agent) reply(question string) (any, error) {
 	switch verb {
 	case "status":
 		return a.Status(), nil
-	case "ls", "export":
+	case "ls", "verify", "export":
 	default:
-		return nil, fmt.Errorf("unknown question %q: ask status, ls STORE CLASS SEQ or export STORE CLASS SEQ", question)
+		return nil, fmt.Errorf("unknown question %q: ask status, ls STORE CLASS SEQ, verify STORE CLASS SEQ or export STORE CLASS SEQ", question)
 	}
 	p, err := parsePlace(rest)
 	if err != nil {
@@ -125,8 +125,11 @@ func (a *Agent) reply(question string) (any, error) {
 	a.mu.Lock()
 	buf := a.buffer
 	a.mu.Unlock()
-	if verb == "ls" {
+	switch verb {
+	case "ls":
 		return listed(buf, p)
+	case "verify":
+		return verified(buf, p)
 	}
 	return exported(buf, p)
 }
