@@ -162,6 +162,7 @@ func (b *Buffer) salvageSome(f *file) {
 		err = b.moveBack(f, s)
 	case s.done:
 		err = b.dispose(f, s)
+	case !s.ended: // as much was read as may be at once
 	default:
 		err = b.finish(f, s)
 	}
