@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"obu/can/dbc"
 	"obu/can/isotp"
 	"obu/can/obd"
 	"obu/telemetry"
@@ -18,9 +19,16 @@ type Record struct {
 	Signal  *telemetry.Signal
 	Value   telemetry.Value
 	Quality telemetry.Quality
+	Text    string // what a DBC calls the number; ""
 }
 
-// DecodeStats is what DecodeOBD met.
+// DecodeOptions say what Decode reads in a log.
+type DecodeOptions struct {
+	OBD       bool
+	Databases []Database
+}
+
+// DecodeStats is what Decode met.
 type DecodeStats struct {
 	Frames    int // readable lines
 	BadLines  int
@@ -28,15 +36,23 @@ type DecodeStats struct {
 	Negatives int
 	Failed    int                // answers that could not be read
 	Transfers [isotp.Reasons]int // ISO-TP transfers that broke, by isotp.Reason
+
+	Messages uint64 // frames and transfers that a database knows
+	Short    uint64 // signals of databases beyond the received length
 }
 
-// DecodeOBD reads a candump log, plain or gzip, and calls emit for each value
-// of each OBD answer in it, in the order the answers were complete. It keeps
-// a bounded state per interface and repairs nothing. Lines, transfers and
-// answers that cannot be read are counted and told to problem, which may be
-// nil; the rest goes on. An error of emit ends it.
+// DecodeOBD is Decode for OBD answers alone.
 func DecodeOBD(r io.Reader, emit func(Record) error, problem func(error)) (DecodeStats, error) {
-	d := &logDecoder{emit: emit, problem: problem, buses: make(map[string]*logBus)}
+	return Decode(r, DecodeOptions{OBD: true}, emit, problem)
+}
+
+// Decode reads a candump log, plain or gzip, and calls emit for each value of
+// each OBD answer and each message of the databases in it, in the order they
+// were complete. It keeps a bounded state per interface and repairs nothing.
+// Lines, transfers and answers that cannot be read are counted and told to
+// problem, which may be nil; the rest goes on. An error of emit ends it.
+func Decode(r io.Reader, opt DecodeOptions, emit func(Record) error, problem func(error)) (DecodeStats, error) {
+	d := &logDecoder{opt: opt, emit: emit, problem: problem, buses: make(map[string]*logBus)}
 	if d.problem == nil {
 		d.problem = func(error) {}
 	}
@@ -44,9 +60,7 @@ func DecodeOBD(r io.Reader, emit func(Record) error, problem func(error)) (Decod
 	for d.err == nil {
 		var err error
 		if d.entry, err = log.Next(); err == io.EOF {
-			for _, b := range d.buses {
-				b.rx.Flush()
-			}
+			d.flush()
 			return d.stats, d.err
 		} else if err != nil {
 			var bad *LineError
@@ -62,13 +76,31 @@ func DecodeOBD(r io.Reader, emit func(Record) error, problem func(error)) (Decod
 		b := d.bus(e.Interface)
 		b.digits = e.Stamp.Digits
 		e.Frame.At = telemetry.At(e.Stamp.Nanos)
-		b.frame(&e.Frame)
+		if opt.OBD {
+			b.frame(&e.Frame)
+		}
+		if b.broadcast != nil {
+			b.broadcast.frame(&e.Frame)
+		}
 	}
 	return d.stats, d.err
 }
 
-// logDecoder is the state of one DecodeOBD.
+// flush ends what the log left open.
+func (d *logDecoder) flush() {
+	for _, b := range d.buses {
+		b.rx.Flush()
+		if b.broadcast != nil {
+			b.broadcast.flush()
+			d.stats.Messages += b.broadcast.messages
+			d.stats.Short += b.broadcast.short
+		}
+	}
+}
+
+// logDecoder is the state of one Decode.
 type logDecoder struct {
+	opt     DecodeOptions
 	emit    func(Record) error
 	problem func(error)
 	buses   map[string]*logBus
@@ -79,8 +111,9 @@ type logDecoder struct {
 
 type logBus struct {
 	*decoder
-	digits uint8
-	names  addresses
+	broadcast *broadcast // nil: no database
+	digits    uint8
+	names     addresses
 }
 
 // bus returns the decoder of an interface. Interfaces beyond the bound share
@@ -106,10 +139,8 @@ func (d *logDecoder) bus(iface string) *logBus {
 		},
 		read: func(at telemetry.At, ecu ecuKey, _ []byte, readings []obd.Reading) {
 			for _, r := range readings {
-				rec := Record{Stamp{int64(at), b.digits}, iface, b.names.name(ecu), r.Signal, r.Value, r.Quality}
-				if d.err == nil {
-					d.err = d.emit(rec)
-				}
+				rec := Record{Stamp{int64(at), b.digits}, iface, b.names.name(ecu), r.Signal, r.Value, r.Quality, ""}
+				d.give(rec)
 			}
 		},
 		failed: func(_ telemetry.At, ecu ecuKey, err error) {
@@ -120,6 +151,21 @@ func (d *logDecoder) bus(iface string) *logBus {
 		d.stats.Transfers[f.Reason]++
 		d.problem(&LineError{d.entry.Line, fmt.Errorf("%s: transfer %s after %d of %d bytes", b.names.name(ecuKey(f.ID)), f.Reason, f.Got, f.Want)})
 	}, nil, nil)
+	b.broadcast = newBroadcast(&broadcast{
+		value: func(at telemetry.At, from ecuKey, s *dbc.Signal, raw int64, v telemetry.Value) {
+			d.give(Record{Stamp{int64(at), b.digits}, iface, b.names.name(from), &s.Telemetry, v, telemetry.QualityLive, s.Text(raw)})
+		},
+		damaged: func(_ telemetry.At, from ecuKey, what string) {
+			d.problem(&LineError{d.entry.Line, fmt.Errorf("%s: %s", b.names.name(from), what)})
+		},
+	}, iface, d.opt.Databases)
 	d.buses[iface] = b
 	return b
+}
+
+// give passes a value on, until that fails.
+func (d *logDecoder) give(r Record) {
+	if d.err == nil {
+		d.err = d.emit(r)
+	}
 }

@@ -66,15 +66,19 @@ func (d *decoder) deliver(m isotp.Message) {
 	}
 }
 
-// addresses keeps one string for each ECU. It is bounded by the address
-// space: 8 identifiers of 11 bits and 256 of 29 bits.
+// addresses keeps one string for each identifier, up to maxAddresses: all that
+// OBD has (8 of 11 bits and 256 of 29 bits), and those of a database; a J1939
+// group has one for each sender.
 type addresses map[ecuKey]string
+
+const maxAddresses = 4096
 
 func (a addresses) name(k ecuKey) string {
 	s, ok := a[k]
 	if !ok {
-		s = k.String()
-		a[k] = s
+		if s = k.String(); len(a) < maxAddresses {
+			a[k] = s
+		}
 	}
 	return s
 }

@@ -12,17 +12,10 @@ import (
 // it at once.
 type Decoder struct {
 	file     *File
-	standard []uint16 // by 11-bit identifier: index of messages and 1
-	extended map[uint32]int32
-	groups   map[uint32]int32 // by PGN
-	messages []program
+	standard []*Message // by 11-bit identifier; nil where there is none
+	extended map[uint32]*Message
+	groups   map[uint32]*Message // by PGN
 	ranges   []Range
-}
-
-// program is what to do with the payload of one message.
-type program struct {
-	message *Message
-	steps   []step
 }
 
 // step is one signal, or the entrance to the signals of one multiplexer value:
@@ -62,23 +55,24 @@ const exactDouble = 1 << 53
 
 // Compile makes the tables of a file, and completes its signals' Telemetry.
 func Compile(f *File) *Decoder {
-	d := &Decoder{file: f, extended: make(map[uint32]int32), groups: make(map[uint32]int32)}
-	for i, m := range f.Messages {
-		d.messages = append(d.messages, d.program(m))
-		switch {
-		case !m.Extended:
-			if d.standard == nil {
-				d.standard = make([]uint16, maskStandard+1)
-			}
-			d.standard[m.ID] = uint16(i + 1)
-			continue
-		case m.J1939:
-			pgn := PGN(m.ID)
-			if _, taken := d.groups[pgn]; !taken {
-				d.groups[pgn] = int32(i)
-			}
+	d := &Decoder{file: f, extended: make(map[uint32]*Message), groups: make(map[uint32]*Message)}
+	for _, m := range f.Messages {
+		children := make(map[*Signal][]*Signal)
+		for _, s := range m.Signals {
+			children[s.parentSignal] = append(children[s.parentSignal], s)
 		}
-		d.extended[m.ID] = int32(i)
+		m.steps = d.block(nil, m, children, children[nil])
+		if !m.Extended {
+			if d.standard == nil {
+				d.standard = make([]*Message, maskStandard+1)
+			}
+			d.standard[m.ID] = m
+			continue
+		}
+		d.extended[m.ID] = m
+		if pgn := PGN(m.ID); m.J1939 && d.groups[pgn] == nil {
+			d.groups[pgn] = m
+		}
 	}
 	return d
 }
@@ -86,22 +80,12 @@ func Compile(f *File) *Decoder {
 // File returns what the Decoder was compiled from.
 func (d *Decoder) File() *File { return d.file }
 
-func (d *Decoder) program(m *Message) program {
-	children := make(map[*Signal][]*Signal)
-	for _, s := range m.Signals {
-		children[s.parentSignal] = append(children[s.parentSignal], s)
-	}
-	p := program{message: m}
-	p.steps = d.block(nil, m, children, nil)
-	return p
-}
+// J1939 reports whether messages of it are matched by PGN.
+func (d *Decoder) J1939() bool { return len(d.groups) > 0 }
 
 // block appends the signals that depend on parent in the same way: their own
 // steps first, then a block for each set of selector values.
 func (d *Decoder) block(steps []step, m *Message, children map[*Signal][]*Signal, signals []*Signal) []step {
-	if signals == nil {
-		signals = children[nil]
-	}
 	for _, s := range signals {
 		steps = append(steps, compileSignal(m, s))
 	}

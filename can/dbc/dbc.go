@@ -72,7 +72,8 @@ type Message struct {
 	Cycle   time.Duration // of sending, 0 when the file does not say
 	Signals []*Signal
 
-	line int
+	steps []step // by Compile
+	line  int
 }
 
 // Signal is one SG_ of a message.

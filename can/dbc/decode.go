@@ -15,44 +15,32 @@ type Emit func(s *Signal, raw int64, v telemetry.Value)
 // Find returns the message a frame belongs to, nil when the file knows none.
 // An identifier that stands in the file goes before a PGN.
 func (d *Decoder) Find(id uint32, extended bool) *Message {
-	if p := d.find(id, extended); p != nil {
-		return p.message
-	}
-	return nil
-}
-
-func (d *Decoder) find(id uint32, extended bool) *program {
 	if !extended {
 		if int(id) < len(d.standard) {
-			if i := d.standard[id]; i != 0 {
-				return &d.messages[i-1]
-			}
+			return d.standard[id]
 		}
 		return nil
 	}
-	if i, ok := d.extended[id]; ok {
-		return &d.messages[i]
+	if m := d.extended[id]; m != nil || len(d.groups) == 0 {
+		return m
 	}
-	if len(d.groups) > 0 {
-		if i, ok := d.groups[PGN(id)]; ok {
-			return &d.messages[i]
-		}
-	}
-	return nil
+	return d.groups[PGN(id)]
 }
 
 // Decode calls emit for each signal the payload carries. It reports whether
 // the file knows the message, and how many of its signals (or multiplexers)
 // lie beyond the payload and are absent for that. It allocates nothing.
 func (d *Decoder) Decode(id uint32, extended bool, data []byte, emit Emit) (known bool, short int) {
-	p := d.find(id, extended)
-	if p == nil {
+	m := d.Find(id, extended)
+	if m == nil {
 		return false, 0
 	}
-	return true, d.run(p.steps, data, emit)
+	return true, d.Read(m, data, emit)
 }
 
-func (d *Decoder) run(steps []step, data []byte, emit Emit) (short int) {
+// Read is Decode for a message that Find returned.
+func (d *Decoder) Read(m *Message, data []byte, emit Emit) (short int) {
+	steps := m.steps
 	var little uint64
 	if len(data) >= 8 {
 		little = binary.LittleEndian.Uint64(data)

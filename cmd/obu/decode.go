@@ -24,34 +24,6 @@ func decodeCommand() *command {
 	return cmd
 }
 
-func decodeCANCommand() *command {
-	var obd, j1939 bool
-	var dbc []string
-	cmd := &command{
-		Use:     "can --obd FILE|-",
-		Short:   "values in a candump log (plain or .gz)",
-		Example: "  obu decode can --obd candump-2026-11-22.log.gz\n  candump -L can0 | obu decode can --obd -",
-		Args:    exactly("FILE"),
-		RunE: func(cmd *command, args []string) error {
-			switch {
-			case len(dbc) > 0:
-				return later("decode can --dbc")
-			case j1939:
-				return later("decode can --j1939")
-			case !obd:
-				return usageError{errors.New("decode can wants --obd: say what to decode")}
-			}
-			return withFile(cmd, args[0], func(r io.Reader, w *bufio.Writer) error {
-				return decodeOBD(r, w, cmd.ErrOrStderr())
-			})
-		},
-	}
-	cmd.Flags().BoolVar(&obd, "obd", false, "answers to OBD-II requests (SAE J1979)")
-	cmd.Flags().BoolVar(&j1939, "j1939", false, "J1939 (a later release)")
-	cmd.Flags().Func("dbc", "signals of a DBC `FILE` (a later release)", func(f string) error { dbc = append(dbc, f); return nil })
-	return cmd
-}
-
 // maxProblems bounds how many complaints about one recording are printed, the
 // rest is counted; maxExamples bounds them in a file that is no recording.
 const (
@@ -106,32 +78,6 @@ func (p *problems) examples() (text string) {
 	return text
 }
 
-func decodeOBD(r io.Reader, w *bufio.Writer, errw io.Writer) error {
-	var line []byte
-	said := problems{out: errw}
-	stats, err := can.DecodeOBD(r, func(rec can.Record) error {
-		said.good()
-		line = appendRecord(line[:0], &rec)
-		_, err := w.Write(line)
-		return err
-	}, said.add)
-	if err == nil && stats.Frames == 0 && stats.BadLines > 0 {
-		return fmt.Errorf("no line of %d reads like candump's log format, `(1700000000.123456) can0 7E8#03410D38`: record with `candump -L`%s",
-			stats.BadLines, said.examples())
-	}
-	said.end()
-	if err != nil {
-		return err
-	}
-	if stats.Frames == 0 {
-		return errors.New("no frame in it: the recording is empty")
-	}
-	if stats.Answers == 0 {
-		fmt.Fprintf(errw, "obu: warning: %d frames, but no answer to an OBD request among them (7E8-7EF, 18DAF1xx)\n", stats.Frames)
-	}
-	return nil
-}
-
 // appendRecord writes one line in the shape of `obu decode can`: the time and
 // the number keep every digit.
 func appendRecord(b []byte, r *can.Record) []byte {
@@ -149,6 +95,9 @@ func appendRecord(b []byte, r *can.Record) []byte {
 	}
 	if r.Quality != telemetry.QualityLive {
 		b = appendField(b, "quality", r.Quality.String())
+	}
+	if r.Text != "" {
+		b = appendField(b, "text", r.Text)
 	}
 	return append(b, "}\n"...)
 }

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"obu/can"
+	"obu/can/dbc"
+)
+
+func decodeCANCommand() *command {
+	var obd, j1939 bool
+	var files []string
+	cmd := &command{
+		Use:   "can [--dbc FILE]... [--obd] FILE|-",
+		Short: "values in a candump log (plain or .gz)",
+		Example: "  obu decode can --obd candump-2026-11-22.log.gz\n  obu decode can --dbc car.dbc --dbc can1:gps.dbc drive.log\n" +
+			"  candump -L can0 | obu decode can --obd -",
+		Args: exactly("FILE"),
+		RunE: func(cmd *command, args []string) error {
+			switch {
+			case j1939:
+				return later("decode can --j1939")
+			case !obd && len(files) == 0:
+				return usageError{errors.New("decode can wants --obd, --dbc FILE or both: say what to decode")}
+			}
+			opt := can.DecodeOptions{OBD: obd}
+			for _, arg := range files {
+				db, err := loadDatabase(arg, cmd.ErrOrStderr())
+				if err != nil {
+					return err
+				}
+				opt.Databases = append(opt.Databases, db)
+			}
+			return withFile(cmd, args[0], func(r io.Reader, w *bufio.Writer) error {
+				return decodeCAN(r, opt, w, cmd.ErrOrStderr())
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&obd, "obd", false, "answers to OBD-II requests (SAE J1979)")
+	cmd.Flags().BoolVar(&j1939, "j1939", false, "J1939 (a later release)")
+	cmd.Flags().Func("dbc", "signals of a DBC `FILE`; can1:FILE for those of one bus alone; may be repeated",
+		func(f string) error { files = append(files, f); return nil })
+	return cmd
+}
+
+// loadDatabase reads FILE or BUS:FILE, and says what of it was left out.
+func loadDatabase(arg string, errw io.Writer) (can.Database, error) {
+	bus, path := "", arg
+	if before, after, ok := strings.Cut(arg, ":"); ok && before != "" && !strings.ContainsAny(before, `/\`) {
+		if _, err := os.Stat(arg); err != nil {
+			bus, path = before, after
+		}
+	}
+	f, err := can.ReadDatabase(path)
+	if err != nil {
+		return can.Database{}, err
+	}
+	said := problems{out: errw, among: true}
+	for _, w := range f.Warnings {
+		said.add(w)
+	}
+	said.n += f.More
+	said.end()
+	return can.Database{Bus: bus, Decoder: dbc.Compile(f)}, nil
+}
+
+func decodeCAN(r io.Reader, opt can.DecodeOptions, w *bufio.Writer, errw io.Writer) error {
+	var line []byte
+	said := problems{out: errw}
+	stats, err := can.Decode(r, opt, func(rec can.Record) error {
+		said.good()
+		line = appendRecord(line[:0], &rec)
+		_, err := w.Write(line)
+		return err
+	}, said.add)
+	if err == nil && stats.Frames == 0 && stats.BadLines > 0 {
+		return fmt.Errorf("no line of %d reads like candump's log format, `(1700000000.123456) can0 7E8#03410D38`: record with `candump -L`%s",
+			stats.BadLines, said.examples())
+	}
+	said.end()
+	if err != nil {
+		return err
+	}
+	if stats.Frames == 0 {
+		return errors.New("no frame in it: the recording is empty")
+	}
+	if opt.OBD && stats.Answers == 0 {
+		fmt.Fprintf(errw, "obu: warning: %d frames, but no answer to an OBD request among them (7E8-7EF, 18DAF1xx)\n", stats.Frames)
+	}
+	if len(opt.Databases) > 0 && stats.Messages == 0 {
+		fmt.Fprintf(errw, "obu: warning: %d frames, but no message of the DBC among them: is it of this vehicle, and of this bus (%s)?\n", stats.Frames, busesOf(opt.Databases))
+	}
+	if stats.Short > 0 {
+		fmt.Fprintf(errw, "obu: warning: %d times a signal of the DBC lay beyond the received bytes and was left out: the DBC may be of another model year\n", stats.Short)
+	}
+	return nil
+}
+
+// busesOf names the buses the databases are for.
+func busesOf(all []can.Database) string {
+	var names []string
+	for _, d := range all {
+		if d.Bus == "" {
+			return "all of the log were tried"
+		}
+		names = append(names, d.Bus)
+	}
+	return "tried: " + strings.Join(names, ", ")
+}
