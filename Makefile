@@ -11,10 +11,10 @@ FIPS = crypto/internal/fips140
 COLD = github.com/goccy/go-yaml/... github.com/spf13/... github.com/adrianmo/... github.com/fsnotify/... \
 	github.com/coreos/... go.bug.st/... vendor/... net net/... crypto/x509/... \
 	crypto/tls/... encoding/... math/big regexp/... text/... mime/... compress/... context log/... os os/... fmt reflect time \
-	crypto/rsa crypto/ecdsa crypto/ecdh crypto/ed25519 crypto/hpke $(addprefix $(FIPS)/,ecdsa ed25519 ecdh rsa tls12 tls13 hkdf drbg) \
+	crypto/rsa crypto/ecdsa crypto/ecdh crypto/ed25519 crypto/hpke $(addprefix $(FIPS)/,ecdsa ed25519 edwards25519/... ecdh rsa nistec mlkem sha3 tls12 tls13 hkdf drbg) \
 	internal/poll internal/syscall/... internal/fmtsort internal/godebug path/... sort go.einride.tech/... \
 	obu/cmd/... obu/internal/config obu/internal/agent obu/internal/clock obu/telemetry/ledger obu/dashcam obu/gps \
-	obu/buffer obu/buffer/wreck obu/uplink obu/uplink/budget
+	obu/buffer obu/buffer/wreck obu/uplink obu/uplink/budget obu/can/j1939
 GCFLAGS = $(foreach p,$(COLD),-gcflags=$(p)=-l)
 BUILD = CGO_ENABLED=0 go build -trimpath $(GCFLAGS) -ldflags "$(LDFLAGS)"
 export GOTOOLCHAIN = local

@@ -1,8 +1,7 @@
 package buffer
 
 import (
-	"cmp"
-	"slices"
+	"sort"
 )
 
 // adoptCommands takes over the commands of the file, in its order; those memory
@@ -37,7 +36,7 @@ func (b *Buffer) adoptCommands(list []command) {
 func (b *Buffer) inheritCommands(list []command) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	slices.SortFunc(list, func(x, y command) int { return cmp.Compare(x.order, y.order) })
+	sort.Slice(list, func(i, j int) bool { return list[i].order < list[j].order })
 	for _, c := range list {
 		if _, newer := b.done[c.id]; !newer {
 			c.order = b.nextOrder()

@@ -1,10 +1,9 @@
 package buffer
 
 import (
-	"cmp"
 	"encoding/binary"
 	"fmt"
-	"slices"
+	"sort"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -89,7 +88,7 @@ func (b *Buffer) Untold(fn func(id string, reply []byte) bool) {
 		}
 	}
 	b.mu.Unlock()
-	slices.SortFunc(list, func(x, y command) int { return cmp.Compare(x.order, y.order) })
+	sort.Slice(list, func(i, j int) bool { return list[i].order < list[j].order })
 	for _, c := range list {
 		if !fn(c.id, append([]byte(nil), c.reply...)) {
 			return

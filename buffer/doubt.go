@@ -2,7 +2,7 @@ package buffer
 
 import (
 	"cmp"
-	"slices"
+	"sort"
 
 	"obu/telemetry"
 )
@@ -23,8 +23,9 @@ func (b *Buffer) settleDoubt(f *file) {
 	}
 	f.doubt = nil
 	f.mu.Unlock()
-	slices.SortFunc(lost, func(x, y telemetry.Gap) int { // neighbours become one
-		return cmp.Or(compareStores(x.Store, y.Store), cmp.Compare(x.Class, y.Class), cmp.Compare(x.FromSeq, y.FromSeq))
+	sort.Slice(lost, func(i, j int) bool { // neighbours become one
+		x, y := lost[i], lost[j]
+		return cmp.Or(compareStores(x.Store, y.Store), cmp.Compare(x.Class, y.Class), cmp.Compare(x.FromSeq, y.FromSeq)) < 0
 	})
 	for _, g := range lost {
 		b.Lost(g)

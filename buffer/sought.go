@@ -1,7 +1,6 @@
 package buffer
 
 import (
-	"cmp"
 	"slices"
 	"sort"
 
@@ -63,7 +62,7 @@ func (s *sought) judge() {
 	if s.late { // what waits in the tail is younger than what is out of it
 		s.spoil(s.small+1, s.last())
 	}
-	slices.SortFunc(s.bad, func(a, b badSeqs) int { return cmp.Compare(a.from, b.from) })
+	sort.Slice(s.bad, func(i, j int) bool { return s.bad[i].from < s.bad[j].from })
 	for i := len(s.bad) - 1; i > 0; i-- {
 		if a, b := &s.bad[i-1], s.bad[i]; a.to+1 >= b.from {
 			a.to, a.after = max(a.to, b.to), b.after

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -109,8 +110,8 @@ func planDrops(from string) ([]drop, error) {
 			out[i].after = end
 		}
 	}
-	slices.SortStableFunc(out, func(a, b drop) int {
-		return cmp.Or(cmp.Compare(a.after, b.after), strings.Compare(a.path, b.path))
+	sort.SliceStable(out, func(i, j int) bool {
+		return cmp.Or(cmp.Compare(out[i].after, out[j].after), strings.Compare(out[i].path, out[j].path)) < 0
 	})
 	return out, nil
 }
