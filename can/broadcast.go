@@ -136,14 +136,6 @@ func groupID(pgn j1939.PGN, source, destination uint8) uint32 {
 	return j1939.ID{Priority: 6, PGN: pgn, Source: source, Destination: destination}.Identifier()
 }
 
-// expire ends transfers that are overdue.
-func (b *broadcast) expire(now telemetry.At) {
-	b.isotp.Expire(now)
-	if b.tp != nil {
-		b.tp.Expire(now)
-	}
-}
-
 // flush ends every transfer: nothing more will come.
 func (b *broadcast) flush() {
 	b.isotp.Flush()
