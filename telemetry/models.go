@@ -263,13 +263,7 @@ func (w *rangeWriter) residual(z uint64, n *noise, m *noiseModel) {
 	k, ctx := n.level()
 	ms := &m[ctx]
 	q := z >> k
-	for i := range uint64(onesMost) {
-		if q == i {
-			w.bit(0, &ms[i])
-			break
-		}
-		w.bit(1, &ms[i])
-	}
+	w.ones(q, ms[:])
 	if q >= onesMost {
 		w.long(q - onesMost)
 	}

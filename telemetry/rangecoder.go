@@ -61,6 +61,41 @@ func (w *rangeWriter) bit(bit uint64, m *model) {
 	w.widen()
 }
 
+// ones writes q ones and, unless there are no more models, a zero, each with
+// the model of its place. It is bit in a loop, written out because a writer
+// spends most of its time here.
+func (w *rangeWriter) ones(q uint64, ms []model) {
+	low, rng := w.low, w.rng
+	for i := range ms {
+		m := &ms[i]
+		bound := rng >> rangeScale * uint32(m.zero>>(16-rangeScale))
+		rate := modelRates[m.seen&(modelMemory-1)]
+		if m.seen < modelMemory-1 {
+			m.seen++
+		}
+		zero := uint64(i) == q
+		if zero {
+			rng = bound
+			m.zero += uint16((1<<16 - modelFloor - uint32(m.zero)) * rate >> 16)
+		} else {
+			rng -= bound
+			m.zero -= uint16((uint32(m.zero) - modelFloor) * rate >> 16)
+			if low += bound; low < bound {
+				w.carry()
+			}
+		}
+		for rng < rangeTop {
+			w.buf = append(w.buf, byte(low>>24))
+			low <<= 8
+			rng <<= 8
+		}
+		if zero {
+			break
+		}
+	}
+	w.low, w.rng = low, rng
+}
+
 // raw writes the low n bits of v, at most 64, each as probable as not.
 func (w *rangeWriter) raw(v uint64, n uint) {
 	for n > 0 {
@@ -74,12 +109,17 @@ func (w *rangeWriter) raw(v uint64, n uint) {
 
 func (w *rangeWriter) add(x uint32) {
 	w.low += x
-	if w.low < x { // carry into what is written
-		for i := len(w.buf) - 1; i >= 0; i-- {
-			w.buf[i]++
-			if w.buf[i] != 0 {
-				break
-			}
+	if w.low < x {
+		w.carry()
+	}
+}
+
+// carry adds one to what is written.
+func (w *rangeWriter) carry() {
+	for i := len(w.buf) - 1; i >= 0; i-- {
+		w.buf[i]++
+		if w.buf[i] != 0 {
+			break
 		}
 	}
 }
