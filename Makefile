@@ -83,6 +83,10 @@ crash: ## a power cut at every operation of the store's life, and seeded bugs th
 damage: ## 6,000 damaged images of real stores, and seeded bugs that the laws have to notice (a minute or two; SEED=n: other images)
 	@OBU_DAMAGE_IMAGES=6000 OBU_DAMAGE_SEED=$${SEED:-1} go test -timeout 30m -count=1 -v -run '^TestDamage(Laws|NoticesBugs)$$' ./buffer | grep -v '^=== '
 
+.PHONY: proof
+proof: ## what proving a store reads before it is opened, and what the opening reads (PROOF_DIR: a folder on a disk)
+	@OBU_PROVE_DIR=$${PROOF_DIR:-/var/tmp} go test -timeout 20m -count=1 -v -run '^TestProofCost$$' ./buffer | grep '^proof: '
+
 month: ## thirty days of a car, a batch a second: files within a tenth of their quotas
 	OBU_MONTH=1 go test -count=1 -timeout 30m -v -run 'TestMonth' ./buffer
 
