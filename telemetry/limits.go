@@ -13,7 +13,9 @@ const Format = 2
 const FormatJSON = 1
 
 // formatStored is that of stored batches: an older obu must be able to read
-// them after a downgrade, and on disk there is no gain in a newer one.
+// them after a downgrade, and on disk there is no gain in a newer one. Should it
+// rise all the same, the buffer's formatVersion has to rise with it: an older
+// obu then sets the file aside whole.
 const formatStored = 1
 
 // The bounds of what is encoded and of what a decoder accepts, whatever a

@@ -21,7 +21,7 @@ type Backlog interface {
 	// Read returns consecutive held batches at or after from, at least one if
 	// there is any, and no more than about maxBytes of blobs.
 	Read(store telemetry.StoreID, class telemetry.Class, from uint64, maxBytes int) ([]telemetry.Stored, error)
-	// Ack says that the names are delivered.
+	// Ack says that the names are delivered. Those that are not held are ignored.
 	Ack(names ...telemetry.Name)
 	// Refuse says that the broker will never take this batch.
 	Refuse(n telemetry.Name, why telemetry.Reason)

@@ -116,6 +116,14 @@ func (p *pump) decode(l *lane, stored []telemetry.Stored, limit uint64) []teleme
 			break
 		}
 		b, err := telemetry.DecodeBatch(s.Name, s.Blob)
+		if errors.Is(err, telemetry.ErrNewerFormat) {
+			if len(l.newer.spans) == 0 {
+				p.u.cfg.Log.Error("uplink: a newer obu stored batches that this one cannot read; they are kept", "store", l.store.String(),
+					"class", l.class.String(), "seq", s.Seq, "next", "install the newer obu again to deliver them")
+			}
+			l.newer.add(s.Seq)
+			break
+		}
 		if err != nil {
 			p.u.cfg.Log.Error("uplink: stored batch is damaged, set aside", "seq", s.Seq, "class", l.class.String(), "error", err)
 			p.refuse(l, s.Name, telemetry.ReasonDamagedStore)

@@ -27,6 +27,7 @@ type lane struct {
 	acked    ranges           // PUBACK seen (receipt custody: see awaiting)
 	inflight ranges           // sent in this session, no PUBACK yet
 	parked   ranges           // suspects: sent alone only, see poison.go
+	newer    ranges           // stored by a newer obu: left for it
 	partial  []*parts         // batches that travel in parts and are not finished
 	lastLive time.Time        // when live was last sent
 	unsentAt time.Time        // since when live is not up to date; zero: it is
@@ -37,13 +38,13 @@ type lane struct {
 
 // taken reports whether seq needs no sending now.
 func (l *lane) taken(seq uint64) bool {
-	return l.acked.contains(seq) || l.inflight.contains(seq) || l.awaiting.contains(seq) || l.parked.contains(seq)
+	return l.acked.contains(seq) || l.inflight.contains(seq) || l.awaiting.contains(seq) || l.parked.contains(seq) || l.newer.contains(seq)
 }
 
 // next returns the lowest seq at or after from that needs sending.
 func (l *lane) next(from uint64) uint64 {
 	for {
-		seq := l.parked.missing(l.awaiting.missing(l.inflight.missing(l.acked.missing(from))))
+		seq := l.newer.missing(l.parked.missing(l.awaiting.missing(l.inflight.missing(l.acked.missing(from)))))
 		if seq == from {
 			return seq
 		}
@@ -119,6 +120,23 @@ func (l *lane) left(pk *packet, now time.Time) {
 	}
 }
 
+// maxRevived bounds what one look settles again.
+const maxRevived = 1024
+
+// revived returns what was acknowledged in this run and is held again, from the
+// lowest held seq on: a salvage found it, or the transaction that evicted it
+// meanwhile was undone. Nobody sends it, so nobody would settle it.
+func (l *lane) revived() (names []telemetry.Name) {
+	from, to := l.stream.Floor, min(l.stream.Next, l.stream.Floor+maxRevived)
+	if l.gone || l.stream.Batches == 0 {
+		return nil
+	}
+	for seq := from; seq < to && l.acked.contains(seq); seq++ {
+		names = append(names, telemetry.Name{Store: l.store, Class: l.class, Seq: seq})
+	}
+	return names
+}
+
 // lanes holds every lane, in the order of Backlog.Streams: retired stores
 // first.
 type lanes struct {
@@ -149,6 +167,7 @@ func (ls *lanes) refresh(streams []telemetry.Stream) {
 		l.acked.trim(s.Floor)
 		l.awaiting.trim(s.Floor)
 		l.parked.trim(s.Floor)
+		l.newer.trim(s.Floor)
 		l.partial = slices.DeleteFunc(l.partial, func(pt *parts) bool { return pt.batch.Seq < s.Floor })
 		order = append(order, l)
 	}

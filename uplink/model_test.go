@@ -155,15 +155,19 @@ func (m *model) Refuse(n telemetry.Name, why telemetry.Reason) {
 func (m *model) held(class telemetry.Class) int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	queued := make(map[telemetry.Name]bool, len(m.queued))
+	for _, q := range m.queued {
+		queued[q] = true
+	}
 	n := 0
 	for k, s := range m.streams {
-		if k.class == class {
-			n += len(s.held)
+		if k.class != class {
+			continue
 		}
-	}
-	for _, q := range m.queued {
-		if q.Class == class {
-			n--
+		for _, b := range s.held {
+			if !queued[b.Name] {
+				n++
+			}
 		}
 	}
 	return n

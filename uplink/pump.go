@@ -135,6 +135,9 @@ func (p *pump) fill(now time.Time) {
 	if now.Sub(p.refresh) >= refreshEvery {
 		p.look()
 		for _, l := range p.u.lanes.list {
+			if names := l.revived(); len(names) > 0 {
+				p.u.cfg.Backlog.Ack(names...)
+			}
 			l.hist = 0 // what a read did not find may be there now; nothing sent is sent again
 		}
 	}
