@@ -14,6 +14,10 @@ func ask(ctx context.Context, socket, question string, answer any) error {
 	if err != nil {
 		return err
 	}
+	return decodeAnswer(body, answer)
+}
+
+func decodeAnswer(body []byte, answer any) error {
 	if err := json.Unmarshal(body, answer); err != nil {
 		return fmt.Errorf("read the agent's answer: %w (is it another version?)", err)
 	}

@@ -27,8 +27,9 @@ func bufferCommand() *command {
 				return err
 			}
 			if err := where.there(cmd.Context()); err != nil {
-				return err
+				return where.present.blame(err)
 			}
+			where.present.warn(cmd.ErrOrStderr())
 			return run(cmd.Context(), &where, cmd.OutOrStdout())
 		}}
 		configFlag(c, &where.config)
@@ -48,25 +49,23 @@ func bufferCommand() *command {
 type bufferPlace struct {
 	config, socket string
 	dir            string
+	present        present
 	memory         bool // a running agent has all of it in memory, none of it on the disk
 }
 
 func (p *bufferPlace) resolve(args []string) error {
-	cfg := config.Default()
-	if path, err := findConfig(p.config); err == nil {
-		loaded, err := config.Load(path)
-		if err != nil && (p.config != "" || len(args) == 0) {
-			return err
-		}
-		if err == nil {
-			cfg = *loaded
-		}
-	} else if p.config != "" {
+	found, err := findPresent(p.config)
+	switch {
+	case err != nil && p.config != "":
 		return err
+	case err != nil || len(args) > 0 && p.config == "" && found.mistake != nil:
+		usual := config.Default() // of a folder that is named the configuration says little
+		found = present{Config: &usual}
 	}
-	p.dir = cfg.Buffer.Dir
+	p.present = found
+	p.dir = found.Buffer.Dir
 	if p.socket == "" {
-		p.socket = cfg.Status.Socket
+		p.socket = found.Status.Socket
 	}
 	if len(args) > 0 {
 		if p.dir != args[0] {

@@ -38,9 +38,10 @@ is one store file, such as telemetry.db.damaged-1.`,
 			}
 			if info, err := os.Stat(where.dir); err != nil || info.IsDir() {
 				if err := where.there(cmd.Context()); err != nil {
-					return err
+					return where.present.blame(err)
 				}
 			}
+			where.present.warn(cmd.ErrOrStderr())
 			return bufferExport(cmd.Context(), &where, out, cmd.OutOrStdout())
 		},
 	}

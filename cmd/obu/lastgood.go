@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -39,6 +40,47 @@ func (o *runOptions) loadConfig() (cfg *config.Config, why string, err error) {
 	}
 	return last, fmt.Sprintf("running the last good configuration, of unit %s, from %s, because the present one is wrong: %s",
 		last.Unit, filepath.Join(stateDir(), "last-good.yaml"), oneLine(err, path)), nil
+}
+
+// present is the configuration by which a running agent and its store are found.
+type present struct {
+	*config.Config
+	path    string
+	mistake error // what is wrong with the file at path: it is not the one in force
+}
+
+// findPresent returns the configuration at path, or at the usual places when
+// that is "". While it is wrong a running agent goes by the last good one: as a
+// service, or because it was started before the edit.
+func findPresent(path string) (present, error) {
+	path, err := findConfig(path)
+	if err != nil {
+		return present{}, err
+	}
+	cfg, err := config.Load(path)
+	if err == nil {
+		return present{cfg, path, nil}, nil
+	}
+	if last, lastErr := config.LoadLastGood(stateDir()); lastErr == nil {
+		return present{last, path, err}, nil
+	}
+	usual := config.Default()
+	return present{&usual, path, err}, nil
+}
+
+// warn tells of the mistake beside an answer that came in spite of it.
+func (p *present) warn(out io.Writer) {
+	if p.mistake != nil {
+		fmt.Fprintf(out, "obu: warning: %s\n", oneLine(p.mistake, p.path))
+	}
+}
+
+// blame returns the mistake in place of err, which may come of it.
+func (p *present) blame(err error) error {
+	if err != nil && p.mistake != nil {
+		return p.mistake
+	}
+	return err
 }
 
 // oneLine says the first mistake of a configuration in one line, and where the

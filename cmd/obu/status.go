@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -10,20 +11,26 @@ import (
 	"obu/internal/config"
 )
 
-// socketOf finds the running agent's socket: the flag, else the configuration.
-func socketOf(flag, configPath string) (string, error) {
-	if flag != "" {
-		return flag, nil
+// askStatus asks the agent on socket, or the one that the configuration names,
+// and returns its answer as it came. What is wrong with the configuration is
+// told beside it.
+func askStatus(ctx context.Context, socket, configPath string, warnings io.Writer) ([]byte, error) {
+	if socket != "" {
+		return agent.Ask(ctx, socket, "status")
 	}
-	path, err := findConfig(configPath)
+	usual := config.Default()
+	p, err := findPresent(configPath)
 	if err != nil {
-		return config.Default().Status.Socket, nil
+		p.Config = &usual
 	}
-	cfg, err := config.Load(path)
-	if err != nil {
-		return "", err
+	body, err := agent.Ask(ctx, p.Status.Socket, "status")
+	if err != nil && p.mistake != nil {
+		body, err = agent.Ask(ctx, usual.Status.Socket, "status")
 	}
-	return cfg.Status.Socket, nil
+	if err == nil {
+		p.warn(warnings)
+	}
+	return body, p.blame(err)
 }
 
 func statusCommand() *command {
@@ -35,20 +42,16 @@ func statusCommand() *command {
 		Example: "  obu status\n  obu status --json | jq .uplink",
 		Args:    atMost(0),
 		RunE: func(cmd *command, _ []string) error {
-			socket, err := socketOf(socket, configPath)
+			body, err := askStatus(cmd.Context(), socket, configPath, cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
 			if asJSON {
-				body, err := agent.Ask(cmd.Context(), socket, "status")
-				if err != nil {
-					return err
-				}
 				_, err = cmd.OutOrStdout().Write(body)
 				return err
 			}
 			var s agent.Status
-			if err := ask(cmd.Context(), socket, "status", &s); err != nil {
+			if err := decodeAnswer(body, &s); err != nil {
 				return err
 			}
 			return printStatus(cmd.OutOrStdout(), &s)

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -87,7 +88,29 @@ func TestSystemdHears(t *testing.T) {
 		!strings.Contains(w, "obu.yaml:2: unknown key `bufer`") || !strings.Contains(w, "next: correct it (obu check -c ") || strings.Contains(w, "\n") {
 		t.Errorf("warning %q", w)
 	}
+	go func() { // nobody listens to it any more, and it would wait for that
+		for buf := make([]byte, 1000); ; {
+			if _, err := conn.Read(buf); err != nil {
+				return
+			}
+		}
+	}()
+	for _, args := range [][]string{{"status"}, {"buffer", "stat"}, {"buffer", "ls"}} { // the technician finds it all the same
+		cmd := exec.Command("obu", append(args, "-c", path)...)
+		var out, errs strings.Builder
+		cmd.Stdout, cmd.Stderr = &out, &errs
+		if err := cmd.Run(); err != nil || args[len(args)-1] == "stat" && !strings.Contains(out.String(), "a running agent uses") || !strings.Contains(errs.String(), "obu: warning: ") ||
+			!strings.Contains(errs.String(), "unknown key `bufer`") {
+			t.Errorf("obu %v: %v\n%s%s", args, err, out.String(), errs.String())
+		}
+	}
 	stopProcess(t, p)
+	for _, args := range [][]string{{"status"}, {"buffer", "verify"}} { // no agent: the mistake is what to mend, the store is where it was
+		out, err := exec.Command("obu", append(args, "-c", path)...).CombinedOutput()
+		if (err != nil) != (args[0] == "status") || !strings.Contains(string(out), "unknown key `bufer`") {
+			t.Errorf("obu %v without an agent: %v\n%s", args, err, out)
+		}
+	}
 	if !strings.Contains(p.log.String(), "running the last good configuration, of unit sim-unit-1, from ") {
 		t.Errorf("log\n%s", p.log.String())
 	}
