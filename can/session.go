@@ -100,6 +100,9 @@ func (r *session) read(at telemetry.At, ecu ecuKey, payload []byte, readings []o
 	src := telemetry.Source{Bus: r.cfg.Name, Address: r.names.name(ecu), Method: "obd"}
 	r.samples = r.samples[:0]
 	for _, rd := range readings {
+		if rd.Quality == telemetry.QualityUnsupported {
+			continue // a sensor that is not there, in each answer anew
+		}
 		r.samples = append(r.samples, telemetry.Sample{At: at, Signal: rd.Signal, Source: src, Value: rd.Value, Quality: rd.Quality})
 	}
 	if payload[0] == obd.ServiceCurrent+obd.PositiveOffset {

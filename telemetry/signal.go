@@ -71,8 +71,8 @@ func Lookup(name string) (*Signal, bool) {
 
 // Signals returns the whole table in order of declaration.
 func Signals() []*Signal {
-	out := make([]*Signal, 0, len(obdSignals)+len(obuSignals))
-	for _, t := range [...][]Signal{obdSignals, obuSignals} {
+	out := make([]*Signal, 0, len(signalIDs))
+	for _, t := range signalTables() {
 		for i := range t {
 			out = append(out, &t[i])
 		}
@@ -80,9 +80,13 @@ func Signals() []*Signal {
 	return out
 }
 
+func signalTables() [4][]Signal {
+	return [...][]Signal{obdSignals, obuSignals, sensorSignals, exhaustSignals}
+}
+
 var signalByName = func() map[string]*Signal {
-	m := make(map[string]*Signal, len(obdSignals)+len(obuSignals))
-	for _, t := range [...][]Signal{obdSignals, obuSignals} {
+	m := make(map[string]*Signal, len(signalIDs))
+	for _, t := range signalTables() {
 		for i := range t {
 			m[t[i].Name] = &t[i]
 		}

@@ -29,6 +29,9 @@ func Encode(pid byte, values ...telemetry.Value) ([]byte, error) {
 	for i := range r.fields {
 		f := &r.fields[i]
 		v := values[i]
+		if i > 0 && f.names(&r.fields[i-1]) {
+			continue
+		}
 		if v.Kind() == telemetry.KindNone && f.hasAbsent {
 			data[f.at] |= byte(f.absent)
 			continue
@@ -38,6 +41,11 @@ func Encode(pid byte, values ...telemetry.Value) ([]byte, error) {
 		}
 	}
 	return data, nil
+}
+
+// names reports whether f is the word for the number g holds: it needs no bits.
+func (f *field) names(g *field) bool {
+	return f.text != nil && g.signal.Kind == telemetry.KindInt && f.at == g.at && f.width == g.width && f.mask == g.mask
 }
 
 // EncodeVIN returns the payload of the answer to service 09 PID 02.

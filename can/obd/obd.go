@@ -55,9 +55,11 @@ var (
 
 // Reading is one value an ECU told.
 type Reading struct {
-	Signal  *telemetry.Signal
-	Value   telemetry.Value
-	Quality telemetry.Quality // live, or doubtful outside the signal's range
+	Signal *telemetry.Signal
+	Value  telemetry.Value
+	// Quality is live, doubtful outside the signal's range, or unsupported when
+	// the support bits of the answer say so; the value is then what stood there.
+	Quality telemetry.Quality
 }
 
 // Decode appends the readings of one reassembled positive answer to dst and
@@ -99,17 +101,20 @@ func decodeCurrent(dst []Reading, body []byte) ([]Reading, error) {
 	if len(body) < 2 {
 		return dst, fmt.Errorf("decode service 01: %w", ErrShort)
 	}
-	if !tiles(body) {
+	if size := Size(body[0]); !tiles(body) || size > 0 && len(body) > 1+size && padding(body[1+size:]) {
 		pid, data := body[0], body[1:]
-		size := Size(pid)
 		if size == 0 {
 			return append(dst, Reading{Signal: &raw01[pid], Value: telemetry.Bytes(data)}), nil
 		}
-		if len(data) < size {
+		if !fits(pid, data) {
 			return dst, fmt.Errorf("decode PID %02X: %w: %d of %d bytes", pid, ErrShort, len(data), size)
 		}
 		first := len(dst)
+		size = min(size, len(data))
 		dst = decodePID(dst, pid, data[:size])
+		if second := service01[pid].second; second != nil && len(data) == size+1 && !padding(data[size:]) {
+			return append(dst, second.read(data)), nil
+		}
 		if !padding(data[size:]) {
 			for i := first; i < len(dst); i++ {
 				dst[i].Quality = telemetry.QualityDoubtful
@@ -123,6 +128,24 @@ func decodeCurrent(dst []Reading, body []byte) ([]Reading, error) {
 		body = body[1+size:]
 	}
 	return dst, nil
+}
+
+// fits reports whether data holds all it says it holds: what an ECU does not
+// support may be left out at the end, as ECUs of older editions do.
+func fits(pid byte, data []byte) bool {
+	row := &service01[pid]
+	if len(data) >= int(row.size) {
+		return true
+	}
+	some := false
+	for i := range row.fields {
+		f := &row.fields[i]
+		if f.needs == 0 || f.supported(data) && !f.within(data) {
+			return false
+		}
+		some = some || f.supported(data)
+	}
+	return some
 }
 
 // tiles reports whether body is a whole number of PIDs of known size.
@@ -154,7 +177,7 @@ func decodePID(dst []Reading, pid byte, data []byte) []Reading {
 	}
 	for i := range row.fields {
 		f := &row.fields[i]
-		if f.present(data) {
+		if f.within(data) && f.present(data) {
 			dst = append(dst, f.read(data))
 		}
 	}
@@ -179,13 +202,17 @@ func Signals(pid byte) []*telemetry.Signal {
 	return out
 }
 
-// PIDOf returns the service 01 PID that carries a signal.
+// PIDOf returns the service 01 PID that carries a signal, the first of two
+// for the lambda of a wide range oxygen sensor.
 func PIDOf(signal string) (pid byte, ok bool) {
 	for p := range service01 {
 		for i := range service01[p].fields {
 			if service01[p].fields[i].signal.Name == signal {
 				return byte(p), true
 			}
+		}
+		if second := service01[p].second; second != nil && second.signal.Name == signal {
+			return byte(p), true
 		}
 		if raw01[p].Name == signal {
 			return byte(p), true

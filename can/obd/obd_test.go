@@ -43,9 +43,9 @@ func TestDecode(t *testing.T) {
 		{"41 00 BE 1F A8 13", "PidsA=01,03,04,05,06,07,0C,0D,0E,0F,10,11,13,15,1C,1F,20"},
 		{"41 20 80 00 00 01", "PidsB=21,40"},
 		{"41 40 40 00 00 00", "PidsC=42"},
-		{"41 60 40 00 00 00", "PID60=40000000"},
-		{"41 01 83 07 65 04", "IsMILOn=true DTCCount=3 IgnitionType=SPARK"},
-		{"41 01 00 0F 00 00", "IsMILOn=false DTCCount=0 IgnitionType=COMPRESSION"},
+		{"41 60 40 00 00 00", "PidsD=62"},
+		{"41 01 83 07 65 04", "IsMILOn=true DTCCount=3 IgnitionType=SPARK Supported=MIS,FUEL,CCM,CAT,EVAP,O2S,HTR Incomplete=EVAP"},
+		{"41 01 00 0F 00 00", "IsMILOn=false DTCCount=0 IgnitionType=COMPRESSION Supported=MIS,FUEL,CCM Incomplete="},
 		{"41 02 03 01", "FreezeDTC=P0301"},
 		{"41 02 00 00", "FreezeDTC="},
 		{"41 03 02 00", "FuelStatus=CL"},
@@ -70,7 +70,7 @@ func TestDecode(t *testing.T) {
 		{"41 13 33", "OxygenSensorsIn2Banks=51"},
 		{"41 15 A1 80", "Voltage=0.805 ShortTermFuelTrim=0"},
 		{"41 15 9C FF", "Voltage=0.78"}, // FF: not used for the trim
-		{"41 1C 06", "OBDStandards=6"},
+		{"41 1C 06", "OBDStandards=6 Standard=EOBD"},
 		{"41 1E 01", "IsPTOActive=true"},
 		{"41 1F 14 76", "RunTime=5238"},
 		{"41 21 00 10", "DistanceWithMIL=16"},
@@ -90,7 +90,7 @@ func TestDecode(t *testing.T) {
 		{"41 49 45", "AcceleratorPositionD=27.058823529411764"},
 		{"41 4D 00 01", "RunTimeMIL=1"},
 		{"41 4E 42 05", "TimeSinceDTCCleared=16901"},
-		{"41 51 01", "FuelType=1"},
+		{"41 51 01", "FuelType=1 FuelTypeName=GAS"},
 		{"41 52 FF", "EthanolPercent=100"},
 		{"41 53 4B DA", "EVAPVaporPressureAbsolute=97.09"},
 		{"41 5A 33", "RelativeAcceleratorPosition=20"},
@@ -100,17 +100,17 @@ func TestDecode(t *testing.T) {
 		{"41 61 00", "DemandTorque=-125"},
 		{"41 62 D1", "ActualTorque=84"},
 		{"41 63 01 CF", "ReferenceTorque=463"},
-		{"41 9B 0F 00 00 80", "Level=50.19607843137255"},
-		{"41 9B 01 00 00 80", "Level=50.19607843137255!doubtful"}, // says it has no level
-		{"41 A4 01 70 00 00", "CurrentGear=7"},
+		{"41 9B 3F 82 3C 80", "Level=50.19607843137255 Condition=PROPER Concentration=32.5 Temperature=20"},
+		{"41 9B 01 00 00 80", "Level=50.19607843137255!unsupported Condition=UREA TOO HIGH Concentration=0!unsupported Temperature=-40!unsupported"}, // says it has no level
+		{"41 A4 01 70 00 00", "CurrentGear=7 GearRatio=0!unsupported"},
 		{"41 A6 00 0C 8A 2E", "TraveledDistance=82180600"},
-		{"41 6C 03 01 15 00 00", "PID6C=0301150000"},
-		{"41 12 04", "PID12=04"},
+		{"41 6C 03 01 15 00 00", "Commanded=0.39215686274509803 Position=8.235294117647058 Commanded=0!unsupported Position=0!unsupported"},
+		{"41 12 04", "AirStatus=OFF"},
 		// several PIDs in one answer, and padding behind one
 		{"41 0C 1A F8 0D 4A 05 7E", "Speed=1726 Speed=74 Temperature=86"},
 		{"41 0D 4A 6C 03 01", "Speed=74!doubtful"},
 		{"41 0D 4A 55 55", "Speed=74"},
-		{"41 0D 4A 12 34", "Speed=74!doubtful"},
+		{"41 0D 4A C7 34", "Speed=74!doubtful"},
 		// other services
 		{"49 02 01 57 56 57 5A 5A 5A 31 4A 5A 58 57 30 30 30 30 30 31", "VIN=WVWZZZ1JZXW000001"},
 		{"49 02 01 00 00 00 57 56 57 5A 5A 5A 31 4A 5A 58 57 30 30 30 30 30 31", "VIN=WVWZZZ1JZXW000001"},
@@ -205,7 +205,7 @@ func TestEncodeRefuses(t *testing.T) {
 		{0x03, []telemetry.Value{telemetry.Text("nonsense")}},
 		{0x02, []telemetry.Value{telemetry.Text("P9999")}},
 		{0x01, []telemetry.Value{telemetry.Bool(true), telemetry.Int(128), telemetry.Text("SPARK")}},
-		{0x6C, []telemetry.Value{telemetry.Float(1)}},
+		{0xC7, []telemetry.Value{telemetry.Float(1)}},
 	} {
 		if b, err := obd.Encode(c.pid, c.v...); err == nil {
 			t.Errorf("PID %02X %v became % X", c.pid, c.v, b)
@@ -223,7 +223,8 @@ func TestEncodeRefuses(t *testing.T) {
 func TestTable(t *testing.T) {
 	for pid := range 256 {
 		for _, sig := range obd.Signals(byte(pid)) {
-			if p, ok := obd.PIDOf(sig.Name); !ok || int(p) != pid {
+			lambda := strings.HasSuffix(sig.Name, ".Lambda") && pid >= 0x34 && pid <= 0x3B // 24 to 2B carry it, too
+			if p, ok := obd.PIDOf(sig.Name); !ok || int(p) != pid && !(lambda && int(p) == pid-0x10) {
 				t.Errorf("%s: PID %02X, looked up as %02X (%v)", sig.Name, pid, p, ok)
 			}
 		}

@@ -2,128 +2,10 @@ package obd
 
 import (
 	"fmt"
-	"math"
 	"time"
 
 	"obu/telemetry"
 )
-
-// row is one PID of service 01. Rows without fields have a known size and no
-// formula.
-type row struct {
-	size   uint8         // data bytes
-	every  time.Duration // how often asking makes sense, see DefaultEvery
-	fields []field
-}
-
-// field places one quantity in the data bytes of its PID: the big endian
-// number of width bytes at byte at, shifted right and masked; value =
-// Step.Value(number + offset) for floats, number*scale + offset for integers.
-type field struct {
-	signal *telemetry.Signal
-	at     uint8
-	width  uint8
-	shift  uint8
-	mask   uint32 // 0: every bit
-	offset int64
-	scale  int64  // integers only; 0 means 1
-	needs  uint8  // support bits in data byte 0; the quantity is doubtful without them
-	absent uint32 // number that stands for "not there", when hasAbsent
-	text   textCoder
-
-	hasAbsent bool
-}
-
-// textCoder is the reading of a number as text, and back.
-type textCoder interface {
-	format(n uint32) (s string, sure bool)
-	parse(s string) (n uint32, ok bool)
-}
-
-func (f *field) number(data []byte) uint32 {
-	var n uint32
-	for _, b := range data[f.at : f.at+f.width] {
-		n = n<<8 | uint32(b)
-	}
-	n >>= f.shift
-	if f.mask != 0 {
-		n &= f.mask
-	}
-	return n
-}
-
-func (f *field) present(data []byte) bool {
-	return !f.hasAbsent || f.number(data) != f.absent
-}
-
-func (f *field) read(data []byte) Reading {
-	n := f.number(data)
-	r := Reading{Signal: f.signal}
-	switch f.signal.Kind {
-	case telemetry.KindFloat:
-		v := f.signal.Step.Value(int64(n) + f.offset)
-		r.Value = telemetry.Float(v)
-		if !f.signal.InRange(v) {
-			r.Quality = telemetry.QualityDoubtful
-		}
-	case telemetry.KindInt:
-		v := int64(n)*max(f.scale, 1) + f.offset
-		r.Value = telemetry.Int(v)
-		if !f.signal.InRange(float64(v)) {
-			r.Quality = telemetry.QualityDoubtful
-		}
-	case telemetry.KindBool:
-		r.Value = telemetry.Bool(n != 0)
-	default:
-		s, sure := f.text.format(n)
-		r.Value = telemetry.Text(s)
-		if !sure {
-			r.Quality = telemetry.QualityDoubtful
-		}
-	}
-	if data[0]&f.needs != f.needs {
-		r.Quality = telemetry.QualityDoubtful
-	}
-	return r
-}
-
-// write puts v into data, rounded to the nearest step; it reports whether v
-// can be expressed.
-func (f *field) write(data []byte, v telemetry.Value) bool {
-	var n int64
-	switch f.signal.Kind {
-	case telemetry.KindFloat:
-		s := f.signal.Step
-		n = int64(math.Round(v.Float()*float64(s.Den)/float64(s.Num))) - f.offset
-	case telemetry.KindInt:
-		n = int64(math.Round((v.Float() - float64(f.offset)) / float64(max(f.scale, 1))))
-	case telemetry.KindBool:
-		if v.Bool() {
-			n = 1
-		}
-	default:
-		u, ok := f.text.parse(v.Text())
-		if !ok {
-			return false
-		}
-		n = int64(u)
-	}
-	limit := int64(1)<<(8*f.width) - 1
-	limit >>= f.shift
-	if f.mask != 0 {
-		limit &= int64(f.mask)
-	}
-	if v.Kind() == telemetry.KindNone || n < 0 || n > limit {
-		return false
-	}
-	data[0] |= f.needs
-	bits := uint32(n) << f.shift
-	for i := int(f.width) - 1; i >= 0; i-- {
-		data[int(f.at)+i] |= byte(bits)
-		bits >>= 8
-	}
-	return true
-}
 
 const ce = "Vehicle.Powertrain.CombustionEngine."
 
@@ -154,13 +36,13 @@ func buildService01() (t [256]row) {
 	for i, name := range [...]string{"Vehicle.OBD.PidsA", "Vehicle.OBD.PidsB", "Vehicle.OBD.PidsC"} {
 		t[i*0x20].fields = []field{{signal: must(name), width: 4, text: pidList(i * 0x20)}}
 	}
-	t[0x01] = row{4, seldom, []field{
+	t[0x01] = row{size: 4, every: seldom, fields: []field{
 		{signal: must("Vehicle.OBD.Status.IsMILOn"), width: 1, shift: 7},
 		{signal: must("Vehicle.Diagnostics.DTCCount"), width: 1, mask: 0x7F},
 		{signal: must("Vehicle.OBD.Status.IgnitionType"), at: 1, width: 1, shift: 3, mask: 1, text: ignition{}},
 	}}
-	t[0x02] = row{2, seldom, []field{{signal: must("Vehicle.OBD.FreezeDTC"), width: 2, text: dtc{}}}}
-	t[0x03] = row{2, calmly, []field{{signal: must("Vehicle.OBD.FuelStatus"), width: 2, text: fuelStatus{}}}}
+	t[0x02] = row{size: 2, every: seldom, fields: []field{{signal: must("Vehicle.OBD.FreezeDTC"), width: 2, text: dtc{}}}}
+	t[0x03] = row{size: 2, every: calmly, fields: []field{{signal: must("Vehicle.OBD.FuelStatus"), width: 2, text: fuelStatus{}}}}
 	t[0x04] = one("Vehicle.OBD.EngineLoad", 1, 0, often)
 	t[0x05] = one(ce+"EngineCoolant.Temperature", 1, -40, calmly)
 	for i, name := range [...]string{"ShortTermFuelTrim1", "LongTermFuelTrim1", "ShortTermFuelTrim2", "LongTermFuelTrim2"} {
@@ -175,12 +57,12 @@ func buildService01() (t [256]row) {
 	t[0x10] = one("Vehicle.OBD.MAF", 2, 0, often)
 	t[0x11] = one("Vehicle.OBD.ThrottlePosition", 1, 0, often)
 	t[0x13] = one("Vehicle.OBD.OxygenSensorsIn2Banks", 1, 0, seldom)
-	t[0x15] = row{2, calmly, []field{
+	t[0x15] = row{size: 2, every: calmly, fields: []field{
 		{signal: must("Vehicle.OBD.O2.Sensor2.Voltage"), width: 1},
 		{signal: must("Vehicle.OBD.O2.Sensor2.ShortTermFuelTrim"), at: 1, width: 1, offset: -128, absent: 0xFF, hasAbsent: true},
 	}}
 	t[0x1C] = one("Vehicle.OBD.OBDStandards", 1, 0, seldom)
-	t[0x1E] = row{1, calmly, []field{{signal: must("Vehicle.OBD.IsPTOActive"), width: 1, mask: 1}}}
+	t[0x1E] = row{size: 1, every: calmly, fields: []field{{signal: must("Vehicle.OBD.IsPTOActive"), width: 1, mask: 1}}}
 	t[0x1F] = one("Vehicle.OBD.RunTime", 2, 0, calmly)
 	t[0x21] = one("Vehicle.OBD.DistanceWithMIL", 2, 0, seldom)
 	t[0x2E] = one("Vehicle.OBD.CommandedEVAP", 1, 0, calmly)
@@ -188,7 +70,7 @@ func buildService01() (t [256]row) {
 	t[0x30] = one("Vehicle.OBD.WarmupsSinceDTCClear", 1, 0, seldom)
 	t[0x31] = one("Vehicle.OBD.DistanceSinceDTCClear", 2, 0, seldom)
 	t[0x33] = one("Vehicle.OBD.BarometricPressure", 1, 0, seldom)
-	t[0x34] = row{4, calmly, []field{
+	t[0x34] = row{size: 4, every: calmly, fields: []field{
 		{signal: must("Vehicle.OBD.O2WR.Sensor1.Lambda"), width: 2},
 		{signal: must("Vehicle.OBD.O2WR.Sensor1.Current"), at: 2, width: 2, offset: -32768},
 	}}
@@ -213,15 +95,53 @@ func buildService01() (t [256]row) {
 	t[0x61] = one("Vehicle.Obu.Engine.DemandTorque", 1, -125, often)
 	t[0x62] = one("Vehicle.Obu.Engine.ActualTorque", 1, -125, often)
 	t[0x63] = one("Vehicle.Obu.Engine.ReferenceTorque", 2, 0, seldom)
-	t[0x9B] = row{4, seldom, []field{{signal: must("Vehicle.Obu.DieselExhaustFluid.Level"), at: 3, width: 1, needs: 0x08}}}
-	t[0xA4] = row{4, often, []field{{signal: must("Vehicle.Powertrain.Transmission.CurrentGear"), at: 1, width: 1, shift: 4, needs: 0x01}}}
-	t[0xA6] = row{4, seldom, []field{{signal: must("Vehicle.TraveledDistance"), width: 4, scale: 100}}}
+	t[0x9B] = row{size: 4, every: seldom, fields: []field{{signal: must("Vehicle.Obu.DieselExhaustFluid.Level"), at: 3, width: 1, needs: 0x08}}}
+	t[0xA4] = row{size: 4, every: often, fields: []field{{signal: must("Vehicle.Powertrain.Transmission.CurrentGear"), at: 1, width: 1, shift: 4, needs: 0x01}}}
+	t[0xA6] = row{size: 4, every: seldom, fields: []field{{signal: must("Vehicle.TraveledDistance"), width: 4, scale: 100}}}
+	for pid, l := range layouts {
+		if l.size != 0 {
+			t[pid].size, t[pid].every = l.size, l.every
+		}
+	}
+	for i := range sensors {
+		sensors[i].place(&t)
+	}
+	for i := range exhaust {
+		exhaust[i].place(&t)
+	}
 	return t
+}
+
+// entry is a quantity of the long lists, a field by the name of its signal.
+// The lists are constant data: hundreds of rows built by code would cost more.
+type entry struct {
+	name                      string
+	text                      textCoder
+	offset                    int32
+	pid, at, width, shift     uint8
+	mask, needs, wide, absent uint8
+	scale                     uint8
+	signed                    bool
+	more                      bool // row.second
+}
+
+func (e *entry) place(t *[256]row) {
+	f := field{
+		signal: must(e.name), at: e.at, width: e.width, shift: e.shift, mask: uint32(e.mask),
+		offset: int64(e.offset), scale: int64(e.scale), needs: e.needs, wide: e.wide,
+		absent: uint32(e.absent), hasAbsent: e.absent != 0, text: e.text, signed: e.signed,
+	}
+	r := &t[e.pid]
+	if e.more {
+		r.second = &f
+		return
+	}
+	r.fields = append(r.fields, f)
 }
 
 // one is the row of a PID that is a single number.
 func one(name string, width uint8, offset int64, every time.Duration) row {
-	return row{width, every, []field{{signal: must(name), width: width, offset: offset}}}
+	return row{size: width, every: every, fields: []field{{signal: must(name), width: width, offset: offset}}}
 }
 
 // must returns a signal of the telemetry table. The table and this one are

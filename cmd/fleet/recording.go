@@ -77,7 +77,7 @@ func readAnswers(j *virtual.Journal, path string, c agent.DriveCAN) (time.Durati
 	}
 	defer f.Close()
 	_, err = can.DecodeOBD(f, func(r can.Record) error {
-		if (c.Interface == "" || c.Interface == r.Bus) && r.Value.Kind() != telemetry.KindNone {
+		if (c.Interface == "" || c.Interface == r.Bus) && r.Value.Kind() != telemetry.KindNone && r.Quality != telemetry.QualityUnsupported {
 			at := telemetry.At(r.T.Nanos-info.First.Nanos) + telemetry.At(c.Offset)
 			j.Read(virtual.SeriesKey{Signal: r.Signal.Name, Address: r.Source}, at, r.Value)
 		}

@@ -196,6 +196,9 @@ func (c *Car) current(e *ecu, ids []byte) ([]byte, []said) {
 				data, v := e.pids[i].quantise(&state)
 				reply = append(append(reply, id), data...)
 				values = append(values, said{e.pids[i].name, v})
+				if word := e.pids[i].word; word.signal != "" {
+					values = append(values, word)
+				}
 			}
 		}
 	}

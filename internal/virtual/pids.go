@@ -15,6 +15,7 @@ type pid struct {
 	offset int64 // steps added before it is put into bytes: -40 °C is 0
 	scale  int64 // of integer signals: units per step (A6: 0.1 km = 100 m); 0 means 1
 	read   func(s *State) float64
+	word   said // what the number means, where J1979 has a word for it
 }
 
 const engine = "Vehicle.Powertrain.CombustionEngine."
@@ -38,7 +39,7 @@ func enginePIDs() []pid {
 		{id: 0x0F, name: "Vehicle.OBD.IntakeTemp", width: 1, offset: 40, read: func(s *State) float64 { return s.IntakeC }},
 		{id: 0x10, name: "Vehicle.OBD.MAF", width: 2, read: func(s *State) float64 { return s.MAFGS }},
 		{id: 0x11, name: "Vehicle.OBD.ThrottlePosition", width: 1, read: percent(func(s *State) float64 { return s.Throttle })},
-		{id: 0x1C, name: "Vehicle.OBD.OBDStandards", width: 1, read: constant(6)}, // EOBD
+		{id: 0x1C, name: "Vehicle.OBD.OBDStandards", width: 1, read: constant(6), word: said{"Vehicle.Obu.OBD.Standard", telemetry.Text("EOBD")}},
 		{id: 0x1F, name: "Vehicle.OBD.RunTime", width: 2, read: func(s *State) float64 { return math.Floor(s.T.Seconds()) }},
 		{id: 0x21, name: "Vehicle.OBD.DistanceWithMIL", width: 2, read: constant(0)},
 		{id: 0x2E, name: "Vehicle.OBD.CommandedEVAP", width: 1, read: func(s *State) float64 { return s.EVAPPct }},
@@ -54,7 +55,7 @@ func enginePIDs() []pid {
 		{id: 0x46, name: "Vehicle.Exterior.AirTemperature", width: 1, offset: 40, read: func(s *State) float64 { return s.AmbientC }},
 		{id: 0x49, name: "Vehicle.OBD.AcceleratorPositionD", width: 1, read: percent(func(s *State) float64 { return 0.15 + 0.8*s.Pedal })},
 		{id: 0x4E, name: "Vehicle.OBD.TimeSinceDTCCleared", width: 2, read: func(s *State) float64 { return math.Floor(s.ClearedMin) }},
-		{id: 0x51, name: "Vehicle.OBD.FuelType", width: 1, read: constant(1)}, // petrol
+		{id: 0x51, name: "Vehicle.OBD.FuelType", width: 1, read: constant(1), word: said{"Vehicle.Obu.OBD.FuelTypeName", telemetry.Text("GAS")}},
 		{id: 0x5A, name: "Vehicle.OBD.RelativeAcceleratorPosition", width: 1, read: percent(func(s *State) float64 { return s.Pedal })},
 		{id: 0x5C, name: engine + "EngineOil.Temperature", width: 1, offset: 40, read: func(s *State) float64 { return s.OilC }},
 		{id: 0x5E, name: "Vehicle.OBD.FuelRate", width: 2, read: func(s *State) float64 { return s.FuelLH }},
