@@ -33,6 +33,7 @@ type broadcast struct {
 	emit    dbc.Emit // calls value, with:
 	at      telemetry.At
 	from    ecuKey
+	first   int // number of the file's first signal among those of all files
 	payload []byte
 
 	messages uint64 // frames and transfers that a file knows
@@ -71,7 +72,7 @@ func (b *broadcast) frame(f *Frame) {
 		key |= flagExtended
 	}
 	data := f.Data[:f.Len]
-	transfer := false
+	transfer, first := false, 0
 	for _, d := range b.files {
 		m := d.Find(f.ID, f.Extended)
 		switch {
@@ -79,8 +80,9 @@ func (b *broadcast) frame(f *Frame) {
 		case m.Size > 8 && !m.J1939 && !m.FD && !f.FD:
 			transfer = true
 		default:
-			b.read(d, m, f.At, key, data)
+			b.read(d, first, m, f.At, key, data)
 		}
+		first += d.Signals()
 	}
 	if transfer {
 		b.isotp.Feed(f.At, uint32(key), data)
@@ -92,8 +94,8 @@ func (b *broadcast) frame(f *Frame) {
 	}
 }
 
-func (b *broadcast) read(d *dbc.Decoder, m *dbc.Message, at telemetry.At, from ecuKey, data []byte) {
-	b.at, b.from = at, from
+func (b *broadcast) read(d *dbc.Decoder, first int, m *dbc.Message, at telemetry.At, from ecuKey, data []byte) {
+	b.at, b.from, b.first = at, from, first
 	b.messages++
 	b.short += uint64(d.Read(m, data, b.emit))
 }
@@ -101,21 +103,23 @@ func (b *broadcast) read(d *dbc.Decoder, m *dbc.Message, at telemetry.At, from e
 // transfer takes a reassembled message of ISO 15765-2.
 func (b *broadcast) transfer(m isotp.Message) {
 	b.payload = append(append(b.payload[:0], byte(len(m.Payload))), m.Payload...)
-	key := ecuKey(m.ID)
+	key, first := ecuKey(m.ID), 0
 	for _, d := range b.files {
 		if found := d.Find(m.ID&^flagExtended, key&flagExtended != 0); found != nil && found.Size > 8 && !found.J1939 && !found.FD {
-			b.read(d, found, m.At, key, b.payload)
+			b.read(d, first, found, m.At, key, b.payload)
 		}
+		first += d.Signals()
 	}
 }
 
 // group takes a message of J1939 that came in packets.
 func (b *broadcast) group(m j1939.Message) {
-	id := groupID(m.PGN, m.Source, m.Destination)
+	id, first := groupID(m.PGN, m.Source, m.Destination), 0
 	for _, d := range b.files {
 		if found := d.Find(id, true); found != nil && found.J1939 {
-			b.read(d, found, m.At, ecuKey(id|flagExtended), m.Payload)
+			b.read(d, first, found, m.At, ecuKey(id|flagExtended), m.Payload)
 		}
+		first += d.Signals()
 	}
 }
 
@@ -134,6 +138,14 @@ func (b *broadcast) brokenGroup(f j1939.Fault) {
 // usual priority of long messages.
 func groupID(pgn j1939.PGN, source, destination uint8) uint32 {
 	return j1939.ID{Priority: 6, PGN: pgn, Source: source, Destination: destination}.Identifier()
+}
+
+// expire ends transfers that are overdue.
+func (b *broadcast) expire(now telemetry.At) {
+	b.isotp.Expire(now)
+	if b.tp != nil {
+		b.tp.Expire(now)
+	}
 }
 
 // flush ends every transfer: nothing more will come.

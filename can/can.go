@@ -1,4 +1,5 @@
-// Package can reads a CAN bus and turns OBD-II answers into samples. A Bus is
+// Package can reads a CAN bus and turns OBD-II answers, and what DBC files
+// explain, into samples. A Bus is
 // SocketCAN, a unix socket that carries the same frames, an in-memory Pair or
 // a candump log; a Source reads one Bus and, on a live one, asks the ECUs for
 // the configured PIDs (SAE J1979 over ISO 15765-4, ISO 15765-2).
@@ -36,6 +37,9 @@ type Config struct {
 	Dial  Dialer
 	OBD   *OBDConfig // nil: OBD is neither asked for nor read
 	Clock *clock.Clock
+	// Databases explain what ECUs say without being asked. Of each signal the
+	// changes go on, at most one a second, and once a minute what stays.
+	Databases []Database
 
 	// Emit takes samples; Event takes rare facts: the VIN, trouble codes. Both
 	// are called by one goroutine at a time and own the slice only during the

@@ -26,6 +26,7 @@ type session struct {
 
 	mu      sync.Mutex // guards what follows
 	dec     *decoder
+	dbc     *listener // nil: no database
 	names   addresses
 	samples []telemetry.Sample
 	drops   uint64 // of the bus, already listed
@@ -45,6 +46,7 @@ func newSession(s *Source, bus Bus) *session {
 		permit, reply = r.gate.permit, r.gate.flowControl
 	}
 	r.dec = newDecoder(&decoder{answer: r.answer, read: r.read, failed: r.failed}, r.damaged, permit, reply)
+	r.dbc = newListener(r)
 	return r
 }
 
@@ -71,6 +73,9 @@ func (r *session) receive() error {
 		r.mu.Lock()
 		if r.cfg.OBD != nil {
 			r.dec.frame(&f)
+		}
+		if r.dbc != nil {
+			r.dbc.hear(&f)
 		}
 		if r.replay && f.At.Sub(r.flushed) >= bookEvery {
 			r.flushed = f.At
@@ -201,6 +206,9 @@ func (r *session) books(now telemetry.At) {
 		r.losses.add(lossKey{why, telemetry.Source{Bus: r.cfg.Name}}, now, int64(d-r.drops))
 		r.drops = d
 	}
+	if r.dbc != nil {
+		r.dbc.books(now)
+	}
 	r.losses.flush()
 }
 
@@ -210,5 +218,8 @@ func (r *session) finish() {
 	defer r.mu.Unlock()
 	r.n.setState("")
 	r.dec.rx.Flush()
+	if r.dbc != nil {
+		r.dbc.finish()
+	}
 	r.books(r.cfg.Clock.Now())
 }

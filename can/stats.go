@@ -22,6 +22,8 @@ type Stats struct {
 	Late         uint64            `json:"late"`                // polls skipped because their turn came too late
 	Drops        uint64            `json:"drops"`               // frames lost in the kernel or the controller, or unreadable lines of a log
 	DecodeErrors uint64            `json:"decode_errors"`       // answers that could not be read
+	Broadcasts   uint64            `json:"broadcasts"`          // frames and transfers a DBC file explains
+	Short        uint64            `json:"short"`               // signals of DBC files beyond the received length
 	Negatives    map[string]uint64 `json:"negatives,omitempty"` // negative answers by name
 	Transfers    map[string]uint64 `json:"transfers,omitempty"` // broken ISO-TP transfers by reason
 	BusLoad      float64           `json:"bus_load"`            // estimate over the last second, 0 to 1, of the frames that pass the receive filter
@@ -32,7 +34,7 @@ type Stats struct {
 type counters struct {
 	frames, errorFrames, samples, requests, flowControls       atomic.Uint64
 	responses, timeouts, withheld, forbidden, late, sendErrors atomic.Uint64
-	drops, decodeErrors                                        atomic.Uint64
+	drops, decodeErrors, broadcasts, short                     atomic.Uint64
 	negatives                                                  [256]atomic.Uint32
 	transfers                                                  [isotp.Reasons]atomic.Uint64
 	loadPermille                                               atomic.Uint64
@@ -51,6 +53,7 @@ func (s *Source) Stats() Stats {
 		Requests: c.requests.Load(), FlowControls: c.flowControls.Load(), Responses: c.responses.Load(),
 		Timeouts: c.timeouts.Load(), Withheld: c.withheld.Load(), Forbidden: c.forbidden.Load(),
 		SendErrors: c.sendErrors.Load(), Late: c.late.Load(), Drops: c.drops.Load(), DecodeErrors: c.decodeErrors.Load(),
+		Broadcasts: c.broadcasts.Load(), Short: c.short.Load(),
 		BusLoad: float64(c.loadPermille.Load()) / 1000,
 	}
 	for code := range c.negatives {

@@ -16,6 +16,7 @@ type Decoder struct {
 	extended map[uint32]*Message
 	groups   map[uint32]*Message // by PGN
 	ranges   []Range
+	signals  int
 }
 
 // step is one signal, or the entrance to the signals of one multiplexer value:
@@ -59,6 +60,8 @@ func Compile(f *File) *Decoder {
 	for _, m := range f.Messages {
 		children := make(map[*Signal][]*Signal)
 		for _, s := range m.Signals {
+			s.Number = d.signals
+			d.signals++
 			children[s.parentSignal] = append(children[s.parentSignal], s)
 		}
 		m.steps = d.block(nil, m, children, children[nil])
@@ -79,6 +82,9 @@ func Compile(f *File) *Decoder {
 
 // File returns what the Decoder was compiled from.
 func (d *Decoder) File() *File { return d.file }
+
+// Signals returns how many signals the file has; Signal.Number lies below it.
+func (d *Decoder) Signals() int { return d.signals }
 
 // J1939 reports whether messages of it are matched by PGN.
 func (d *Decoder) J1939() bool { return len(d.groups) > 0 }

@@ -92,6 +92,7 @@ type Signal struct {
 	Min, Max  float64
 	Choices   []Choice // sorted by value
 	SPN       uint32   // of SAE J1939, 0 when the file does not say
+	Number    int      // by Compile: counts the file's signals from 0
 
 	factor, offset decimal
 	selector       bool    // others depend on it (M)

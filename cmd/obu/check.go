@@ -119,6 +119,9 @@ func check(ctx context.Context, path string) checkReport {
 	running := watchAgent(ctx, cfg)
 	for _, c := range cfg.CAN {
 		r.add("can "+c.Device, checkCAN(ctx, running, c))
+		for _, path := range c.DBC {
+			r.add("dbc "+path, checkDatabase(path))
+		}
 	}
 	if cfg.GPS != nil {
 		r.add("gps "+cfg.GPS.Device, checkGPS(ctx, running, cfg.GPS))

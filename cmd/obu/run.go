@@ -101,7 +101,15 @@ func runAgent(ctx context.Context, o runOptions, errw io.Writer) error {
 	if why != "" {
 		log.Error(why)
 	}
-	deps := agent.Deps{Log: log, Version: version, Hint: nextStep, Warning: why}
+	databases, trouble := readDatabases(cfg, log)
+	switch {
+	case trouble != nil && !o.service:
+		return trouble
+	case trouble != nil: // a unit far away has to stay in reach: what else it can do goes on
+		log.Error("go on without a DBC file", "error", trouble)
+		why = strings.TrimPrefix(why+"; "+trouble.Error(), "; ")
+	}
+	deps := agent.Deps{Log: log, Version: version, Hint: nextStep, Warning: why, Databases: databases}
 	if o.replay != "" {
 		scratch, err := os.MkdirTemp("", "obu-replay-*")
 		if err != nil {
@@ -181,7 +189,7 @@ func (o *runOptions) liveDevices(cfg *config.Config, deps *agent.Deps, log *slog
 	deps.Clock = clk
 	for _, c := range cfg.CAN {
 		deps.Devices.CAN = append(deps.Devices.CAN, agent.CANDevice{Name: c.Device,
-			Dial: can.Device(c.Device, can.SocketOptions{Clock: clk, Filters: can.OBDFilters()})})
+			Dial: can.Device(c.Device, can.SocketOptions{Clock: clk, Filters: can.Filters(c.Device, deps.Databases[c.Device])})})
 		if strings.HasPrefix(c.Device, "unix:") {
 			deps.Devices.Simulated = !o.asReal
 		}

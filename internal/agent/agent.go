@@ -76,9 +76,11 @@ type Deps struct {
 	Dial    func(ctx context.Context) (net.Conn, error) // nil: as the broker's URL says
 	Network uplink.Network                              // nil: the kernel tells which interface a link is
 	Version string
-	Hint    func(error) string                  // what a technician does about an error; nil: nothing is known
-	Warning string                              // shown in status, for example that the last good configuration runs
-	Backlog func(uplink.Backlog) uplink.Backlog // nil; tests of the fleet's checker put a fault between
+	Hint    func(error) string // what a technician does about an error; nil: nothing is known
+	// Databases explain the broadcast frames of a CAN device, by its name.
+	Databases map[string][]can.Database
+	Warning   string                              // shown in status, for example that the last good configuration runs
+	Backlog   func(uplink.Backlog) uplink.Backlog // nil; tests of the fleet's checker put a fault between
 	// Finite: the sources end by themselves (a replay). When all have ended,
 	// Run drains what is stored, for at most DrainFor, and returns.
 	// A source that fails then ends the run with its error.

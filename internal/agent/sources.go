@@ -81,7 +81,7 @@ func (a *Agent) addCAN(d CANDevice) error {
 		return bus, err
 	}
 	cfg := can.Config{Name: d.Name, Dial: dial, Clock: a.clock, Log: a.log,
-		Emit: a.batch.samples, Event: a.batch.events, Lost: a.batch.gap}
+		Databases: a.deps.Databases[d.Name], Emit: a.batch.samples, Event: a.batch.events, Lost: a.batch.gap}
 	for _, c := range a.cfg.CAN {
 		if c.Device == d.Name {
 			cfg.Bitrate, cfg.OBD = c.Bitrate, obdConfig(c.OBD)

@@ -55,6 +55,10 @@ type CAN struct {
 	Bitrate int `key:"bitrate" example:"500000" oneof:"10000 20000 33333 50000 83333 100000 125000 250000 500000 800000 1000000"`
 	// Asking the vehicle for values by OBD-II (SAE J1979).
 	OBD OBD `key:"obd"`
+	// Databases of this bus: what ECUs say without being asked is decoded with
+	// them, as Message.Signal. Of each signal changes are kept, at most one a
+	// second, and once a minute what stays.
+	DBC []string `key:"dbc" example:"[/etc/obu/car.dbc]"`
 }
 
 // OBD is what to ask a vehicle for.
@@ -212,7 +216,7 @@ type Log struct {
 // later names the keys of the design that a later release brings, by path.
 func later() map[string]bool {
 	return map[string]bool{
-		"can.dbc": true, "can.j1939": true, "can.uds": true,
+		"can.j1939": true, "can.uds": true,
 		"signals": true, "power": true, "status.prometheus": true,
 	}
 }

@@ -1,0 +1,151 @@
+package can
+
+import (
+	"fmt"
+
+	"obu/can/dbc"
+	"obu/telemetry"
+)
+
+// listener turns the broadcast frames of a session's bus into samples.
+type listener struct {
+	*broadcast
+	r       *session
+	changes selection
+	names   addresses
+	samples []telemetry.Sample
+	quality telemetry.Quality // of the frame under way
+	counted [2]uint64         // messages and short, already in the statistics
+}
+
+// newListener returns nil when no database explains the bus.
+func newListener(r *session) *listener {
+	l := &listener{r: r, names: make(addresses)}
+	l.broadcast = newBroadcast(&broadcast{
+		value: func(at telemetry.At, from ecuKey, s *dbc.Signal, _ int64, v telemetry.Value) {
+			l.changes.take(l.first+s.Number, at, from, s, v)
+		},
+		damaged: func(at telemetry.At, from ecuKey, what string) {
+			r.losses.add(lossKey{telemetry.ReasonDecode, l.source(from)}, at, 1)
+			r.log.Debug("transfer broke", "sender", l.names.name(from), "problem", what)
+		},
+	}, r.cfg.Name, r.cfg.Databases)
+	if l.broadcast == nil {
+		return nil
+	}
+	n := 0
+	for _, d := range l.files {
+		n += d.Signals()
+	}
+	l.changes = selection{slots: make([]slot, n), give: l.sample}
+	return l
+}
+
+func (l *listener) source(from ecuKey) telemetry.Source {
+	return telemetry.Source{Bus: l.r.cfg.Name, Address: l.names.name(from), Method: "dbc"}
+}
+
+func (l *listener) sample(at telemetry.At, from ecuKey, s *dbc.Signal, v telemetry.Value) {
+	l.samples = append(l.samples, telemetry.Sample{At: at, Signal: &s.Telemetry, Source: l.source(from), Value: v, Quality: l.quality})
+}
+
+// hear takes one frame. The session's mu is held.
+func (l *listener) hear(f *Frame) {
+	l.quality = telemetry.QualityLive
+	if f.ReadTime {
+		l.quality = telemetry.QualityReadTime
+	}
+	l.frame(f)
+	l.flushSamples()
+}
+
+// books passes on what waited, and counts. The session's mu is held.
+func (l *listener) books(now telemetry.At) {
+	l.expire(now)
+	l.changes.tell(now)
+	l.flushSamples()
+	l.r.n.broadcasts.Add(l.messages - l.counted[0])
+	l.r.n.short.Add(l.short - l.counted[1])
+	l.counted = [2]uint64{l.messages, l.short}
+}
+
+// finish passes on everything: nothing more will come.
+func (l *listener) finish() {
+	l.flush()
+	l.books(telemetry.At(1<<63 - 1))
+}
+
+func (l *listener) flushSamples() {
+	if len(l.samples) > 0 {
+		l.r.emit(l.samples)
+		l.samples = l.samples[:0]
+	}
+}
+
+// maxFilters is the kernel's bound of one socket (CAN_RAW_FILTER_MAX).
+const maxFilters = 512
+
+// Filters are what a bus needs to hear: OBD, and the messages of databases. It
+// is nil, every frame, where the kernel does not take so many.
+func Filters(bus string, all []Database) []Filter {
+	out := OBDFilters()
+	seen := make(map[Filter]bool)
+	add := func(f Filter) {
+		if !seen[f] {
+			seen[f] = true
+			out = append(out, f)
+		}
+	}
+	for _, d := range all {
+		if d.Bus != "" && d.Bus != bus {
+			continue
+		}
+		for _, m := range d.Decoder.File().Messages {
+			switch {
+			case m.J1939:
+				add(groupFilter(m.ID))
+				add(groupFilter(0x00EB0000)) // TP.DT
+				add(groupFilter(0x00EC0000)) // TP.CM
+				add(Filter{ID: m.ID, Mask: maskExtended, Extended: true})
+			case m.Extended:
+				add(Filter{ID: m.ID, Mask: maskExtended, Extended: true})
+			default:
+				add(Filter{ID: m.ID, Mask: maskStandard})
+			}
+		}
+	}
+	if len(out) > maxFilters {
+		return nil
+	}
+	return out
+}
+
+// groupFilter passes a parameter group whatever its priority and addresses.
+func groupFilter(id uint32) Filter {
+	mask := uint32(0x03FFFF00)
+	if id>>16&0xFF < 240 { // PDU1: the destination
+		mask = 0x03FF0000
+	}
+	return Filter{ID: id & mask, Mask: mask, Extended: true}
+}
+
+// ReadDatabases reads and compiles the DBC files of one bus. What is wrong
+// with one goes to problem; the others are used.
+func ReadDatabases(paths []string, warn func(dbc.Warning), problem func(error)) []Database {
+	var out []Database
+	for _, path := range paths {
+		f, err := ReadDatabase(path)
+		if err != nil {
+			problem(err)
+			continue
+		}
+		for _, w := range f.Warnings {
+			warn(w)
+		}
+		if f.More > 0 {
+			warn(dbc.Warning{File: f.Name, Line: f.Warnings[len(f.Warnings)-1].Line, Text: fmt.Sprintf("%d more lines like these", f.More)})
+		}
+		out = append(out, Database{Decoder: dbc.Compile(f)})
+	}
+	return out
+}
