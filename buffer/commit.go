@@ -208,6 +208,7 @@ func (b *Buffer) update(fn func(*txn) error) error {
 	b.forgetTold(told)
 	b.clearOwed()
 	b.countEvicted(evicted)
+	b.sayEvicted(b.tele, evicted)
 	b.countExpired(expired)
 	return nil
 }

@@ -1,6 +1,8 @@
 package buffer
 
 import (
+	"time"
+
 	"obu/telemetry"
 )
 
@@ -46,6 +48,32 @@ func (t *txn) evict(need, atLeast int64, clipRank map[telemetry.ClipID]Rank) ([]
 	}
 	t.evicted = len(out)
 	return out, nil
+}
+
+// evictSay is how often the log says that a file evicts: a buffer at its quota
+// does so with every other commit, for as long as the link is away.
+const evictSay = time.Hour
+
+// evictions are those of one file that the log has not told.
+type evictions struct {
+	batches int
+	again   telemetry.At // not before
+}
+
+// sayEvicted tells of n batches evicted for want of room. The file's wr must be
+// held.
+func (b *Buffer) sayEvicted(f *file, n int) {
+	f.gone.batches += n
+	if n == 0 || b.opts.Now() < f.gone.again {
+		return
+	}
+	what, key := "history", "buffer.telemetry_quota"
+	if f == b.vid {
+		what, key = "clips", "buffer.media_quota"
+	}
+	b.log.Warn("the quota is used up: of "+what+" the oldest is deleted undelivered and listed as lost", "file", f.path, "batches", f.gone.batches,
+		"quota_bytes", f.quota, "next", "bring the link back (`obu status` says what keeps it away), or raise "+key)
+	f.gone = evictions{again: b.opts.Now().Add(evictSay)}
 }
 
 // squeeze returns how many bytes to evict because the file nears its bound: its

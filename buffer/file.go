@@ -54,6 +54,7 @@ type file struct {
 	saving   []*salvage   // what was set aside and is being moved back, oldest first; guarded by wr
 	lookAt   telemetry.At // when its name is to be looked up again; guarded by wr
 	expireAt telemetry.At // when to look for what is too old; guarded by wr
+	gone     evictions    // to be said in the log; guarded by wr
 	stale    bool         // a commit failed: db is read on, and opened anew before it is written; guarded by wr
 
 	open  sync.RWMutex // R: db is in use; W: db is being swapped

@@ -311,6 +311,7 @@ func (b *Buffer) updateMedia(recs []record, also func(*bbolt.Tx) error, free int
 	if err == nil {
 		b.vidLost, b.vidPapersDue = nil, false
 		b.countEvicted(gone)
+		b.sayEvicted(f, gone)
 		b.countExpired(old)
 		f.mu.Lock()
 		b.owed = append(b.owed, losses...)

@@ -147,7 +147,14 @@ func (w rows) buffer(s *agent.Status) {
 		if b.DiskFree >= 0 {
 			free = ", disk has " + bytesText(float64(b.DiskFree)) + " free"
 		}
-		w.row("runway", "%s until the oldest history must go%s", seconds(b.RunwayS), free)
+		until := seconds(b.RunwayS) + " until the oldest history must go"
+		if usedUp(b.TelemetryUsed, b.TelemetryQuota) {
+			until = "telemetry_quota is used up: the oldest history goes"
+		}
+		if usedUp(b.MediaUsed, b.MediaQuota) {
+			until += "; media_quota is used up: the oldest clips go"
+		}
+		w.row("runway", "%s%s", until, free)
 	}
 	w.row("commits", "%d, slowest %s, every %s", b.Commits, seconds(b.SlowestCommitMS/1000), seconds(s.Flush.EveryS))
 	if line := diskLine(s.Disk); line != "" {
@@ -167,6 +174,10 @@ func (w rows) buffer(s *agent.Status) {
 	w.row("gaps", "%d listed since start, %d not delivered yet; %s evicted%s, %s dropped in memory", b.GapsListed, b.Gaps,
 		times(int(b.Evicted), "batch"), expired, times(int(s.Batcher.Drops), "value"))
 }
+
+// usedUp reports whether so little of a quota is left that the next batches
+// take the place of others.
+func usedUp(used, quota int64) bool { return quota > 0 && used > quota-max(quota/32, 512<<10) }
 
 func (w rows) uplink(u *agent.UplinkStatus) {
 	if u == nil {

@@ -157,6 +157,14 @@ func TestStatusSpeaksPlainly(t *testing.T) {
 			t.Errorf("does not say %q:\n%s", want, text)
 		}
 	}
+	text = shown(t, agent.Status{Buffer: &buffer.Stats{RunwayS: 32160, DiskFree: -1, TelemetryQuota: 512 << 20, MediaUsed: 12<<20 - 300<<10, MediaQuota: 12 << 20}})
+	if !strings.Contains(text, "8 h 56 min until the oldest history must go; media_quota is used up: the oldest clips go\n") {
+		t.Errorf("a full media.db:\n%s", text)
+	}
+	text = shown(t, agent.Status{Buffer: &buffer.Stats{RunwayS: 1, DiskFree: -1, TelemetryUsed: 12 << 20, TelemetryQuota: 12 << 20, MediaQuota: 12 << 20}})
+	if !strings.Contains(text, "telemetry_quota is used up: the oldest history goes\n") {
+		t.Errorf("a full telemetry.db:\n%s", text)
+	}
 	for s, want := range map[float64]string{0: "<1 ms", 0.0412: "41 ms", 1: "1 s", 9.96: "10 s", 2.34: "2.3 s", 59.9: "59 s", 60: "1 min", 3599.9: "60 min", 5*3600 + 12*60: "5 h 12 min", 49 * 3600: "2 d"} {
 		if got := seconds(s); got != want {
 			t.Errorf("%v s is shown as %q, want %q", s, got, want)
