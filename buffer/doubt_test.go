@@ -205,3 +205,40 @@ func spoilRecord(t *testing.T, path string, at telemetry.At) {
 		t.Fatal("no record of that time in the file")
 	}
 }
+
+// What was written counts since Open, however often the file is opened again.
+func TestWrittenBytesOutliveAReopening(t *testing.T) {
+	fail, now := "", telemetry.At(time.Hour)
+	b := open(t, t.TempDir(), func(o *buffer.Options) {
+		o.Now = func() telemetry.At { return now }
+		buffer.Break(o, buffer.Faults{AfterCommit: func(file string) error {
+			if file == fail {
+				fail = ""
+				return errors.New("sync failed")
+			}
+			return nil
+		}})
+	})
+	defer b.Close()
+	offset := int64(0)
+	put := func() {
+		now = now.Add(time.Minute)
+		_, err := b.Commit([]buffer.Entry{{Class: telemetry.ClassTelemetry, Content: track(1)}})
+		must(t, err)
+		offset, _, _ = b.ClipProgress("clip")
+		_, err = b.CommitChunk("clip", telemetry.Chunk{Clip: telemetry.ClipID{1}, Offset: offset, Data: make([]byte, 100)})
+		if err != nil && !errors.Is(err, buffer.ErrDiskFailed) && !errors.Is(err, buffer.ErrOffset) {
+			t.Fatal(err)
+		}
+	}
+	was := b.Stats()
+	for i := range 20 {
+		fail = map[int]string{5: "telemetry.db", 10: "media.db"}[i]
+		put()
+		s := b.Stats()
+		if s.DiskBytesTelemetry < was.DiskBytesTelemetry || s.DiskBytesMedia < was.DiskBytesMedia {
+			t.Errorf("after %d: %d and %d bytes written, before %d and %d", i, s.DiskBytesTelemetry, s.DiskBytesMedia, was.DiskBytesTelemetry, was.DiskBytesMedia)
+		}
+		was = s
+	}
+}

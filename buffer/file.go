@@ -61,6 +61,7 @@ type file struct {
 	db    *bbolt.DB
 	os    *os.File // bbolt's own handle
 	undo  *rollbackGuard
+	past  int64 // bytes written through handles that are closed; guarded by open
 	place place // of the file opened last; guarded by open
 
 	beginMu   sync.Mutex // held while bbolt begins a transaction; guards what follows

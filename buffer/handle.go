@@ -87,6 +87,10 @@ func (f *file) closeDB() (err error) {
 	if f.db == nil {
 		return nil
 	}
+	f.past += f.written()
+	f.mu.Lock()
+	f.first = f.state.commits
+	f.mu.Unlock()
 	if f.isBroken() {
 		f.leave(f.os)
 	} else {

@@ -130,12 +130,13 @@ func (b *Buffer) merge(f *file, c contents) []telemetry.Name {
 	}
 	f.acked = append(f.acked, c.bad...)
 	volatile, file, done := f.state.store, f.state.owedFile, f.state.owedDone
+	counted := f.state.commits - f.first
 	f.state = c.state
 	if b.learned { // the Gap table is memory's, and so is what it has of media.db
 		f.state.owedFile, f.state.owedDone = file, done
 	}
-	f.first = c.state.commits
-	f.state.store = volatile // retired by returnToDisk
+	f.first = c.state.commits - counted // what this handle wrote still counts
+	f.state.store = volatile            // retired by returnToDisk
 	f.state.unit, f.state.hardware, f.state.clean = b.opts.Unit, f.boundTo(b.opts.Hardware), false
 	f.streams = streams
 	return unreturned

@@ -201,11 +201,16 @@ func (f *file) sizes() (used, size, written int64) {
 	}
 	f.open.RLock()
 	defer f.open.RUnlock()
-	if f.db != nil {
-		st := f.db.Stats().TxStats
-		written = st.GetPageAlloc() + int64(f.commits())*int64(pageSize)
+	return used, size, f.past + f.written()
+}
+
+// written is how much went through the open handle. open must be held.
+func (f *file) written() int64 {
+	if f.db == nil || f.isBroken() {
+		return 0
 	}
-	return used, size, written
+	st := f.db.Stats().TxStats
+	return st.GetPageAlloc() + int64(f.commits())*int64(pageSize)
 }
 
 // commits is the number of transactions since the file was opened.
