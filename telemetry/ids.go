@@ -474,6 +474,17 @@ var signalIDs = [...]string{
 	"Vehicle.Obu.Hybrid.CertifiedEnergy",
 	"Vehicle.Obu.Hybrid.CertifiedRange",
 	"Vehicle.Obu.Engine.TraveledDistance",
+	"Vehicle.Obu.OBD.InfoTypes",
+	"Vehicle.Obu.ECU.CalibrationIDs",
+	"Vehicle.Obu.ECU.CVNs",
+	"Vehicle.Obu.ECU.Name",
+	"Vehicle.Obu.OBD.InUseCounters",
+	"Vehicle.Obu.Diagnostics.Stored.Appeared",
+	"Vehicle.Obu.Diagnostics.Stored.Cleared",
+	"Vehicle.Obu.Diagnostics.Pending.Appeared",
+	"Vehicle.Obu.Diagnostics.Pending.Cleared",
+	"Vehicle.Obu.Diagnostics.Permanent.Appeared",
+	"Vehicle.Obu.Diagnostics.Permanent.Cleared",
 }
 
 var idByName = func() map[string]uint32 {

@@ -1,7 +1,7 @@
 package telemetry
 
 // exhaustSignals go on where sensorSignals end: diesel engines, exhaust
-// aftertreatment, hybrids.
+// aftertreatment, hybrids, what an ECU tells of itself.
 var exhaustSignals = []Signal{
 	{Name: "Vehicle.Obu.Engine.AECD4.Timer1", Unit: "s", Kind: KindFloat, Step: stepOne, Max: 4294967295, Level: LevelObu},
 	{Name: "Vehicle.Obu.Engine.AECD4.Timer2", Unit: "s", Kind: KindFloat, Step: stepOne, Max: 4294967295, Level: LevelObu},
@@ -142,4 +142,16 @@ var exhaustSignals = []Signal{
 	{Name: "Vehicle.Obu.Hybrid.CertifiedEnergy", Unit: "percent", Kind: KindFloat, Step: stepPercent, Max: 100, Level: LevelObu},
 	{Name: "Vehicle.Obu.Hybrid.CertifiedRange", Unit: "percent", Kind: KindFloat, Step: stepPercent, Max: 100, Level: LevelObu},
 	{Name: "Vehicle.Obu.Engine.TraveledDistance", Unit: "m", Kind: KindInt, Max: 429496729500, Level: LevelObu},
+	// services 03, 07, 0A and 09
+	{Name: "Vehicle.Obu.OBD.InfoTypes", Kind: KindText, Level: LevelObu},
+	{Name: "Vehicle.Obu.ECU.CalibrationIDs", Kind: KindText, Level: LevelObu},
+	{Name: "Vehicle.Obu.ECU.CVNs", Kind: KindText, Level: LevelObu},
+	{Name: "Vehicle.Obu.ECU.Name", Kind: KindText, Level: LevelObu},
+	{Name: "Vehicle.Obu.OBD.InUseCounters", Kind: KindText, Level: LevelObu},
+	{Name: "Vehicle.Obu.Diagnostics.Stored.Appeared", Kind: KindText, Level: LevelObu},
+	{Name: "Vehicle.Obu.Diagnostics.Stored.Cleared", Kind: KindText, Level: LevelObu},
+	{Name: "Vehicle.Obu.Diagnostics.Pending.Appeared", Kind: KindText, Level: LevelObu},
+	{Name: "Vehicle.Obu.Diagnostics.Pending.Cleared", Kind: KindText, Level: LevelObu},
+	{Name: "Vehicle.Obu.Diagnostics.Permanent.Appeared", Kind: KindText, Level: LevelObu},
+	{Name: "Vehicle.Obu.Diagnostics.Permanent.Cleared", Kind: KindText, Level: LevelObu},
 }

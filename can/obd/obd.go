@@ -1,5 +1,5 @@
 // Package obd reads and writes the answers of SAE J1979 (ISO 15031-5)
-// services 01, 03, 07, 09 and 0A: reassembled payloads in, readings of the
+// services 01, 02, 03, 07, 09 and 0A: reassembled payloads in, readings of the
 // signals in package telemetry out. The table of services and PIDs is data;
 // looking a PID up is one array index.
 //
@@ -35,11 +35,20 @@ const (
 
 // PIDs that steer the poller or need an own reader.
 const (
+	PIDStatus        = 0x01 // MIL, number of trouble codes, readiness
+	PIDFreezeDTC     = 0x02 // the trouble code that stored the freeze frame
 	PIDSupported     = 0x00 // and 20, 40 .. E0: bit map of the next 32 PIDs
 	PIDEngineSpeed   = 0x0C
 	PIDVehicleSpeed  = 0x0D
 	PIDModuleVoltage = 0x42
-	PIDVIN           = 0x02 // of service 09
+
+	// Of service 09.
+	PIDVIN           = 0x02
+	PIDCalibration   = 0x04 // CALID
+	PIDVerification  = 0x06 // CVN
+	PIDInUseSpark    = 0x08 // in-use performance counters, spark ignition
+	PIDName          = 0x0A // ECU name
+	PIDInUseCompress = 0x0B // in-use performance counters, compression ignition
 )
 
 // Errors of Decode. They are counted by callers, never fatal.
@@ -73,6 +82,8 @@ func Decode(dst []Reading, payload []byte) ([]Reading, error) {
 	switch payload[0] {
 	case ServiceCurrent + PositiveOffset:
 		return decodeCurrent(dst, body)
+	case ServiceFreeze + PositiveOffset:
+		return decodeFreeze(dst, body)
 	case ServiceVehicle + PositiveOffset:
 		return decodeVehicle(dst, body)
 	case ServiceStored + PositiveOffset:
@@ -88,11 +99,29 @@ func Decode(dst []Reading, payload []byte) ([]Reading, error) {
 // Known reports whether Decode reads positive answers that begin with b.
 func Known(b byte) bool {
 	switch b {
-	case ServiceCurrent + PositiveOffset, ServiceVehicle + PositiveOffset,
+	case ServiceCurrent + PositiveOffset, ServiceFreeze + PositiveOffset, ServiceVehicle + PositiveOffset,
 		ServiceStored + PositiveOffset, ServicePending + PositiveOffset, ServicePermanent + PositiveOffset:
 		return true
 	}
 	return false
+}
+
+// decodeFreeze reads PID, frame number, data of service 02: one PID, for whose
+// data service 01's rules hold. The readings are of the moment the trouble code
+// came, the caller keeps them apart from current ones.
+func decodeFreeze(dst []Reading, body []byte) ([]Reading, error) {
+	if len(body) < 3 {
+		return dst, fmt.Errorf("decode service 02: %w", ErrShort)
+	}
+	pid, data := body[0], body[2:]
+	size := Size(pid)
+	if size == 0 {
+		return append(dst, Reading{Signal: &raw02[pid], Value: telemetry.Bytes(data)}), nil
+	}
+	if !fits(pid, data) {
+		return dst, fmt.Errorf("decode freeze frame PID %02X: %w: %d of %d bytes", pid, ErrShort, len(data), size)
+	}
+	return decodePID(dst, pid, data[:min(size, len(data))]), nil
 }
 
 // decodeCurrent reads PID, data, PID, data ... of service 01. An answer that

@@ -36,7 +36,7 @@ func buildService01() (t [256]row) {
 	for i, name := range [...]string{"Vehicle.OBD.PidsA", "Vehicle.OBD.PidsB", "Vehicle.OBD.PidsC"} {
 		t[i*0x20].fields = []field{{signal: must(name), width: 4, text: pidList(i * 0x20)}}
 	}
-	t[0x01] = row{size: 4, every: seldom, fields: []field{
+	t[0x01] = row{size: 4, every: calmly, fields: []field{
 		{signal: must("Vehicle.OBD.Status.IsMILOn"), width: 1, shift: 7},
 		{signal: must("Vehicle.Diagnostics.DTCCount"), width: 1, mask: 0x7F},
 		{signal: must("Vehicle.OBD.Status.IgnitionType"), at: 1, width: 1, shift: 3, mask: 1, text: ignition{}},
@@ -154,9 +154,10 @@ func must(name string) *telemetry.Signal {
 	return s
 }
 
-// raw01 and raw09 are the signals of PIDs without a formula.
+// raw01, raw02 and raw09 are the signals of PIDs without a formula.
 var (
 	raw01 = rawSignals("01")
+	raw02 = rawSignals("02")
 	raw09 = rawSignals("09")
 )
 

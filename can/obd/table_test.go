@@ -1,6 +1,9 @@
 package obd_test
 
 import (
+	"errors"
+	"fmt"
+	"strings"
 	"testing"
 
 	"obu/can/obd"
@@ -133,6 +136,41 @@ func TestSensorPIDs(t *testing.T) {
 		rs, err := obd.Decode(nil, unhex(t, c.payload))
 		if got := show(rs); got != c.want || err != nil {
 			t.Errorf("%s: %s (%v)\nwant %s", c.payload, got, err, c.want)
+		}
+	}
+}
+
+// TestOtherServices pins answers of services 02 and 09, and broken ones.
+func TestOtherServices(t *testing.T) {
+	text := func(s string, size int) string { return fmt.Sprintf("%X", s+strings.Repeat("\x00", size-len(s))) }
+	for _, c := range []struct{ payload, want string }{
+		{"42 02 00 03 01", "FreezeDTC=P0301"},
+		{"42 0C 00 1A F8", "Speed=1726"},
+		{"42 00 00 7F F8 00 00", "PidsA=02,03,04,05,06,07,08,09,0A,0B,0C,0D"},
+		{"42 C7 00 12", "PID02.C7=12"},
+		{"49 00 55 40 00 00", "InfoTypes=02,04,06,08,0A"},
+		{"49 04 02" + text("3G5906012AB", 16) + text("0001", 16), "CalibrationIDs=3G5906012AB,0001"},
+		{"49 06 01 17 91 BC 82", "CVNs=1791BC82"},
+		{"49 0A 01" + text("ECM\x00-EngineControl", 20), "Name=ECM-EngineControl"},
+		{"49 08 03 04 00 0E 10 03 38", "InUseCounters=OBDCOND=1024,IGNCNTR=3600,CATCOMP1=824"},
+		{"49 0B 03 04 00 0E 10 00 05", "InUseCounters=OBDCOND=1024,IGNCNTR=3600,HCCATCOMP=5"},
+		{"49 08 03 04 00", "PID08=030400"},      // fewer than it says: as it stands
+		{"49 04 01 41 42", "PID04=014142"},      //
+		{"49 06 00", "PID06=00"},                //
+		{"49 0D 01 41 42 43", "PID0D=01414243"}, // no reading for it
+	} {
+		rs, err := obd.Decode(nil, unhex(t, c.payload))
+		got := show(rs)
+		if len(rs) == 1 && strings.Contains(rs[0].Signal.Name, "Service02") {
+			got = strings.Replace(got, "PID", "PID02.", 1)
+		}
+		if got != c.want || err != nil {
+			t.Errorf("%s: %s (%v)\nwant %s", c.payload, got, err, c.want)
+		}
+	}
+	for _, short := range []string{"42", "42 0C", "42 0C 00", "42 0C 00 1A", "49 04"} {
+		if rs, err := obd.Decode(nil, unhex(t, short)); !errors.Is(err, obd.ErrShort) || len(rs) != 0 {
+			t.Errorf("%s: %s, %v", short, show(rs), err)
 		}
 	}
 }
