@@ -82,6 +82,10 @@ var errNoStore = errors.New("no store")
 // there reports errNoStore unless a store lies in the folder, or an agent has
 // one that its disk did not take yet.
 func (p *bufferPlace) there(ctx context.Context) error {
+	if info, err := os.Stat(p.dir); err == nil && !info.IsDir() {
+		return advised{fmt.Errorf("%s is a file, and a folder is wanted", p.dir),
+			"name the folder it lies in; what is in one store file shows: obu buffer export " + p.dir + " --out DIR"}
+	}
 	for _, name := range [...]string{"telemetry.db", "media.db"} {
 		if _, err := os.Stat(filepath.Join(p.dir, name)); !errors.Is(err, fs.ErrNotExist) {
 			return nil // or something that reading it will say

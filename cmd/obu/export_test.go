@@ -59,3 +59,16 @@ func TestExportOfNothing(t *testing.T) {
 		}
 	}
 }
+
+// TestStoreFileWhereAFolderIsWanted: a technician who names what was set aside is
+// told the command that reads it.
+func TestStoreFileWhereAFolderIsWanted(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	fillStore(t, dir, 1, 1)
+	path := filepath.Join(dir, "telemetry.db")
+	err := (&bufferPlace{dir: path, socket: filepath.Join(dir, "none")}).there(t.Context())
+	if err == nil || !strings.Contains(err.Error(), path+" is a file") || !strings.Contains(hint(err), "obu buffer export "+path) {
+		t.Errorf("%v; hint %q", err, hint(err))
+	}
+}
