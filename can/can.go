@@ -38,8 +38,10 @@ type Config struct {
 	OBD   *OBDConfig // nil: OBD is neither asked for nor read
 	Clock *clock.Clock
 	// Databases explain what ECUs say without being asked. Of each signal the
-	// changes go on, at most one a second, and once a minute what stays.
+	// changes go on, at most one a second, and once a minute what stays, or
+	// what the first of the Rules about it says.
 	Databases []Database
+	Rules     []Rule
 
 	// Emit takes samples; Event takes rare facts: the VIN, trouble codes. Both
 	// are called by one goroutine at a time and own the slice only during the

@@ -33,11 +33,15 @@ func newListener(r *session) *listener {
 	if l.broadcast == nil {
 		return nil
 	}
-	n := 0
+	l.changes = selection{give: l.sample}
 	for _, d := range l.files {
-		n += d.Signals()
+		for _, m := range d.File().Messages {
+			for _, s := range m.Signals { // in the order of Signal.Number
+				l.changes.rules = append(l.changes.rules, ruleOf(r.cfg.Rules, s.Telemetry.Name))
+			}
+		}
 	}
-	l.changes = selection{slots: make([]slot, n), give: l.sample}
+	l.changes.slots = make([]slot, len(l.changes.rules))
 	return l
 }
 

@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"obu/can"
 	"obu/can/dbc"
@@ -28,13 +30,13 @@ func databases(t *testing.T, texts ...string) (out []can.Database) {
 
 // listen replays a log through a Source with databases and returns what it
 // told as "seconds address signal value".
-func listen(t *testing.T, log string, all []can.Database) (told []string, out *sink, st can.Stats) {
+func listen(t *testing.T, log string, all []can.Database, rules ...can.Rule) (told []string, out *sink, st can.Stats) {
 	t.Helper()
 	clk := clock.Replay(0, clock.Virtual().Wall().Time)
 	clk.Start(1)
 	out = new(sink)
 	cfg := out.config(clk, nil, &can.OBDConfig{})
-	cfg.Databases = all
+	cfg.Databases, cfg.Rules = all, rules
 	cfg.Dial = func(context.Context) (can.Bus, error) {
 		return can.NewLogBus(io.NopCloser(strings.NewReader(log)), clk, can.LogOptions{}), nil
 	}
@@ -83,6 +85,42 @@ func TestBroadcastOnChange(t *testing.T) {
 	}
 	if st.Broadcasts != 10 || st.Short != 0 {
 		t.Errorf("stats %+v", st)
+	}
+}
+
+// TestBroadcastRules: the words of VISS, the first rule that fits.
+func TestBroadcastRules(t *testing.T) {
+	var log strings.Builder
+	for i := range 41 { // speed 0, 0.5, 1 .. 20 at 10 Hz; torque the same in whole numbers
+		fmt.Fprintf(&log, "(%.1f) can0 201#%02X%02X\n", 100+float64(i)/10, i, i)
+	}
+	all := math.Inf(1)
+	rule := func(r can.Rule) can.Rule {
+		if r.Low == 0 && r.High == 0 {
+			r.Low, r.High = -all, all
+		}
+		return r
+	}
+	for _, c := range []struct {
+		name  string
+		rules []can.Rule
+		want  string
+	}{
+		{"dropped", []can.Rule{rule(can.Rule{Path: "Engine.*", Drop: true})}, ""},
+		{"the first one counts", []can.Rule{rule(can.Rule{Path: "Engine.Torque", Timebased: 2 * time.Second}), rule(can.Rule{Path: "*", Drop: true})},
+			"0.0 Torque 0|2.0 Torque 20|4.0 Torque 40"},
+		{"range", []can.Rule{rule(can.Rule{Path: "Engine.Speed", Timebased: 100 * time.Millisecond, Low: 19, High: 19.5}), rule(can.Rule{Path: "*", Drop: true})},
+			"3.8 Speed 19|3.9 Speed 19.5"},
+		{"change", []can.Rule{rule(can.Rule{Path: "Engine.Speed", Timebased: 100 * time.Millisecond, Change: 7.5}), rule(can.Rule{Path: "*", Drop: true})},
+			"0.0 Speed 0|1.5 Speed 7.5|3.0 Speed 15"},
+		{"another message", []can.Rule{rule(can.Rule{Path: "Gearbox.*", Timebased: time.Hour}), rule(can.Rule{Path: "Engine.Torque", Drop: true})},
+			"0.0 Speed 0|1.0 Speed 5|2.0 Speed 10|3.0 Speed 15|4.0 Speed 20"},
+	} {
+		told, _, _ := listen(t, log.String(), databases(t, engineDBC), c.rules...)
+		got := strings.ReplaceAll(strings.Join(told, "|"), "201 Engine.", "")
+		if got != c.want {
+			t.Errorf("%s: %s, want %s", c.name, got, c.want)
+		}
 	}
 }
 

@@ -1,19 +1,74 @@
 package can
 
 import (
+	"math"
+	"strings"
 	"time"
 
 	"obu/can/dbc"
 	"obu/telemetry"
 )
 
-// A broadcast signal comes up to a thousand times a second. What of it goes on
-// is its changes, at most one value each changeEvery; a value that stays is
-// told again each repeatEvery, so that a sender that fell silent shows.
+// A broadcast signal comes up to a thousand times a second. What of it goes on,
+// unless a Rule says otherwise, is its changes, at most one value each
+// changeEvery; a value that stays is told again each repeatEvery, so that a
+// sender that fell silent shows.
 const (
 	changeEvery = time.Second
 	repeatEvery = time.Minute
 )
+
+// Rule says what of some broadcast signals is passed on, in the words of VISS.
+type Rule struct {
+	// Path is Message.Signal; a * at its end stands for any rest.
+	Path string
+	// Drop passes nothing on.
+	Drop bool
+	// Timebased is the least time between two values; alone it passes them on
+	// whether they changed or not. 0: changes, a second apart.
+	Timebased time.Duration
+	// Change is the least difference to the last value passed on; 0: any.
+	Change float64
+	// Low and High bound the values that are looked at: the range.
+	Low, High float64
+}
+
+// Match reports whether a rule is about a signal.
+func (r *Rule) Match(name string) bool {
+	if start, ok := strings.CutSuffix(r.Path, "*"); ok {
+		return strings.HasPrefix(name, start)
+	}
+	return r.Path == name
+}
+
+// plain is the rule of signals that none is about.
+var plain = Rule{Low: math.Inf(-1), High: math.Inf(1)}
+
+// ruleOf returns the first rule about a signal.
+func ruleOf(rules []Rule, name string) *Rule {
+	for i := range rules {
+		if rules[i].Match(name) {
+			return &rules[i]
+		}
+	}
+	return &plain
+}
+
+// every is the least time between two values.
+func (r *Rule) every() time.Duration {
+	if r.Timebased > 0 {
+		return r.Timebased
+	}
+	return changeEvery
+}
+
+// onChange reports whether a value has to differ to be passed on.
+func (r *Rule) onChange() bool { return r.Timebased == 0 || r.Change > 0 }
+
+// same reports whether v does not differ enough from what was told.
+func (r *Rule) same(v, told telemetry.Value) bool {
+	return v == told || math.Abs(v.Float()-told.Float()) < r.Change
+}
 
 // maxSenders bounds the states of signals that a second and further sender
 // uses: groups of J1939. When they are full, all of them begin anew.
@@ -22,7 +77,8 @@ const maxSenders = 8192
 // selection passes the values of broadcast signals on when they change. One
 // goroutine at a time uses it.
 type selection struct {
-	slots   []slot // by number of the signal
+	slots   []slot  // by number of the signal
+	rules   []*Rule // likewise
 	further map[sender]*slot
 	give    func(at telemetry.At, from ecuKey, s *dbc.Signal, v telemetry.Value)
 }
@@ -35,6 +91,7 @@ type sender struct {
 // slot is what was passed on of one signal of one sender, and what waits.
 type slot struct {
 	sender
+	every          telemetry.At // of the signal's rule
 	told, wait     telemetry.Value
 	toldAt, waitAt telemetry.At
 	waiting        bool
@@ -42,21 +99,29 @@ type slot struct {
 
 // take hears every value of a signal; number is the signal's.
 func (l *selection) take(number int, at telemetry.At, from ecuKey, s *dbc.Signal, v telemetry.Value) {
+	rule := l.rules[number]
+	if f := v.Float(); rule.Drop || f < rule.Low || f > rule.High {
+		return
+	}
 	st := &l.slots[number]
 	if st.signal != nil && st.from != from {
 		st = l.another(sender{s, from})
 	}
-	l.due(st, at)
+	if st.waiting && (v == st.wait || at.Sub(st.toldAt) >= rule.every()+changeEvery) {
+		l.due(st, at) // else it gives way to the newer one
+	}
 	since := at.Sub(st.toldAt)
 	switch {
 	case st.signal == nil || since < -changeEvery: // or the clock of a recording was set back
-		st.sender = sender{s, from}
-	case v == st.told:
+		st.sender, st.every = sender{s, from}, telemetry.At(rule.every())
+	case rule.onChange() && rule.same(v, st.told):
 		st.waiting = false
 		if since < repeatEvery {
 			return
 		}
-	case since < changeEvery:
+	case since < rule.every() && !rule.onChange():
+		return
+	case since < rule.every():
 		st.wait, st.waitAt, st.waiting = v, at, true
 		return
 	}
@@ -98,7 +163,7 @@ func (l *selection) tell(now telemetry.At) {
 }
 
 func (l *selection) due(st *slot, now telemetry.At) {
-	if turn := st.toldAt + telemetry.At(changeEvery); st.waiting && now >= turn {
+	if turn := st.toldAt + st.every; st.waiting && now >= turn {
 		st.told, st.toldAt, st.waiting = st.wait, turn, false
 		l.give(st.waitAt, st.from, st.signal, st.wait)
 	}

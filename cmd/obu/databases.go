@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"log/slog"
+	"slices"
 
 	"obu/can"
 	"obu/can/dbc"
@@ -31,7 +32,27 @@ func readDatabases(cfg *config.Config, log *slog.Logger) (map[string][]can.Datab
 			log.Warn("more of the DBC files is left out; `obu decode can --dbc` lists it", "bus", c.Device, "lines", n-maxDatabaseWarnings)
 		}
 	}
+	if len(wrong) == 0 {
+		idleRules(cfg, out, log)
+	}
 	return out, errors.Join(wrong...)
+}
+
+// idleRules warns of entries of signals that are about no signal.
+func idleRules(cfg *config.Config, all map[string][]can.Database, log *slog.Logger) {
+	for i, c := range cfg.Signals {
+		rule, used := can.Rule{Path: c.Path}, false
+		for _, databases := range all {
+			for _, d := range databases {
+				for _, m := range d.Decoder.File().Messages {
+					used = used || slices.ContainsFunc(m.Signals, func(s *dbc.Signal) bool { return rule.Match(s.Telemetry.Name) })
+				}
+			}
+		}
+		if !used {
+			log.Warn("no signal of the DBC files has this name; obu decode can --dbc prints the names", "entry of signals", i+1, "path", c.Path)
+		}
+	}
 }
 
 // checkDatabase judges a DBC file as `obu run` will read it.

@@ -34,6 +34,15 @@ func TestDatabasesOfConfiguration(t *testing.T) {
 	if !strings.Contains(said.String(), "car.dbc:3: ") {
 		t.Errorf("said %s", said.String())
 	}
+	cfg.CAN[0].DBC = []string{good}
+	cfg.Signals = []config.Signal{{Path: "Engine.*"}, {Path: "Motor.Speed"}}
+	said.Reset()
+	if _, err := readDatabases(cfg, slog.New(slog.NewTextHandler(&said, nil))); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(said.String(), "Engine.*") || !strings.Contains(said.String(), "path=Motor.Speed") {
+		t.Errorf("said %s", said.String())
+	}
 	if f := can.Filters("can0", all["can0"]); len(f) != len(can.OBDFilters())+1 {
 		t.Errorf("filters %v", f)
 	}

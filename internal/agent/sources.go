@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"time"
 
 	"obu/buffer"
@@ -81,7 +82,7 @@ func (a *Agent) addCAN(d CANDevice) error {
 		return bus, err
 	}
 	cfg := can.Config{Name: d.Name, Dial: dial, Clock: a.clock, Log: a.log,
-		Databases: a.deps.Databases[d.Name], Emit: a.batch.samples, Event: a.batch.events, Lost: a.batch.gap}
+		Databases: a.deps.Databases[d.Name], Rules: signalRules(a.cfg.Signals), Emit: a.batch.samples, Event: a.batch.events, Lost: a.batch.gap}
 	for _, c := range a.cfg.CAN {
 		if c.Device == d.Name {
 			cfg.Bitrate, cfg.OBD = c.Bitrate, obdConfig(c.OBD)
@@ -142,6 +143,16 @@ func (o *outage) back() {
 		o.away = false
 		o.list()
 	}
+}
+
+// signalRules translates what the technician wrote about broadcast signals.
+func signalRules(all []config.Signal) []can.Rule {
+	var out []can.Rule
+	for _, c := range all {
+		out = append(out, can.Rule{Path: c.Path, Drop: !c.Keep, Timebased: time.Duration(c.Timebased),
+			Change: c.Change.Or(0), Low: c.Above.Or(math.Inf(-1)), High: c.Below.Or(math.Inf(1))})
+	}
+	return out
 }
 
 // obdConfig translates what the technician wrote for a bus.

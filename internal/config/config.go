@@ -27,6 +27,10 @@ type Config struct {
 
 	// CAN buses, one entry for each.
 	CAN []CAN `key:"can"`
+	// What is kept of signals that DBC files explain. The first entry that fits a
+	// signal counts; without one its changes are kept, at most one a second, and
+	// once a minute what stays.
+	Signals []Signal `key:"signals"`
 	// The GPS receiver.
 	GPS *GPS `key:"gps"`
 	// Dashcams, one entry for each camera.
@@ -84,6 +88,24 @@ type PID struct {
 	PID PIDNumber `key:"pid" required:"write two hexadecimal digits, for example 0C for the engine speed"`
 	// How often to ask for this one.
 	Period Duration `key:"period" min:"50ms" max:"1h"` // 0: OBD.Period
+}
+
+// Signal is what is kept of some signals.
+type Signal struct {
+	// Name, as "obu decode can --dbc" prints it: Message.Signal. A * at the end
+	// stands for any rest.
+	Path string `key:"path" example:"Engine.*" check:"path" required:"it names a signal, for example Engine.Speed or Engine.*"`
+	// false: nothing of it.
+	Keep bool `key:"keep" default:"true"`
+	// Shortest time between two values. Without change, a value is kept each time,
+	// whether it changed or not.
+	Timebased Duration `key:"timebased" example:"10s" min:"10ms" max:"1h"`
+	// How much a value has to differ from the last one kept, in its unit.
+	Change Number `key:"change" example:"0.5"`
+	// Only values from this one on.
+	Above Number `key:"above" example:"0"`
+	// Only values up to this one.
+	Below Number `key:"below" example:"250"`
 }
 
 // GPS is the receiver.
@@ -217,7 +239,7 @@ type Log struct {
 func later() map[string]bool {
 	return map[string]bool{
 		"can.j1939": true, "can.uds": true,
-		"signals": true, "power": true, "status.prometheus": true,
+		"power": true, "status.prometheus": true,
 	}
 }
 

@@ -83,7 +83,7 @@ type scalar interface {
 	parse(text string) *problem
 }
 
-var _ = [...]scalar{new(Duration), new(Size), new(Rate), new(PIDNumber)}
+var _ = [...]scalar{new(Duration), new(Size), new(Rate), new(PIDNumber), new(Number)}
 
 // unit is one unit of a quantity.
 type unit struct {

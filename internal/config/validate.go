@@ -22,6 +22,8 @@ func checks(name string, v reflect.Value) *problem {
 		return checkInterface(text)
 	case "dir", "socket":
 		return checkPath(name, text)
+	case "path":
+		return checkSignal(text)
 	case "broker":
 		full, p := checkBroker(text)
 		if p == nil {
