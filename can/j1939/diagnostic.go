@@ -40,11 +40,14 @@ type Lamps struct {
 	MIL     Lamp // SPN 1213: malfunction indicator
 }
 
+// OccurrenceUnknown is the occurrence count of a code that has none.
+const OccurrenceUnknown = 127
+
 // Code is one diagnostic trouble code (J1939-73 clause 5.7.1.7 to 5.7.1.11).
 type Code struct {
 	SPN        uint32 // 19 bits, read by conversion method 4; see Legacy
 	FMI        uint8  // 5 bits
-	Occurrence uint8  // 0-126; 127: not available
+	Occurrence uint8  // 0-126, or OccurrenceUnknown
 	// Legacy says that the conversion method bit is set: the bits of SPN stand
 	// in one of three older orders, and the message does not say in which.
 	Legacy bool

@@ -1,8 +1,9 @@
 // Package j1939 reads what a J1939 network says to anybody: identifiers as
 // priority, PGN and addresses (SAE J1939-21 clause 5), messages that travel in
 // several packets (5.10: TP.BAM, and RTS/CTS sessions of others, overheard),
-// who claimed which address (J1939-81) and which diagnostic trouble codes and
-// lamps are active (J1939-73: DM1, DM2).
+// who claimed which address (J1939-81), which diagnostic trouble codes and
+// lamps are active (J1939-73: DM1, DM2), and the values of the FMS-Standard and
+// its neighbours (J1939-71), under the names and in the units of rows.
 //
 // It sends nothing. Times are of the frames; sizes are bytes, at most
 // MaxLength a message. What a network can make it keep is bounded: MaxSessions
@@ -19,13 +20,16 @@ const (
 
 // PGNs this package knows by number (J1939-21, -71, -73, -81).
 const (
-	PGNRequest   PGN = 0x0EA00 // 59904: asks for another PGN
-	PGNTransport PGN = 0x0EB00 // 60160: TP.DT, data transfer
-	PGNConnect   PGN = 0x0EC00 // 60416: TP.CM, connection management
-	PGNClaim     PGN = 0x0EE00 // 60928: address claimed
-	PGNDM1       PGN = 0x0FECA // 65226: active trouble codes
-	PGNDM2       PGN = 0x0FECB // 65227: previously active trouble codes
-	PGNVehicleID PGN = 0x0FEEC // 65260: vehicle identification
+	PGNRequest     PGN = 0x0EA00 // 59904: asks for another PGN
+	PGNTransport   PGN = 0x0EB00 // 60160: TP.DT, data transfer
+	PGNConnect     PGN = 0x0EC00 // 60416: TP.CM, connection management
+	PGNClaim       PGN = 0x0EE00 // 60928: address claimed
+	PGNECUID       PGN = 0x0FDC5 // 64965: part number and serial number of an ECU
+	PGNSoftwareID  PGN = 0x0FEDA // 65242: software identification
+	PGNDM1         PGN = 0x0FECA // 65226: active trouble codes
+	PGNDM2         PGN = 0x0FECB // 65227: previously active trouble codes
+	PGNComponentID PGN = 0x0FEEB // 65259: make, model, serial number of a component
+	PGNVehicleID   PGN = 0x0FEEC // 65260: vehicle identification
 )
 
 // PGN is a parameter group number: 18 bits (J1939-21 clause 5.1.2).
