@@ -15,7 +15,7 @@ import (
 type Record struct {
 	T       Stamp // of the answer's single or first frame
 	Bus     string
-	Source  string // address of the ECU's answers: "7E8", "18DAF110"
+	Source  string // address of the ECU's answers: "7E8", "18DAF110"; of J1939 the node's: "2A"
 	Signal  *telemetry.Signal
 	Value   telemetry.Value
 	Quality telemetry.Quality
@@ -25,6 +25,7 @@ type Record struct {
 // DecodeOptions say what Decode reads in a log.
 type DecodeOptions struct {
 	OBD       bool
+	J1939     bool
 	Databases []Database
 }
 
@@ -39,6 +40,8 @@ type DecodeStats struct {
 
 	Messages uint64 // frames and transfers that a database knows
 	Short    uint64 // signals of databases beyond the received length
+
+	Groups GroupStats
 }
 
 // DecodeOBD is Decode for OBD answers alone.
@@ -47,8 +50,8 @@ func DecodeOBD(r io.Reader, emit func(Record) error, problem func(error)) (Decod
 }
 
 // Decode reads a candump log, plain or gzip, and calls emit for each value of
-// each OBD answer and each message of the databases in it, in the order they
-// were complete. It keeps a bounded state per interface and repairs nothing.
+// each OBD answer and each message of J1939 and of the databases in it, in the
+// order they were complete. It keeps a bounded state per interface and repairs nothing.
 // Lines, transfers and answers that cannot be read are counted and told to
 // problem, which may be nil; the rest goes on. An error of emit ends it.
 func Decode(r io.Reader, opt DecodeOptions, emit func(Record) error, problem func(error)) (DecodeStats, error) {
@@ -82,6 +85,9 @@ func Decode(r io.Reader, opt DecodeOptions, emit func(Record) error, problem fun
 		if b.broadcast != nil {
 			b.broadcast.frame(&e.Frame)
 		}
+		if b.groups != nil {
+			b.groups.frame(&e.Frame)
+		}
 	}
 	return d.stats, d.err
 }
@@ -94,6 +100,10 @@ func (d *logDecoder) flush() {
 			b.broadcast.flush()
 			d.stats.Messages += b.broadcast.messages
 			d.stats.Short += b.broadcast.short
+		}
+		if b.groups != nil {
+			b.groups.rx.Flush()
+			d.stats.Groups.add(b.groups)
 		}
 	}
 }
@@ -112,6 +122,7 @@ type logDecoder struct {
 type logBus struct {
 	*decoder
 	broadcast *broadcast // nil: no database
+	groups    *groups    // nil: J1939 is not read
 	digits    uint8
 	names     addresses
 }
@@ -159,6 +170,9 @@ func (d *logDecoder) bus(iface string) *logBus {
 			d.problem(&LineError{d.entry.Line, fmt.Errorf("%s: %s", b.names.name(from), what)})
 		},
 	}, iface, d.opt.Databases)
+	if d.opt.J1939 {
+		b.groups = d.groups(iface, b)
+	}
 	d.buses[iface] = b
 	return b
 }

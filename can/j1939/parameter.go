@@ -12,7 +12,8 @@ const Parameters = len(rows)
 
 // Reading is one thing a message says.
 type Reading struct {
-	Number  int // of the parameter; -1 for facts of Describe
+	Number  int    // of the parameter; -1 for facts of Describe
+	SPN     uint32 // 0 for facts
 	Signal  *telemetry.Signal
 	Value   telemetry.Value
 	Quality telemetry.Quality
@@ -42,7 +43,7 @@ func Read(dst []Reading, pgn PGN, p []byte, a *Absent) []Reading {
 		if !r.valid(raw, a) {
 			continue
 		}
-		dst = append(dst, Reading{Number: i, Signal: &signals[i], Value: r.value(raw, &signals[i])})
+		dst = append(dst, Reading{Number: i, SPN: uint32(r.spn), Signal: &signals[i], Value: r.value(raw, &signals[i])})
 	}
 	return dst
 }

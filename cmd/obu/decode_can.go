@@ -13,22 +13,19 @@ import (
 )
 
 func decodeCANCommand() *command {
-	var obd, j1939 bool
+	var obd, groups bool
 	var files []string
 	cmd := &command{
-		Use:   "can [--dbc FILE]... [--obd] FILE|-",
+		Use:   "can [--dbc FILE]... [--obd] [--j1939] FILE|-",
 		Short: "values in a candump log (plain or .gz)",
 		Example: "  obu decode can --obd candump-2026-11-22.log.gz\n  obu decode can --dbc car.dbc --dbc can1:gps.dbc drive.log\n" +
-			"  candump -L can0 | obu decode can --obd -",
+			"  obu decode can --j1939 truck.log.gz\n  candump -L can0 | obu decode can --obd -",
 		Args: exactly("FILE"),
 		RunE: func(cmd *command, args []string) error {
-			switch {
-			case j1939:
-				return later("decode can --j1939")
-			case !obd && len(files) == 0:
-				return usageError{errors.New("decode can wants --obd, --dbc FILE or both: say what to decode")}
+			if !obd && !groups && len(files) == 0 {
+				return usageError{errors.New("decode can wants --obd, --j1939 or --dbc FILE, or several of them: say what to decode")}
 			}
-			opt := can.DecodeOptions{OBD: obd}
+			opt := can.DecodeOptions{OBD: obd, J1939: groups}
 			for _, arg := range files {
 				db, err := loadDatabase(arg, cmd.ErrOrStderr())
 				if err != nil {
@@ -42,7 +39,7 @@ func decodeCANCommand() *command {
 		},
 	}
 	cmd.Flags().BoolVar(&obd, "obd", false, "answers to OBD-II requests (SAE J1979)")
-	cmd.Flags().BoolVar(&j1939, "j1939", false, "J1939 (a later release)")
+	cmd.Flags().BoolVar(&groups, "j1939", false, "values, trouble codes and identifications of SAE J1939")
 	cmd.Flags().Func("dbc", "signals of a DBC `FILE`; can1:FILE for those of one bus alone; may be repeated",
 		func(f string) error { files = append(files, f); return nil })
 	return cmd
@@ -91,6 +88,9 @@ func decodeCAN(r io.Reader, opt can.DecodeOptions, w *bufio.Writer, errw io.Writ
 	}
 	if opt.OBD && stats.Answers == 0 {
 		fmt.Fprintf(errw, "obu: warning: %d frames, but no answer to an OBD request among them (7E8-7EF, 18DAF1xx)\n", stats.Frames)
+	}
+	if opt.J1939 && stats.Groups.Messages == 0 {
+		fmt.Fprintf(errw, "obu: warning: %d frames, but no message of J1939 that is known among them: is it a log of a truck or a machine? `--dbc` reads messages of its maker\n", stats.Frames)
 	}
 	if len(opt.Databases) > 0 && stats.Messages == 0 {
 		fmt.Fprintf(errw, "obu: warning: %d frames, but no message of the DBC among them: is it of this vehicle, and of this bus (%s)?\n", stats.Frames, busesOf(opt.Databases))
