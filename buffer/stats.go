@@ -1,6 +1,7 @@
 package buffer
 
 import (
+	"fmt"
 	"math"
 	"os"
 	"time"
@@ -73,6 +74,30 @@ type counters struct {
 	salvaged  uint64 // batches moved back from files set aside since Open
 	stored    int64  // bytes put into telemetry.db since Open
 	opened    telemetry.At
+}
+
+// gapsWait is how long Gaps waits for a commit that is under way.
+const gapsWait = 5 * time.Second
+
+// Gaps returns the Gap table, and losses of media.db on their way into it. It
+// returns ErrDiskFailed when the disk keeps the writer for too long.
+func (b *Buffer) Gaps() ([]telemetry.Gap, error) {
+	for end := time.Now().Add(gapsWait); !b.tele.wr.TryLock(); time.Sleep(lockPoll) {
+		if time.Now().After(end) {
+			return nil, fmt.Errorf("read gaps: a commit has taken %v: %w", gapsWait, ErrDiskFailed)
+		}
+	}
+	defer b.tele.wr.Unlock()
+	var out []telemetry.Gap
+	for _, r := range b.gaps.sorted() {
+		out = append(out, r.Gap)
+	}
+	b.vid.mu.Lock()
+	defer b.vid.mu.Unlock()
+	for _, l := range b.owed {
+		out = append(out, l.gap)
+	}
+	return out, nil
 }
 
 // committed counts a transaction that stored something.

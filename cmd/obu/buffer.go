@@ -131,9 +131,7 @@ func bufferStat(ctx context.Context, p *bufferPlace, out io.Writer) error {
 	if err := printStreams(out, agent.StreamsStatus(r.Streams)); err != nil {
 		return err
 	}
-	for _, g := range r.Gaps {
-		fmt.Fprintf(out, "gap %d: %s %s seq %d-%d, %s values, %s\n", g.ID, g.Class, g.Store, g.FromSeq, g.ToSeq, countText(g.Count), g.Reason)
-	}
+	printGaps(out, r.Gaps)
 	return unsound(r.Files)
 }
 
@@ -155,7 +153,21 @@ func (p *bufferPlace) askStat(ctx context.Context, out io.Writer, locked error) 
 		fmt.Fprintf(out, "%s: %d bytes\n", filepath.Join(p.dir, "media.db"), b.MediaFile)
 	}
 	fmt.Fprintln(out)
-	return printStreams(out, s.Streams)
+	if err := printStreams(out, s.Streams); err != nil {
+		return err
+	}
+	var gaps []telemetry.Gap
+	if err := ask(ctx, p.socket, "gaps", &gaps); err != nil {
+		return fmt.Errorf("what is lost cannot be told: %w", err)
+	}
+	printGaps(out, gaps)
+	return nil
+}
+
+func printGaps(out io.Writer, gaps []telemetry.Gap) {
+	for _, g := range gaps {
+		fmt.Fprintf(out, "gap %d: %s %s seq %d-%d, %s values, %s\n", g.ID, g.Class, g.Store, g.FromSeq, g.ToSeq, countText(g.Count), g.Reason)
+	}
 }
 
 // unanswered is the error of a store whose agent does not say what is in it.

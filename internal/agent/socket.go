@@ -14,9 +14,11 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"obu/telemetry"
 )
 
-// The status socket speaks one line and one answer: a question ("status",
+// The status socket speaks one line and one answer: a question ("status", "gaps",
 // "ls STORE CLASS SEQ", "verify …" or "export …") and a newline in, one JSON
 // value and a newline out, end. The latter three answer a page, and are asked
 // again from behind it until one is empty. `echo status | nc -U obu.sock` works.
@@ -114,9 +116,17 @@ func (a *Agent) reply(question string) (any, error) {
 	switch verb {
 	case "status":
 		return a.Status(), nil
+	case "gaps":
+		a.mu.Lock()
+		buf := a.buffer
+		a.mu.Unlock()
+		if buf == nil {
+			return []telemetry.Gap{}, nil
+		}
+		return buf.Gaps()
 	case "ls", "verify", "export":
 	default:
-		return nil, fmt.Errorf("unknown question %q: ask status, ls STORE CLASS SEQ, verify STORE CLASS SEQ or export STORE CLASS SEQ", question)
+		return nil, fmt.Errorf("unknown question %q: ask status, gaps, ls STORE CLASS SEQ, verify STORE CLASS SEQ or export STORE CLASS SEQ", question)
 	}
 	p, err := parsePlace(rest)
 	if err != nil {
