@@ -116,3 +116,17 @@ func TestBufferOfAnAgentWithoutADisk(t *testing.T) {
 	}
 	c.kill(p) // a stop in order has nowhere to store what is in memory, and says so
 }
+
+// TestGapsSpeakPlainly: a loss without a seq is told by its time, one without an
+// end by its beginning.
+func TestGapsSpeakPlainly(t *testing.T) {
+	var out strings.Builder
+	printGaps(&out, []telemetry.Gap{
+		{ID: 1, Class: telemetry.ClassTelemetry, From: telemetry.At(90 * time.Second), To: telemetry.At(95 * time.Second), Count: telemetry.CountUnknown, Reason: telemetry.ReasonUncleanStart},
+		{ID: 2, Class: telemetry.ClassEvent, Store: telemetry.StoreID{1}, FromSeq: 7, ToSeq: 1<<53 - 1, Count: 3, Reason: telemetry.ReasonDamagedStore},
+	})
+	if got, want := out.String(), "gap 1: telemetry from 1m30s to 1m35s of boot 00000000000000000000000000000000, an unknown number of values, unclean-start\n"+
+		"gap 2: event 0100000000000000 seq 7 and on, 3 values, damaged-store\n"; got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}

@@ -66,7 +66,7 @@ func bufferExport(ctx context.Context, p *bufferPlace, out string, report io.Wri
 	}
 	fmt.Fprintf(report, "%s, %s into %s; %s\n", times(x.batches, "batch"), times(x.records, "record"), filepath.Join(out, recordsName), x.clipsText())
 	for _, g := range missing {
-		fmt.Fprintf(report, "missing: %s %s seq %d-%d, damaged\n", g.Class, g.Store, g.FromSeq, g.ToSeq)
+		fmt.Fprintf(report, "missing: %s %s, damaged\n", g.Class, placeOf(g))
 	}
 	if x.undecoded > 0 {
 		fmt.Fprintf(report, "%s cannot be decoded: is it of a newer obu?\n", times(x.undecoded, "batch"))
