@@ -26,6 +26,9 @@ const (
 	// maxErrorSilence, and forgotten when the bus then stays good as long.
 	errorSilence    = 10 * time.Second
 	maxErrorSilence = 5 * time.Minute
+	// comeBack is how the agent returns from it: with requests so far apart,
+	// half as far after each errorSilence that stays good.
+	comeBack = time.Second
 )
 
 // errForbidden: the allow-list stopped a frame. Nothing but a mistake in this
@@ -44,6 +47,7 @@ type gate struct {
 	hold     time.Duration
 	errCount int
 	errSince time.Time
+	busOff   bool
 	open     request // outstanding
 }
 
@@ -170,8 +174,32 @@ func (g *gate) otherTester() {
 	}
 }
 
-// errorSeen notes an error frame, and falls silent when they rise.
-func (g *gate) errorSeen() {
+// off notes that the controller went bus-off, or came back. Until then nothing
+// can be sent, and afterwards the bus is listened to first.
+func (g *gate) off(is bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.busOff && !is {
+		g.errors = time.Now().Add(max(g.hold, errorSilence))
+	}
+	g.busOff = is
+}
+
+// spacing returns how far requests are apart at least, given what the rate
+// demands: after errors asking begins slowly.
+func (g *gate) spacing(least time.Duration) time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.errors.IsZero() {
+		return least
+	}
+	steps := max(time.Since(g.errors), 0) / errorSilence
+	return max(least, comeBack>>min(steps, 30))
+}
+
+// errorSeen notes an error frame, and falls silent when they rise, or at once
+// when the controller is close to leaving the bus.
+func (g *gate) errorSeen(bad bool) {
 	now := time.Now()
 	g.mu.Lock()
 	if now.Sub(g.errors) > max(g.hold, errorSilence) {
@@ -182,7 +210,7 @@ func (g *gate) errorSeen() {
 	}
 	g.errCount++
 	limit := maxErrorsPerSecond
-	if !g.proven {
+	if bad || !g.proven {
 		limit = 1
 	}
 	retreat := g.errCount >= limit && !now.Before(g.errors)
@@ -212,6 +240,9 @@ func (g *gate) silence() time.Duration {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.busOff {
+		return bookEvery
+	}
 	now := time.Now()
 	return max(g.tester.Sub(now), g.errors.Sub(now))
 }

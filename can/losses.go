@@ -25,7 +25,11 @@ type lossKey struct {
 	source telemetry.Source
 }
 
-func (l *losses) add(k lossKey, at telemetry.At, n int64) {
+// add notes n losses at a time, or that their number is not known.
+func (l *losses) add(k lossKey, at telemetry.At, n int64) { l.span(k, at, at, n) }
+
+// span is add for losses from one time to another.
+func (l *losses) span(k lossKey, from, to telemetry.At, n int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.sums == nil {
@@ -37,12 +41,17 @@ func (l *losses) add(k lossKey, at telemetry.At, n int64) {
 	g := l.sums[k]
 	if g == nil {
 		l.sums[k] = &telemetry.Gap{
-			Class: telemetry.ClassTelemetry, Boot: l.boot, From: at, To: at, Count: n,
+			Class: telemetry.ClassTelemetry, Boot: l.boot, From: from, To: to, Count: n,
 			Reason: k.reason, Source: k.source.String(),
 		}
 		return
 	}
-	g.From, g.To, g.Count = min(g.From, at), max(g.To, at), g.Count+n
+	g.From, g.To = min(g.From, from), max(g.To, to)
+	if g.Count == telemetry.CountUnknown || n == telemetry.CountUnknown {
+		g.Count = telemetry.CountUnknown
+		return
+	}
+	g.Count += n
 }
 
 // flush lists what was summed up.

@@ -268,7 +268,7 @@ func (p *poller) ask(ctx context.Context, service, pid byte, expect int) ([]answ
 	if err := p.r.gate.wait(ctx); err != nil {
 		return nil, err
 	}
-	p.next = time.Now().Add(p.spacing)
+	p.next = time.Now().Add(p.r.gate.spacing(p.spacing))
 	p.mu.Lock()
 	p.asked = request{service: service, pid: pid, extended: p.extended}
 	if service == obd.ServiceCurrent {

@@ -21,7 +21,7 @@ type session struct {
 
 	heard  atomic.Int64  // time.Now in ns of the last frame, for the poller
 	bits   atomic.Uint64 // on the bus since the last look
-	busOff bool          // said so; of the receiving goroutine
+	off    bool          // the controller is bus-off; of the receiving goroutine
 	poller atomic.Pointer[poller]
 
 	mu      sync.Mutex // guards what follows
@@ -63,6 +63,11 @@ func (r *session) receive() error {
 		if f.Error {
 			r.errorFrame(&f)
 			continue
+		}
+		if r.off {
+			if v := r.n.controller.heard(f.At); v.back {
+				r.recovered(v.since, f.At)
+			}
 		}
 		if !r.replay {
 			r.heard.Store(time.Now().UnixNano())
@@ -157,19 +162,39 @@ func (r *session) source(ecu ecuKey) telemetry.Source {
 // errorFrame takes a report of the controller.
 func (r *session) errorFrame(f *Frame) {
 	r.n.errorFrames.Add(1)
-	if ordinary(f) {
-		return
+	v := r.n.controller.report(f)
+	if v.lost != "" {
+		n := int64(1)
+		if v.uncounted {
+			n = telemetry.CountUnknown
+		}
+		r.losses.add(lossKey{v.lost, telemetry.Source{Bus: r.cfg.Name}}, f.At, n)
 	}
-	if f.ID&errBusOff != 0 && !r.busOff {
-		r.busOff = true
+	if v.off {
+		r.off = true
+		r.gate.off(true)
+		r.listOff(f.At, f.At)
 		r.log.Error("controller went bus-off and hears nothing until it is restarted; check bit rate and wiring, and have it restart by itself: ip link set DEVICE type can restart-ms 1000")
 	}
-	why := telemetry.ReasonBusError
-	if overran(f) {
-		why = telemetry.ReasonRXOverflow
+	if v.back {
+		r.recovered(v.since, f.At)
 	}
-	r.losses.add(lossKey{why, telemetry.Source{Bus: r.cfg.Name}}, f.At, 1)
-	r.gate.errorSeen()
+	if v.trouble {
+		r.gate.errorSeen(v.bad)
+	}
+}
+
+// recovered ends a bus-off.
+func (r *session) recovered(since, now telemetry.At) {
+	r.off = false
+	r.listOff(since, now)
+	r.gate.off(false)
+	r.log.Info("controller is back from bus-off", "after", now.Sub(since))
+}
+
+// listOff lists what passed on the bus while the controller was off it.
+func (r *session) listOff(from, to telemetry.At) {
+	r.losses.span(lossKey{telemetry.ReasonBusError, telemetry.Source{Bus: r.cfg.Name}}, from, to, telemetry.CountUnknown)
 }
 
 // bookEvery is how long losses are summed up before they are listed.
@@ -217,6 +242,9 @@ func (r *session) finish() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.n.setState("")
+	if c := r.n.controller.leave(); r.off {
+		r.listOff(c.Since, r.cfg.Clock.Now())
+	}
 	r.dec.rx.Flush()
 	if r.dbc != nil {
 		r.dbc.finish()

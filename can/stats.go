@@ -27,7 +27,8 @@ type Stats struct {
 	Negatives    map[string]uint64 `json:"negatives,omitempty"` // negative answers by name
 	Transfers    map[string]uint64 `json:"transfers,omitempty"` // broken ISO-TP transfers by reason
 	BusLoad      float64           `json:"bus_load"`            // estimate over the last second, 0 to 1, of the frames that pass the receive filter
-	State        string            `json:"state,omitempty"`     // "", "listening", "searching", "polling", "resting", "asleep"
+	Controller   Controller        `json:"controller"`
+	State        string            `json:"state,omitempty"` // "", "listening", "searching", "polling", "resting", "asleep"
 }
 
 // counters are the live form of Stats.
@@ -39,6 +40,7 @@ type counters struct {
 	transfers                                                  [isotp.Reasons]atomic.Uint64
 	loadPermille                                               atomic.Uint64
 	state                                                      atomic.Pointer[string]
+	controller                                                 controller
 }
 
 func (c *counters) negative(code obd.NRC) { c.negatives[code].Add(1) }
@@ -54,7 +56,7 @@ func (s *Source) Stats() Stats {
 		Timeouts: c.timeouts.Load(), Withheld: c.withheld.Load(), Forbidden: c.forbidden.Load(),
 		SendErrors: c.sendErrors.Load(), Late: c.late.Load(), Drops: c.drops.Load(), DecodeErrors: c.decodeErrors.Load(),
 		Broadcasts: c.broadcasts.Load(), Short: c.short.Load(),
-		BusLoad: float64(c.loadPermille.Load()) / 1000,
+		BusLoad: float64(c.loadPermille.Load()) / 1000, Controller: c.controller.snapshot(),
 	}
 	for code := range c.negatives {
 		if n := c.negatives[code].Load(); n > 0 {
@@ -90,34 +92,4 @@ func frameBits(f *Frame) uint64 {
 		bits = 20
 	}
 	return bits + bits/10
-}
-
-// Classes of error frames (linux/can/error.h).
-const (
-	errLostArbitration = 0x02
-	errController      = 0x04 // data[1] says what
-	errBusOff          = 0x40
-	errRestarted       = 0x100
-	errCounters        = 0x200 // data[6:8] hold the counters
-
-	controllerRXOverflow = 0x01 // of data[1]
-	controllerActive     = 0x40
-)
-
-// ordinary reports whether an error frame tells of no error: a lost
-// arbitration, which a busy bus has all the time and some drivers report, or a
-// controller that is well again.
-func ordinary(f *Frame) bool {
-	switch f.ID &^ (errLostArbitration | errRestarted | errCounters) {
-	case 0:
-		return true
-	case errController:
-		return f.Data[1] == controllerActive
-	}
-	return false
-}
-
-// overran reports whether the controller says that it lost frames.
-func overran(f *Frame) bool {
-	return f.ID&errController != 0 && f.Data[1]&controllerRXOverflow != 0
 }

@@ -30,20 +30,32 @@ type kernelClock struct {
 	refused telemetry.At  // stamps are refused until then
 }
 
-// FromKernel converts the kernel's wall-clock receive stamp of a packet that
-// was just read into time since boot, by reading both clocks now. Call it
-// after each receive. With ok false the wall clock was stepped between this
-// call and the one before (or up to a second ago), or the stamp lies in the
-// future: at is then the time of reading, and the datum's quality has to say
-// so. On a replay the stamp is the recording's, and ok is false before its
-// start.
+// FromKernel is Look and its FromKernel, for one packet.
 func (c *Clock) FromKernel(stamp time.Time) (at telemetry.At, ok bool) {
+	return c.Look().FromKernel(stamp.UnixNano())
+}
+
+// Look is one look at the kernel's wall clock beside time since boot: it
+// converts the receive stamps of the packets that were just read.
+type Look struct {
+	Now    telemetry.At // of the look
+	offset int64        // wall clock minus time since boot, in ns
+	width  time.Duration
+	usable bool
+	replay bool
+}
+
+// Look reads both clocks. Call it after each receive, before the next one: it
+// holds for all that this receive returned. Reading them costs three system
+// calls, more than all the rest a frame needs.
+func (c *Clock) Look() Look {
 	if c.replay != nil {
 		base := c.wall.replayStart()
-		if base.IsZero() || stamp.Before(base) {
-			return c.Now(), false
+		l := Look{Now: c.Now(), replay: true, usable: !base.IsZero()}
+		if l.usable {
+			l.offset = base.UnixNano()
 		}
-		return telemetry.At(stamp.Sub(base)), true
+		return l
 	}
 	before := c.read()
 	wall := c.opt.stamping()
@@ -61,18 +73,24 @@ func (c *Clock) FromKernel(stamp time.Time) (at telemetry.At, ok bool) {
 		}
 	}
 	k.seen, k.looked, k.offset = true, now, offset
-	if k.refused != 0 && now < k.refused {
-		return now, false
+	return Look{Now: now, offset: int64(offset), width: width, usable: k.refused == 0 || now >= k.refused}
+}
+
+// FromKernel converts the kernel's wall-clock receive stamp, in ns since 1970,
+// into time since boot. With ok false the wall clock was stepped between this
+// look and the one before (or up to a second ago), or the stamp lies in the
+// future: at is then the time of the look, and the datum's quality has to say
+// so. On a replay the stamp is the recording's, and ok is false before its
+// start.
+func (l Look) FromKernel(stamp int64) (at telemetry.At, ok bool) {
+	at = telemetry.At(stamp - l.offset)
+	switch {
+	case !l.usable || at < 0:
+		return l.Now, false
+	case l.replay || at <= l.Now:
+		return at, true
+	case at.Sub(l.Now) > stepTolerance+l.width:
+		return l.Now, false
 	}
-	at = telemetry.At(time.Duration(stamp.UnixNano()) - offset)
-	if at > now {
-		if at.Sub(now) > stepTolerance+width {
-			return now, false
-		}
-		at = now
-	}
-	if at < 0 {
-		return now, false
-	}
-	return at, true
+	return l.Now, true
 }
