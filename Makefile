@@ -71,6 +71,10 @@ drain: build ## a day of one-second batches after an outage, beside a mosquitto 
 rig: ## a virtual machine with the kernel's own CAN: buses, controllers, unplugging, power cuts; minutes (OBU_RIG_CUTS=n)
 	@OBU_RIG=1 go test -count=1 -timeout 40m -v ./internal/rig | grep -v '^=== '
 
+.PHONY: rigbench
+rigbench: ## the agent beside candump -l on four buses of a virtual machine: CPU and loss by rate, minutes
+	@OBU_RIG=bench go test -count=1 -timeout 20m -v -run '^TestReceiving$$' ./internal/rig | grep -v '^=== '
+
 figures: build ## the figures README.md states: CPU per million frames, wire bytes per hour, RSS, start-up
 	@bash .ci/figures
 

@@ -186,6 +186,21 @@ func (m *image) copied(t *testing.T, path, from string) {
 	m.file(path, 0o755, content)
 }
 
+// dynamic adds a tool of the host with the libraries it names, if the host has it.
+func (m *image) dynamic(t *testing.T, tool string) {
+	t.Helper()
+	path, err := exec.LookPath(tool)
+	if err != nil {
+		return
+	}
+	m.copied(t, "/bin/"+tool, path)
+	for word := range strings.FieldsSeq(command(t, "", "ldd", path)) {
+		if filepath.IsAbs(word) {
+			m.copied(t, word, word)
+		}
+	}
+}
+
 // entry writes one record of the "newc" format (kernel,
 // Documentation/driver-api/early-userspace/buffer-format.rst).
 func (m *image) entry(path string, mode uint32, content []byte) {
@@ -255,6 +270,7 @@ func writeImage(t *testing.T, k kernel, dir string) string {
 	for path, from := range binaries(t, dir) {
 		m.copied(t, path, from)
 	}
+	m.dynamic(t, "candump")
 	var list strings.Builder
 	for _, from := range k.modulesFor(t) {
 		path := "/lib/modules/" + filepath.Base(from)

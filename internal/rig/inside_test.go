@@ -1,6 +1,8 @@
 package rig_test
 
 import (
+	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -38,6 +40,22 @@ func TestInside(t *testing.T) {
 	r := need(t)
 	m := boot(t, r, "", slices.Concat(controllers(), usbReceiver(t), serialCable(t)), "/bin/inside.test", "-test.v", "-test.timeout=5m", "-test.run="+insideTests)
 	code, err := m.wait(8 * time.Minute)
+	t.Log(m.console())
+	if err != nil || code != 0 {
+		t.Errorf("inside: exit %d, %v", code, err)
+	}
+}
+
+// TestReceiving compares the agent with candump on the same four interfaces.
+func TestReceiving(t *testing.T) {
+	if os.Getenv("OBU_RIG") != "bench" {
+		t.Skip("not asked for: run make rigbench")
+	}
+	if _, err := exec.LookPath("candump"); err != nil {
+		t.Skip("skipped: no candump (apt-get install can-utils)")
+	}
+	m := boot(t, need(t), "", nil, "/bin/inside.test", "-test.v", "-test.timeout=9m", "-test.run=Receiving")
+	code, err := m.wait(10 * time.Minute)
 	t.Log(m.console())
 	if err != nil || code != 0 {
 		t.Errorf("inside: exit %d, %v", code, err)

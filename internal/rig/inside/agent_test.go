@@ -33,6 +33,19 @@ func kernelWord(t testing.TB, key string) string {
 // its store in a folder. It returns the status socket.
 func startUnit(t testing.TB, sources, broker, store string) (socket string) {
 	t.Helper()
+	cmd, socket := launch(t, sources, broker, store)
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(os.Interrupt) // an error says that it has ended, and Wait tells why
+		if err := cmd.Wait(); err != nil {
+			t.Error("obu:", err)
+		}
+	})
+	return socket
+}
+
+// launch is startUnit for a process that the caller ends.
+func launch(t testing.TB, sources, broker, store string) (cmd *exec.Cmd, socket string) {
+	t.Helper()
 	dir := t.TempDir()
 	socket = filepath.Join(dir, "obu.sock")
 	conf := filepath.Join(dir, "obu.yaml")
@@ -41,18 +54,12 @@ func startUnit(t testing.TB, sources, broker, store string) (socket string) {
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("/bin/obu", "run", "-c", conf)
+	cmd = exec.Command("/bin/obu", "run", "-c", conf)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(os.Interrupt) // an error says that it has ended, and Wait tells why
-		if err := cmd.Wait(); err != nil {
-			t.Error("obu:", err)
-		}
-	})
-	return socket
+	return cmd, socket
 }
 
 // noBroker is where nobody listens.
