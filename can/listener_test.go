@@ -13,6 +13,7 @@ import (
 	"obu/can"
 	"obu/can/dbc"
 	"obu/internal/clock"
+	"obu/telemetry"
 )
 
 // databases parses and compiles texts, all for bus can0 and others.
@@ -120,6 +121,41 @@ func TestBroadcastRules(t *testing.T) {
 		got := strings.ReplaceAll(strings.Join(told, "|"), "201 Engine.", "")
 		if got != c.want {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)
+		}
+	}
+}
+
+// TestBroadcastCurvelog: of a ramp and a step the corners are passed on, and
+// from them every value comes out within the error.
+func TestBroadcastCurvelog(t *testing.T) {
+	var log strings.Builder
+	values := make([]float64, 200)
+	for i := range values {
+		raw := min(i, 120) // up for 12 s, then level
+		if i >= 160 {
+			raw = 20 + i%2 // down at once, with noise of one count
+		}
+		values[i] = float64(raw) / 2
+		fmt.Fprintf(&log, "(%.1f) can0 201#%02X\n", 100+float64(i)/10, raw)
+	}
+	rule := can.Rule{Path: "*", Low: math.Inf(-1), High: math.Inf(1), MaxError: 0.6, Buffer: 64}
+	_, out, _ := listen(t, log.String(), databases(t, engineDBC), rule)
+	if n := len(out.samples); n < 5 || n > 12 {
+		t.Errorf("%d of %d values passed on", n, len(values))
+	}
+	for i, want := range values {
+		at := telemetry.At(i) * 1e8
+		k := slices.IndexFunc(out.samples, func(s telemetry.Sample) bool { return s.At >= at })
+		if k < 0 {
+			t.Fatalf("nothing at or after %v", at)
+		}
+		got := out.samples[k].Value.Float()
+		if b := out.samples[k]; b.At > at {
+			a := out.samples[k-1]
+			got = a.Value.Float() + (got-a.Value.Float())*float64(at-a.At)/float64(b.At-a.At)
+		}
+		if math.Abs(got-want) > 0.6+1e-9 {
+			t.Errorf("at %.1f s the curve says %v, the bus said %v", float64(i)/10, got, want)
 		}
 	}
 }

@@ -31,6 +31,10 @@ type Rule struct {
 	Change float64
 	// Low and High bound the values that are looked at: the range.
 	Low, High float64
+	// MaxError and Buffer make it a curvelog, which does without Timebased and
+	// Change; Buffer is the most values that wait for the curve.
+	MaxError float64
+	Buffer   int
 }
 
 // Match reports whether a rule is about a signal.
@@ -79,6 +83,7 @@ const maxSenders = 8192
 type selection struct {
 	slots   []slot  // by number of the signal
 	rules   []*Rule // likewise
+	points  int     // waiting in all curves
 	further map[sender]*slot
 	give    func(at telemetry.At, from ecuKey, s *dbc.Signal, v telemetry.Value)
 }
@@ -95,6 +100,8 @@ type slot struct {
 	told, wait     telemetry.Value
 	toldAt, waitAt telemetry.At
 	waiting        bool
+	points         []point // of a curvelog
+	rule           *Rule
 }
 
 // take hears every value of a signal; number is the signal's.
@@ -106,6 +113,11 @@ func (l *selection) take(number int, at telemetry.At, from ecuKey, s *dbc.Signal
 	st := &l.slots[number]
 	if st.signal != nil && st.from != from {
 		st = l.another(sender{s, from})
+	}
+	if rule.Buffer > 0 {
+		st.sender, st.rule = sender{s, from}, rule
+		l.curve(st, rule, at, v)
+		return
 	}
 	if st.waiting && (v == st.wait || at.Sub(st.toldAt) >= rule.every()+changeEvery) {
 		l.due(st, at) // else it gives way to the newer one
@@ -134,6 +146,9 @@ func (l *selection) another(k sender) *slot {
 	if st == nil {
 		if len(l.further) >= maxSenders {
 			l.tell(telemetry.At(1<<63 - 1))
+			for _, old := range l.further {
+				l.points -= len(old.points)
+			}
 			clear(l.further)
 		}
 		if l.further == nil {
@@ -163,6 +178,9 @@ func (l *selection) tell(now telemetry.At) {
 }
 
 func (l *selection) due(st *slot, now telemetry.At) {
+	if n := len(st.points); n > 1 && now.Sub(st.points[0].at) >= repeatEvery {
+		l.draw(st, st.rule)
+	}
 	if turn := st.toldAt + st.every; st.waiting && now >= turn {
 		st.told, st.toldAt, st.waiting = st.wait, turn, false
 		l.give(st.waitAt, st.from, st.signal, st.wait)

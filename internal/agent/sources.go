@@ -149,8 +149,12 @@ func (o *outage) back() {
 func signalRules(all []config.Signal) []can.Rule {
 	var out []can.Rule
 	for _, c := range all {
-		out = append(out, can.Rule{Path: c.Path, Drop: !c.Keep, Timebased: time.Duration(c.Timebased),
-			Change: c.Change.Or(0), Low: c.Above.Or(math.Inf(-1)), High: c.Below.Or(math.Inf(1))})
+		r := can.Rule{Path: c.Path, Drop: !c.Keep, Timebased: time.Duration(c.Timebased),
+			Change: c.Change.Or(0), Low: c.Above.Or(math.Inf(-1)), High: c.Below.Or(math.Inf(1))}
+		if c.Curvelog != nil {
+			r.MaxError, r.Buffer = c.Curvelog.MaxError.Or(0), c.Curvelog.Buffer
+		}
+		out = append(out, r)
 	}
 	return out
 }

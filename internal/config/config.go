@@ -106,6 +106,18 @@ type Signal struct {
 	Above Number `key:"above" example:"0"`
 	// Only values up to this one.
 	Below Number `key:"below" example:"250"`
+	// In place of timebased and change: those values between which a straight
+	// line is nowhere further than max_error from the ones left out. They are
+	// kept when buffer of them have come, or a minute has passed.
+	Curvelog *Curvelog `key:"curvelog"`
+}
+
+// Curvelog is how closely a curve of values is followed.
+type Curvelog struct {
+	// Largest difference to a value left out, in the signal's unit.
+	MaxError Number `key:"max_error" example:"0.5" required:"it says how far a value left out may be from the line, for example 0.5"`
+	// Most values that wait.
+	Buffer int `key:"buffer" default:"100" min:"3" max:"1000"`
 }
 
 // GPS is the receiver.
