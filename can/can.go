@@ -1,5 +1,5 @@
 // Package can reads a CAN bus and turns OBD-II answers, and what DBC files
-// explain, into samples. A Bus is
+// explain or a J1939 network says, into samples. A Bus is
 // SocketCAN, a unix socket that carries the same frames, an in-memory Pair or
 // a candump log; a Source reads one Bus and, on a live one, asks the ECUs for
 // the configured PIDs (SAE J1979 over ISO 15765-4, ISO 15765-2).
@@ -42,6 +42,9 @@ type Config struct {
 	// what the first of the Rules about it says.
 	Databases []Database
 	Rules     []Rule
+
+	// J1939 reads the bus as a network of SAE J1939; nil does not.
+	J1939 *J1939Config
 
 	// Emit takes samples; Event takes rare facts: the VIN, trouble codes. Both
 	// are called by one goroutine at a time and own the slice only during the

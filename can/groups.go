@@ -14,7 +14,7 @@ type groups struct {
 	// said hears what one message of a sender says; the slice is valid during
 	// the call.
 	said func(at telemetry.At, source uint8, r []j1939.Reading)
-	// fact hears a message that Describe reads; kind counts j1939.FactKinds.
+	// fact hears a message that Describe reads; see j1939.IsFact.
 	fact func(at telemetry.At, source uint8, kind int, payload []byte)
 	// packed hears of every message that came in packets; it may be nil.
 	packed  func(j1939.Message)
@@ -53,9 +53,14 @@ func (g *groups) deliver(m j1939.Message) {
 	}
 }
 
-const upperHex = "0123456789ABCDEF"
+// nodeNames are the addresses from 00 to FF, two digits each.
+var nodeNames = func() string {
+	b := make([]byte, 0, 512)
+	for i := range 256 {
+		b = append(b, "0123456789ABCDEF"[i>>4], "0123456789ABCDEF"[i&15])
+	}
+	return string(b)
+}()
 
 // nodeName is the address of a J1939 node as it stands in telemetry.Source: "2A".
-func nodeName(address uint8) string {
-	return string([]byte{upperHex[address>>4], upperHex[address&15]})
-}
+func nodeName(address uint8) string { return nodeNames[2*int(address):][:2] }

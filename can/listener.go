@@ -23,7 +23,7 @@ func newListener(r *session) *listener {
 	l := &listener{r: r, names: make(addresses)}
 	l.broadcast = newBroadcast(&broadcast{
 		value: func(at telemetry.At, from ecuKey, s *dbc.Signal, _ int64, v telemetry.Value) {
-			l.changes.take(l.first+s.Number, at, from, s, v)
+			l.changes.take(l.first+s.Number, at, from, &s.Telemetry, v)
 		},
 		damaged: func(at telemetry.At, from ecuKey, what string) {
 			r.losses.add(lossKey{telemetry.ReasonDecode, l.source(from)}, at, 1)
@@ -37,7 +37,7 @@ func newListener(r *session) *listener {
 	for _, d := range l.files {
 		for _, m := range d.File().Messages {
 			for _, s := range m.Signals { // in the order of Signal.Number
-				l.changes.rules = append(l.changes.rules, ruleOf(r.cfg.Rules, s.Telemetry.Name))
+				l.changes.rules = append(l.changes.rules, ruleOf(r.cfg.Rules, s.Telemetry.Name, &plain))
 			}
 		}
 	}
@@ -49,8 +49,8 @@ func (l *listener) source(from ecuKey) telemetry.Source {
 	return telemetry.Source{Bus: l.r.cfg.Name, Address: l.names.name(from), Method: "dbc"}
 }
 
-func (l *listener) sample(at telemetry.At, from ecuKey, s *dbc.Signal, v telemetry.Value) {
-	l.samples = append(l.samples, telemetry.Sample{At: at, Signal: &s.Telemetry, Source: l.source(from), Value: v, Quality: l.quality})
+func (l *listener) sample(at telemetry.At, from ecuKey, s *telemetry.Signal, v telemetry.Value) {
+	l.samples = append(l.samples, telemetry.Sample{At: at, Signal: s, Source: l.source(from), Value: v, Quality: l.quality})
 }
 
 // hear takes one frame. The session's mu is held.

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"obu/can/dbc"
 	"obu/telemetry"
 )
 
@@ -20,7 +19,8 @@ const (
 
 // Rule says what of some broadcast signals is passed on, in the words of VISS.
 type Rule struct {
-	// Path is Message.Signal; a * at its end stands for any rest.
+	// Path is the signal's name: Message.Signal of a DBC, a VSS path of J1939; a
+	// * at its end stands for any rest.
 	Path string
 	// Drop passes nothing on.
 	Drop bool
@@ -45,17 +45,17 @@ func (r *Rule) Match(name string) bool {
 	return r.Path == name
 }
 
-// plain is the rule of signals that none is about.
+// plain is the rule of signals of a DBC that none is about.
 var plain = Rule{Low: math.Inf(-1), High: math.Inf(1)}
 
-// ruleOf returns the first rule about a signal.
-func ruleOf(rules []Rule, name string) *Rule {
+// ruleOf returns the first rule about a signal, or that of the others.
+func ruleOf(rules []Rule, name string, others *Rule) *Rule {
 	for i := range rules {
 		if rules[i].Match(name) {
 			return &rules[i]
 		}
 	}
-	return &plain
+	return others
 }
 
 // every is the least time between two values.
@@ -85,11 +85,11 @@ type selection struct {
 	rules   []*Rule // likewise
 	points  int     // waiting in all curves
 	further map[sender]*slot
-	give    func(at telemetry.At, from ecuKey, s *dbc.Signal, v telemetry.Value)
+	give    func(at telemetry.At, from ecuKey, s *telemetry.Signal, v telemetry.Value)
 }
 
 type sender struct {
-	signal *dbc.Signal
+	signal *telemetry.Signal
 	from   ecuKey
 }
 
@@ -105,7 +105,7 @@ type slot struct {
 }
 
 // take hears every value of a signal; number is the signal's.
-func (l *selection) take(number int, at telemetry.At, from ecuKey, s *dbc.Signal, v telemetry.Value) {
+func (l *selection) take(number int, at telemetry.At, from ecuKey, s *telemetry.Signal, v telemetry.Value) {
 	rule := l.rules[number]
 	if f := v.Float(); rule.Drop || f < rule.Low || f > rule.High {
 		return

@@ -27,6 +27,7 @@ type session struct {
 	mu      sync.Mutex // guards what follows
 	dec     *decoder
 	dbc     *listener // nil: no database
+	j1939   *network  // nil: the bus is not read as J1939
 	names   addresses
 	samples []telemetry.Sample
 	drops   uint64 // of the bus, already listed
@@ -47,6 +48,7 @@ func newSession(s *Source, bus Bus) *session {
 	}
 	r.dec = newDecoder(&decoder{answer: r.answer, read: r.read, failed: r.failed}, r.damaged, permit, reply)
 	r.dbc = newListener(r)
+	r.j1939 = newNetwork(r)
 	return r
 }
 
@@ -81,6 +83,9 @@ func (r *session) receive() error {
 		}
 		if r.dbc != nil {
 			r.dbc.hear(&f)
+		}
+		if r.j1939 != nil {
+			r.j1939.hear(&f)
 		}
 		if r.replay && f.At.Sub(r.flushed) >= bookEvery {
 			r.flushed = f.At
@@ -234,6 +239,9 @@ func (r *session) books(now telemetry.At) {
 	if r.dbc != nil {
 		r.dbc.books(now)
 	}
+	if r.j1939 != nil {
+		r.j1939.books(now)
+	}
 	r.losses.flush()
 }
 
@@ -248,6 +256,9 @@ func (r *session) finish() {
 	r.dec.rx.Flush()
 	if r.dbc != nil {
 		r.dbc.finish()
+	}
+	if r.j1939 != nil {
+		r.j1939.finish()
 	}
 	r.books(r.cfg.Clock.Now())
 }

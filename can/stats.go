@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"obu/can/isotp"
+	"obu/can/j1939"
 	"obu/can/obd"
 )
 
@@ -24,8 +25,10 @@ type Stats struct {
 	DecodeErrors uint64            `json:"decode_errors"`       // answers that could not be read
 	Broadcasts   uint64            `json:"broadcasts"`          // frames and transfers a DBC file explains
 	Short        uint64            `json:"short"`               // signals of DBC files beyond the received length
+	Groups       uint64            `json:"groups"`              // messages of J1939 that said something
+	Unavailable  uint64            `json:"unavailable"`         // their parameters without a value: not available, in error, not received
 	Negatives    map[string]uint64 `json:"negatives,omitempty"` // negative answers by name
-	Transfers    map[string]uint64 `json:"transfers,omitempty"` // broken ISO-TP transfers by reason
+	Transfers    map[string]uint64 `json:"transfers,omitempty"` // broken ISO-TP transfers by reason, those of J1939 as "j1939-…"
 	BusLoad      float64           `json:"bus_load"`            // estimate over the last second, 0 to 1, of the frames that pass the receive filter
 	Controller   Controller        `json:"controller"`
 	State        string            `json:"state,omitempty"` // "", "listening", "searching", "polling", "resting", "asleep"
@@ -37,7 +40,9 @@ type counters struct {
 	responses, timeouts, withheld, forbidden, late, sendErrors atomic.Uint64
 	drops, decodeErrors, broadcasts, short                     atomic.Uint64
 	negatives                                                  [256]atomic.Uint32
+	groups, unavailable                                        atomic.Uint64
 	transfers                                                  [isotp.Reasons]atomic.Uint64
+	groupFaults                                                [j1939.Reasons]atomic.Uint64
 	loadPermille                                               atomic.Uint64
 	state                                                      atomic.Pointer[string]
 	controller                                                 controller
@@ -55,7 +60,7 @@ func (s *Source) Stats() Stats {
 		Requests: c.requests.Load(), FlowControls: c.flowControls.Load(), Responses: c.responses.Load(),
 		Timeouts: c.timeouts.Load(), Withheld: c.withheld.Load(), Forbidden: c.forbidden.Load(),
 		SendErrors: c.sendErrors.Load(), Late: c.late.Load(), Drops: c.drops.Load(), DecodeErrors: c.decodeErrors.Load(),
-		Broadcasts: c.broadcasts.Load(), Short: c.short.Load(),
+		Broadcasts: c.broadcasts.Load(), Short: c.short.Load(), Groups: c.groups.Load(), Unavailable: c.unavailable.Load(),
 		BusLoad: float64(c.loadPermille.Load()) / 1000, Controller: c.controller.snapshot(),
 	}
 	for code := range c.negatives {
@@ -66,13 +71,19 @@ func (s *Source) Stats() Stats {
 			out.Negatives[obd.NRC(code).String()] = uint64(n)
 		}
 	}
-	for why := range c.transfers {
-		if n := c.transfers[why].Load(); n > 0 {
+	broke := func(why string, n uint64) {
+		if n > 0 {
 			if out.Transfers == nil {
 				out.Transfers = make(map[string]uint64)
 			}
-			out.Transfers[isotp.Reason(why).String()] = n
+			out.Transfers[why] = n
 		}
+	}
+	for why := range c.transfers {
+		broke(isotp.Reason(why).String(), c.transfers[why].Load())
+	}
+	for why := range c.groupFaults {
+		broke("j1939-"+j1939.Reason(why).String(), c.groupFaults[why].Load())
 	}
 	if p := c.state.Load(); p != nil {
 		out.State = *p

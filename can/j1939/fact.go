@@ -7,17 +7,17 @@ import (
 	"obu/telemetry"
 )
 
-// Facts are groups that rarely say something new: trouble codes, who sits at
-// an address, what the vehicle and its parts are.
-var factPGNs = [...]PGN{PGNClaim, PGNECUID, PGNSoftwareID, PGNDM1, PGNDM2, PGNComponentID, PGNVehicleID}
+// factGroups are groups that rarely say something new: trouble codes, who sits
+// at an address, what the vehicle and its parts are; and the bytes each needs.
+var factGroups = [...]struct {
+	pgn   PGN
+	bytes int
+}{{PGNClaim, 8}, {PGNECUID, 1}, {PGNSoftwareID, 2}, {PGNDM1, 6}, {PGNDM2, 6}, {PGNComponentID, 1}, {PGNVehicleID, 1}}
 
-// FactKinds is how many groups IsFact knows.
-const FactKinds = len(factPGNs)
-
-// IsFact reports whether Describe reads a group, and its number below FactKinds.
+// IsFact reports whether Describe reads a group, and its kind, a small number.
 func IsFact(pgn PGN) (kind int, ok bool) {
-	for i, p := range factPGNs {
-		if p == pgn {
+	for i := range factGroups {
+		if factGroups[i].pgn == pgn {
 			return i, true
 		}
 	}
@@ -25,7 +25,16 @@ func IsFact(pgn PGN) (kind int, ok bool) {
 }
 
 // FactPGN is the inverse of IsFact.
-func FactPGN(kind int) PGN { return factPGNs[kind] }
+func FactPGN(kind int) PGN { return factGroups[kind].pgn }
+
+// CheckFact reports whether a message has the bytes that its group needs: one
+// cut short must not pass for one without trouble codes.
+func CheckFact(kind int, p []byte) error {
+	if g := factGroups[kind]; len(p) < g.bytes {
+		return fmt.Errorf("read PGN %v of %d bytes, %d are needed: %w", g.pgn, len(p), g.bytes, ErrShort)
+	}
+	return nil
+}
 
 // dmSignals are what a DM1 or DM2 says.
 type dmSignals struct{ protect, amber, red, mil, codes, appeared, cleared telemetry.Signal }
@@ -52,15 +61,19 @@ func dm(name string) dmSignals {
 // Describe appends what a fact says: lamps and the list of trouble codes, a
 // NAME, an identification. Texts are as received, without padding.
 func Describe(dst []Reading, pgn PGN, p []byte) ([]Reading, error) {
+	kind, ok := IsFact(pgn)
+	if !ok {
+		return dst, nil
+	}
+	if err := CheckFact(kind, p); err != nil {
+		return dst, err
+	}
 	add := func(s *telemetry.Signal, t string) {
 		dst = append(dst, Reading{Number: -1, Signal: s, Value: telemetry.Text(t)})
 	}
 	switch pgn {
 	case PGNDM1, PGNDM2:
-		lamps, codes, err := ParseDM(nil, p)
-		if err != nil {
-			return dst, err
-		}
+		lamps, codes, _ := ParseDM(nil, p)
 		s := &dms[pgn-PGNDM1]
 		add(&s.protect, lamps.Protect.String())
 		add(&s.amber, lamps.Amber.String())
@@ -68,19 +81,13 @@ func Describe(dst []Reading, pgn PGN, p []byte) ([]Reading, error) {
 		add(&s.mil, lamps.MIL.String())
 		add(&s.codes, list(codes))
 	case PGNClaim:
-		n, err := ParseName(p)
-		if err != nil {
-			return dst, err
-		}
+		n, _ := ParseName(p)
 		add(&nameSignal, n.String())
 	case PGNVehicleID:
 		if vin := VIN(p); vin != "" {
 			add(vinSignal, vin)
 		}
 	case PGNSoftwareID:
-		if len(p) < 2 {
-			return dst, fmt.Errorf("read software identification of %d bytes: %w", len(p), ErrShort)
-		}
 		add(&softwareSignal, fields(p[1:])) // behind the number of fields
 	case PGNComponentID:
 		add(&componentSignal, fields(p))

@@ -89,3 +89,6 @@ func (r *row) value(raw uint32, s *telemetry.Signal) telemetry.Value {
 	}
 	return telemetry.Int(int64(raw)*int64(r.num) + int64(r.offset))
 }
+
+// Signal returns the signal of a parameter by its number.
+func Signal(number int) *telemetry.Signal { return &signals[number] }

@@ -188,8 +188,12 @@ func (o *runOptions) liveDevices(cfg *config.Config, deps *agent.Deps, log *slog
 	}
 	deps.Clock = clk
 	for _, c := range cfg.CAN {
+		filters := can.Filters(c.Device, deps.Databases[c.Device])
+		if c.J1939.Enabled && filters != nil {
+			filters = append(filters, can.J1939Filter)
+		}
 		deps.Devices.CAN = append(deps.Devices.CAN, agent.CANDevice{Name: c.Device,
-			Dial: can.Device(c.Device, can.SocketOptions{Clock: clk, Filters: can.Filters(c.Device, deps.Databases[c.Device])})})
+			Dial: can.Device(c.Device, can.SocketOptions{Clock: clk, Filters: filters})})
 		if strings.HasPrefix(c.Device, "unix:") {
 			deps.Devices.Simulated = !o.asReal
 		}

@@ -86,6 +86,9 @@ func (a *Agent) addCAN(d CANDevice) error {
 	for _, c := range a.cfg.CAN {
 		if c.Device == d.Name {
 			cfg.Bitrate, cfg.OBD = c.Bitrate, obdConfig(c.OBD)
+			if c.J1939.Enabled { // a network on which nobody speaks without a claimed address
+				cfg.J1939, cfg.OBD.Passive = &can.J1939Config{Every: time.Duration(c.J1939.Period)}, true
+			}
 		}
 	}
 	if cfg.OBD == nil { // a recording, or a bus that the file does not name

@@ -63,6 +63,18 @@ type CAN struct {
 	// them, as Message.Signal. Of each signal changes are kept, at most one a
 	// second, and once a minute what stays.
 	DBC []string `key:"dbc" example:"[/etc/obu/car.dbc]"`
+	// Listening to the network of a truck, a bus or a machine (SAE J1939).
+	// j1939: true is short for all of it.
+	J1939 J1939 `key:"j1939"`
+}
+
+// J1939 is what to hear on the network of a heavy vehicle.
+type J1939 struct {
+	// true: values of the FMS-Standard, trouble codes (DM1, DM2), names and
+	// identifications are read. Nothing is sent on this bus then, whatever obd says.
+	Enabled bool `key:"enabled" default:"false"`
+	// Shortest time between two values of a signal that no entry of signals is about.
+	Period Duration `key:"period" default:"1s" min:"50ms" max:"1h"`
 }
 
 // OBD is what to ask a vehicle for.
@@ -92,8 +104,8 @@ type PID struct {
 
 // Signal is what is kept of some signals.
 type Signal struct {
-	// Name, as "obu decode can --dbc" prints it: Message.Signal. A * at the end
-	// stands for any rest.
+	// Name, as "obu decode can --dbc" prints it: Message.Signal; or as "--j1939"
+	// does. A * at the end stands for any rest.
 	Path string `key:"path" example:"Engine.*" check:"path" required:"it names a signal, for example Engine.Speed or Engine.*"`
 	// false: nothing of it.
 	Keep bool `key:"keep" default:"true"`
@@ -250,8 +262,8 @@ type Log struct {
 // later names the keys of the design that a later release brings, by path.
 func later() map[string]bool {
 	return map[string]bool{
-		"can.j1939": true, "can.uds": true,
-		"power": true, "status.prometheus": true,
+		"can.uds": true,
+		"power":   true, "status.prometheus": true,
 	}
 }
 

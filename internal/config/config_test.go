@@ -83,6 +83,7 @@ can:
     pids: [0C, 10, 0x1f, {pid: 2f, period: 30s}]
     addressing: 29bit
     max_requests_per_second: 7
+  j1939: {enabled: true, period: 500ms}
 - device: unix:/run/car/can1
 gps: {device: /dev/ttyS1, baud: 115200, name: roof}
 dashcam:
@@ -124,9 +125,9 @@ log: {level: debug}
 	want := config.Config{
 		Unit: "007", Vehicle: "van: 17", Fleet: "north",
 		CAN: []config.CAN{
-			{Device: "can0", Bitrate: 500000, OBD: config.OBD{Period: 90 * second, Addressing: "29bit", MaxRequestsPerSecond: 7,
+			{Device: "can0", Bitrate: 500000, J1939: config.J1939{Enabled: true, Period: second / 2}, OBD: config.OBD{Period: 90 * second, Addressing: "29bit", MaxRequestsPerSecond: 7,
 				PIDs: []config.PID{{PID: 0x0C}, {PID: 0x10}, {PID: 0x1F}, {PID: 0x2F, Period: 30 * second}}}},
-			{Device: "unix:/run/car/can1", OBD: config.OBD{Enabled: true, Period: second, Addressing: "auto", MaxRequestsPerSecond: 20}},
+			{Device: "unix:/run/car/can1", J1939: config.J1939{Period: second}, OBD: config.OBD{Enabled: true, Period: second, Addressing: "auto", MaxRequestsPerSecond: 20}},
 		},
 		GPS: &config.GPS{Device: "/dev/ttyS1", Baud: 115200, Name: "roof"},
 		Dashcam: []config.Dashcam{
@@ -245,7 +246,7 @@ uplink:
 	}
 	want := config.Default()
 	want.Unit, want.Vehicle = "u", "later"
-	want.CAN = []config.CAN{{Device: "can7", OBD: config.OBD{Enabled: true, Period: second, Addressing: "auto", MaxRequestsPerSecond: 20}}}
+	want.CAN = []config.CAN{{Device: "can7", J1939: config.J1939{Period: second}, OBD: config.OBD{Enabled: true, Period: second, Addressing: "auto", MaxRequestsPerSecond: 20}}}
 	want.Uplink.Broker, want.Uplink.LiveEvery, want.Uplink.Custody = "mqtts://h:8883", 20*second, "receipt"
 	want.Uplink.TLS = &config.TLS{CA: "site.pem", Cert: "b.pem", Key: "c.pem"}
 	wantSame(t, c, &want)
@@ -461,4 +462,17 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("the hash changed:\n%s", text)
 		}
 	})
+}
+
+// TestJ1939InShort: true stands for the section with its defaults.
+func TestJ1939InShort(t *testing.T) {
+	head := "unit: u\nuplink:\n  broker: mqtt://h\ncan:\n  - device: can0\n"
+	short := parse(t, head+"    j1939: true\n").CAN[0].J1939
+	long := parse(t, head+"    j1939:\n      enabled: true\n").CAN[0].J1939
+	if short != long || !short.Enabled || short.Period != config.Duration(time.Second) {
+		t.Errorf("%+v, %+v", short, long)
+	}
+	if off := parse(t, head+"    j1939: false\n    obd: false\n").CAN[0]; off.J1939.Enabled || off.OBD.Enabled || off.OBD.MaxRequestsPerSecond != 20 {
+		t.Errorf("%+v", off)
+	}
 }

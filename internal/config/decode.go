@@ -174,6 +174,11 @@ func (d *decoder) section(path string, e entry, v reflect.Value) bool {
 	case kindList:
 		d.fail(e.value.place, fmt.Sprintf("`%s` is one section, not a list", e.key), "remove the `- `")
 	default:
+		if first := v.Type().Field(0).Tag; first.Get("key") == "enabled" && (e.value.text == "true" || e.value.text == "false") {
+			setDefaults(v)
+			d.scalar(child(path, "enabled"), e, first, v.Field(0))
+			break
+		}
 		if hint := missingColon(e.value.src); hint != nil && hint.Line == e.value.line {
 			d.wrong = append(d.wrong, hint)
 			d.meant[v.Type().Field(0).Tag.Get("key")] = true
