@@ -70,12 +70,14 @@ func driveLogged(t *testing.T, e *ecu, o *can.OBDConfig, d time.Duration, log io
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), d)
 	defer cancel()
+	var watching sync.WaitGroup
 	if during != nil {
-		go during(src)
+		watching.Go(func() { during(src) })
 	}
 	if err := src.Run(ctx); err != nil {
 		t.Errorf("Run: %v", err)
 	}
+	watching.Wait()
 	e.wg.Wait()
 	return out, src.Stats()
 }
