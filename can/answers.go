@@ -60,20 +60,20 @@ func (p *poller) hear(ecu ecuKey, payload []byte) {
 	defer p.mu.Unlock()
 	now := time.Now()
 	p.last = now
-	p.observe(payload, now)
+	p.observe(ecu, payload, now)
 	var a answer
 	service, code, negative := obd.ParseNegative(payload)
 	switch {
-	case p.asked.service == 0 || (ecu&flagExtended != 0) != p.asked.extended:
+	case p.asked.service == 0 || !p.asked.from(ecu):
 		return
 	case negative && service == p.asked.service:
 		a = answer{ecu: ecu, negative: code}
 		if code == obd.NRCPending {
 			p.r.gate.extend(pendingWindow)
 		}
-	case len(payload) >= 2 && payload[0] == p.asked.service+obd.PositiveOffset && payload[1] == p.asked.pid:
+	case p.asked.answeredBy(ecu, payload):
 		a = answer{ecu: ecu}
-		copy(a.data[:], payload[2:])
+		copy(a.data[:], payload[min(len(payload), p.asked.head()):])
 	default:
 		return
 	}
@@ -106,13 +106,15 @@ func (p *poller) record(a answer) {
 
 // observe notes what was answered, and signs that the engine runs. p.mu is
 // held.
-func (p *poller) observe(payload []byte, now time.Time) {
+func (p *poller) observe(ecu ecuKey, payload []byte, now time.Time) {
 	if len(payload) < 3 || payload[0] != obd.ServiceCurrent+obd.PositiveOffset {
 		return
 	}
 	p.heard[payload[1]] = true
 	data := payload[2:]
 	switch payload[1] {
+	case obd.PIDStatus:
+		p.chores.noteStatus(ecu, data[0])
 	case obd.PIDEngineSpeed, obd.PIDVehicleSpeed:
 		for _, b := range data {
 			if b != 0 {

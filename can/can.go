@@ -81,6 +81,16 @@ type OBDConfig struct {
 	MaxRate int
 	// SkipVIN never asks for the VIN.
 	SkipVIN bool
+	// Codes asks for stored, pending and permanent trouble codes each
+	// CodesEvery (0 means DefaultCodesEvery), and at once when PID 01 says that
+	// their number or the MIL has changed.
+	Codes      bool
+	CodesEvery time.Duration
+	// Freeze asks for the freeze frame when an ECU has stored a new code.
+	Freeze bool
+	// Info asks for what ECUs say of themselves: names, calibrations, in-use
+	// counters.
+	Info bool
 }
 
 // Addressing is which identifiers of ISO 15765-4 a search for ECUs uses.
@@ -95,8 +105,9 @@ const (
 
 // Poll is one PID of service 01 and how often to ask for it.
 type Poll struct {
-	PID   byte
-	Every time.Duration // at least MinPeriod
+	PID      byte
+	Every    time.Duration // at least MinPeriod
+	OnChange bool          // tell a value only when it differs from the one before
 }
 
 // Source reads one CAN device.
@@ -105,6 +116,7 @@ type Source struct {
 	log *slog.Logger
 	n   counters
 
+	memory *memory    // of the session's receiving goroutine
 	emitMu sync.Mutex // Emit and Event are called by one goroutine at a time
 }
 
@@ -143,7 +155,7 @@ func New(cfg Config) (*Source, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Source{cfg: cfg, log: cfg.Log.With("bus", cfg.Name)}, nil
+	return &Source{cfg: cfg, memory: newMemory(), log: cfg.Log.With("bus", cfg.Name)}, nil
 }
 
 // Run opens the device and reads it until ctx ends or a recording is over

@@ -15,7 +15,7 @@ import (
 type Record struct {
 	T       Stamp // of the answer's single or first frame
 	Bus     string
-	Source  string // address of the ECU's answers: "7E8", "18DAF110"; of J1939 the node's: "2A"
+	Source  string // address of the ECU's answers: "7E8", "18DAF110", "7E8/freeze" of a freeze frame; of J1939 the node's: "2A"
 	Signal  *telemetry.Signal
 	Value   telemetry.Value
 	Quality telemetry.Quality
@@ -148,9 +148,13 @@ func (d *logDecoder) bus(iface string) *logBus {
 				d.stats.Answers++
 			}
 		},
-		read: func(at telemetry.At, ecu ecuKey, _ []byte, readings []obd.Reading) {
+		read: func(at telemetry.At, ecu ecuKey, payload []byte, readings []obd.Reading) {
+			source := b.names.name(ecu)
+			if payload[0] == obd.ServiceFreeze+obd.PositiveOffset {
+				source += "/" + MethodFreeze
+			}
 			for _, r := range readings {
-				rec := Record{Stamp{int64(at), b.digits}, iface, b.names.name(ecu), r.Signal, r.Value, r.Quality, ""}
+				rec := Record{Stamp{int64(at), b.digits}, iface, source, r.Signal, r.Value, r.Quality, ""}
 				d.give(rec)
 			}
 		},

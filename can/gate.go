@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"obu/can/isotp"
-	"obu/can/obd"
 )
 
 // Bounds of what the agent does to a bus.
@@ -51,13 +50,6 @@ type gate struct {
 	open     request // outstanding
 }
 
-// request is what was asked and not yet given up.
-type request struct {
-	service, pid byte
-	extended     bool
-	until        time.Time // answers may begin until then
-}
-
 func newGate(r *session) *gate { return &gate{r: r} }
 
 // allowedRequest is the allow-list: what may be transmitted at all. Requests
@@ -92,19 +84,16 @@ func allowedFlow(f *Frame) bool {
 	return isRequest(f) && f.ID != idFunctional11 && f.ID != idFunctional29
 }
 
-// ask sends a functional request and remembers it as outstanding.
-func (g *gate) ask(extended bool, service, pid byte, window time.Duration) error {
-	f := Frame{ID: idFunctional11, Extended: extended, Len: 8}
-	if extended {
-		f.ID = idFunctional29
-	}
-	f.Data = [64]byte{2, service, pid, padByte, padByte, padByte, padByte, padByte}
+// ask sends a request and remembers it as outstanding.
+func (g *gate) ask(q request, window time.Duration) error {
+	f := q.frame()
 	if !allowedRequest(&f) {
 		g.r.n.forbidden.Add(1)
 		return errForbidden
 	}
 	g.mu.Lock()
-	g.open = request{service, pid, extended, time.Now().Add(window)}
+	g.open = q
+	g.open.until = time.Now().Add(window)
 	g.mu.Unlock()
 	if err := g.r.bus.Send(f); err != nil {
 		return err
@@ -122,8 +111,7 @@ func (g *gate) permit(id uint32, first []byte) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	o := &g.open
-	return len(first) >= 2 && first[0] == o.service+obd.PositiveOffset && first[1] == o.pid &&
-		(id&flagExtended != 0) == o.extended && time.Now().Before(o.until)
+	return o.answeredBy(ecuKey(id), first) && time.Now().Before(o.until)
 }
 
 // extend gives the answer to the outstanding request more time: its ECU put it

@@ -60,6 +60,7 @@ type poller struct {
 	spacing time.Duration
 	next    time.Time // earliest moment of the next request
 
+	onChange [256]bool // PIDs told when they change; fixed
 	extended bool
 	ecus     map[ecuKey]*[256]bool // supported PIDs by ECU
 	polls    []poll
@@ -71,6 +72,8 @@ type poller struct {
 	awake    bool // values are current: asleep was not reported since
 	engine   bool // an ECU knows the engine speed: it tells when to rest
 	saidMute bool // that no ECU answers; one that has answered may sleep
+
+	chores chores
 
 	mu    sync.Mutex // guards what follows
 	asked request
@@ -110,6 +113,7 @@ func newPoller(r *session) *poller {
 	p.spacing = time.Second / time.Duration(rate)
 	for _, q := range p.cfg.Polls {
 		p.want[q.PID] = true
+		p.onChange[q.PID] = q.OnChange
 	}
 	r.poller.Store(p)
 	return p
@@ -159,8 +163,13 @@ func (p *poller) poll(ctx context.Context) {
 			}
 		}
 		q := p.earliest()
-		if q == nil {
-			if pause(ctx, restEvery) != nil {
+		if done, err := p.errand(ctx, q); err != nil {
+			return
+		} else if done {
+			continue
+		}
+		if q == nil || !p.chores.firstDue().After(q.due) {
+			if pause(ctx, min(restEvery, time.Until(p.chores.firstDue()))) != nil {
 				return
 			}
 			continue
@@ -259,9 +268,14 @@ func (q *poll) expectFewer(answered int) {
 	}
 }
 
-// ask sends one request when the bus allows it and collects the answers until
-// expect ECUs have answered or the time is up.
+// ask asks all ECUs, see send.
 func (p *poller) ask(ctx context.Context, service, pid byte, expect int) ([]answer, error) {
+	return p.send(ctx, request{service: service, pid: pid, extended: p.extended}, expect)
+}
+
+// send sends one request when the bus allows it and collects the answers until
+// expect ECUs have answered or the time is up.
+func (p *poller) send(ctx context.Context, q request, expect int) ([]answer, error) {
 	if err := pause(ctx, time.Until(p.next)); err != nil {
 		return nil, err
 	}
@@ -270,14 +284,14 @@ func (p *poller) ask(ctx context.Context, service, pid byte, expect int) ([]answ
 	}
 	p.next = time.Now().Add(p.r.gate.spacing(p.spacing))
 	p.mu.Lock()
-	p.asked = request{service: service, pid: pid, extended: p.extended}
-	if service == obd.ServiceCurrent {
-		p.heard[pid] = false
+	p.asked = q
+	if q.service == obd.ServiceCurrent {
+		p.heard[q.pid] = false
 	}
 	p.got = p.got[:0]
 	p.mu.Unlock()
 	defer p.r.gate.close()
-	if err := p.r.gate.ask(p.extended, service, pid, answerWindow); err != nil {
+	if err := p.r.gate.ask(q, answerWindow); err != nil {
 		if p.unheard++; p.r.n.sendErrors.Add(1) == 1 {
 			p.r.log.Warn("request was not sent; is anybody on the bus, and is the bit rate right? (ip -details -statistics link show)", "error", err)
 		}

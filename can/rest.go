@@ -73,6 +73,7 @@ func (p *poller) reportAsleep() {
 		return
 	}
 	p.awake = false
+	p.r.forget()
 	var out []telemetry.Sample
 	for i := range p.polls {
 		out = p.without(out, p.polls[i].PID, telemetry.QualityAsleep)

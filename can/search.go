@@ -101,7 +101,7 @@ func (p *poller) schedule() {
 	if len(wanted) == 0 {
 		for pid := range 256 {
 			if pid%0x20 != 0 && p.supporters(byte(pid)) > 0 && obd.HasFormula(byte(pid)) {
-				wanted = append(wanted, Poll{byte(pid), max(p.cfg.Every, obd.DefaultEvery(byte(pid)))})
+				wanted = append(wanted, Poll{PID: byte(pid), Every: max(p.cfg.Every, obd.DefaultEvery(byte(pid)))})
 			}
 		}
 	}
@@ -125,6 +125,7 @@ func (p *poller) schedule() {
 	p.want, p.alive, p.last = want, now, now
 	p.engine = p.supporters(obd.PIDEngineSpeed) > 0
 	p.awake, p.unheard = true, 0
+	p.planChores(now)
 	if p.vinDue.IsZero() {
 		p.vinDue = now
 	}

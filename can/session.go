@@ -30,12 +30,15 @@ type session struct {
 	j1939   *network  // nil: the bus is not read as J1939
 	names   addresses
 	samples []telemetry.Sample
-	drops   uint64 // of the bus, already listed
+	current []obd.Reading
+	news    []obd.Reading
+	values  *memory // told, of the polls with OnChange
+	drops   uint64  // of the bus, already listed
 	flushed telemetry.At
 }
 
 func newSession(s *Source, bus Bus) *session {
-	r := &session{Source: s, bus: bus, names: make(addresses)}
+	r := &session{Source: s, bus: bus, names: make(addresses), values: newMemory()}
 	if b, ok := bus.(interface{ ReceiveOnly() bool }); ok {
 		r.replay = b.ReceiveOnly()
 	}
@@ -112,19 +115,60 @@ func (r *session) read(at telemetry.At, ecu ecuKey, payload []byte, readings []o
 	if !r.wanted(payload) {
 		return
 	}
-	src := telemetry.Source{Bus: r.cfg.Name, Address: r.names.name(ecu), Method: "obd"}
-	r.samples = r.samples[:0]
-	for _, rd := range readings {
-		if rd.Quality == telemetry.QualityUnsupported {
-			continue // a sensor that is not there, in each answer anew
-		}
-		r.samples = append(r.samples, telemetry.Sample{At: at, Signal: rd.Signal, Source: src, Value: rd.Value, Quality: rd.Quality})
+	service := payload[0] - obd.PositiveOffset
+	p := r.poller.Load()
+	if p != nil && (service == obd.ServiceFreeze || service == obd.ServiceVehicle) && payload[1]%0x20 == 0 {
+		return // which PIDs there are is for the poller
 	}
-	if payload[0] == obd.ServiceCurrent+obd.PositiveOffset {
-		r.emit(r.samples)
+	current, news := r.current[:0], r.news[:0]
+	for _, rd := range readings {
+		switch {
+		case rd.Quality == telemetry.QualityUnsupported: // a sensor that is not there, in each answer anew
+		case service != obd.ServiceCurrent || obd.IsFact(rd.Signal):
+			news = append(news, rd)
+		case p == nil || !p.onChange[payload[1]] || r.values.changed(ecu, rd.Signal, rd.Value):
+			current = append(current, rd)
+		}
+	}
+	r.current, r.news = current, news
+	if len(current) > 0 {
+		r.emit(r.sampled(at, ecu, service, current))
+	}
+	if len(news) == 0 {
 		return
 	}
-	r.event(r.samples)
+	events, fresh := r.memory.events(nil, ecu, service, news)
+	if len(events) > 0 {
+		r.event(r.sampled(at, ecu, service, events))
+	}
+	if fresh && p != nil {
+		p.chores.noteCodes(ecu)
+	}
+}
+
+// sampled gives readings their time and source. The slice is valid until the
+// next call. r.mu is held.
+func (r *session) sampled(at telemetry.At, ecu ecuKey, service byte, readings []obd.Reading) []telemetry.Sample {
+	src := telemetry.Source{Bus: r.cfg.Name, Address: r.names.name(ecu), Method: "obd"}
+	if service == obd.ServiceFreeze {
+		src.Method = MethodFreeze
+	}
+	r.samples = r.samples[:0]
+	for _, rd := range readings {
+		r.samples = append(r.samples, telemetry.Sample{At: at, Signal: rd.Signal, Source: src, Value: rd.Value, Quality: rd.Quality})
+	}
+	return r.samples
+}
+
+// MethodFreeze is the method of a source whose values are those of a freeze
+// frame: of the moment a trouble code came, told at the time they were read.
+const MethodFreeze = "freeze"
+
+// forget makes every value of a poll with OnChange news again.
+func (r *session) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.values = newMemory()
 }
 
 // wanted reports whether an answer is to be passed on: on a recording all

@@ -142,7 +142,7 @@ func (c *car) serve(ctx context.Context) {
 			return
 		case bus := <-c.plugs:
 			// A bus the agent closed is not the car's failure.
-			_ = c.it.ServeECU(ctx, bus, virtual.ECUOptions{})
+			_ = c.it.ServeECU(ctx, bus, virtual.ECUOptions{Faults: fault})
 		}
 	}
 }
@@ -203,3 +203,6 @@ func (c *car) ask(ctx context.Context) error {
 		}
 	}
 }
+
+// fault comes in every car early enough to be seen in a run of half a minute.
+var fault = virtual.Faults{After: 12 * time.Second}

@@ -41,7 +41,7 @@ func (e *ends) String() string {
 func (e *ends) Type() string { return "CAR,UNIT" }
 
 // demoECU is how the demo's car answers.
-var demoECU = virtual.ECUOptions{Gearbox: true, Latency: 8 * time.Millisecond, Chatter: 100 * time.Millisecond}
+var demoECU = virtual.ECUOptions{Gearbox: true, Latency: 8 * time.Millisecond, Chatter: 100 * time.Millisecond, Faults: fault}
 
 // plugCAN lets the car answer on its end of the bus and returns the unit's: a
 // unix socket, or the other controller when a real bus was named.

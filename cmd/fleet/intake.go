@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"obu/can"
 	"obu/internal/virtual"
 	"obu/telemetry"
 	"obu/telemetry/ledger"
@@ -82,6 +83,9 @@ func (in *intake) book(b *telemetry.Batch, recv time.Duration) []ledger.Finished
 				continue
 			}
 			k := virtual.SeriesKey{Signal: s.Signal.Name, Address: s.Source.Address}
+			if s.Source.Method == can.MethodFreeze {
+				k.Address += "/" + can.MethodFreeze
+			}
 			in.series[k] = append(in.series[k], arrival{virtual.Reading{At: s.At, Value: s.Value}, recv})
 		}
 	}

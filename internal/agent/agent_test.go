@@ -3,6 +3,7 @@ package agent_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"sync/atomic"
 	"testing"
@@ -31,6 +32,40 @@ func TestEverythingEmittedArrives(t *testing.T) {
 		r.cloud.settled("sim-1", false)
 		if n, fixes := r.cloud.count(); n < 5*50 || fixes < 50 {
 			t.Errorf("only %d values and %d fixes in a minute", n, fixes)
+		}
+	})
+}
+
+// TestTroubleCodesArrive: a code that comes and is cleared during the drive is
+// told from the ECU to the cloud: lists, what changed, the freeze frame.
+func TestTroubleCodesArrive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "sim-1")
+		o := &r.cfg.CAN[0].OBD
+		o.DTC, o.DTCEvery, o.FreezeFrame = true, config.Duration(10*time.Second), true
+		a := r.start()
+		time.Sleep(time.Minute)
+		r.hush()
+		await(t, "drain", func() bool { return a.owed() == 0 })
+		a.stop()
+		r.cloud.equals(r.car.Journal())
+		for key, want := range map[virtual.SeriesKey]string{
+			{Signal: "Vehicle.Obu.Diagnostics.Stored.Appeared", Address: "7E8"}: "[P0301]",
+			{Signal: "Vehicle.Obu.Diagnostics.Stored.Cleared", Address: "7E8"}:  "[P0301]",
+			{Signal: "Vehicle.Diagnostics.DTCList", Address: "7E8"}:             "[ P0301 ]",
+			{Signal: "Vehicle.OBD.FreezeDTC", Address: "7E8/freeze"}:            "[P0301]",
+			{Signal: "Vehicle.Obu.ECU.Name", Address: "7E8"}:                    "[ECM-EngineControl]",
+		} {
+			var got []telemetry.Value
+			for _, s := range r.cloud.samples[key] {
+				got = append(got, s.Value)
+			}
+			if fmt.Sprint(got) != want {
+				t.Errorf("%v: %v, want %s", key, got, want)
+			}
+		}
+		if n := len(r.cloud.samples[virtual.SeriesKey{Signal: "Vehicle.Speed", Address: "7E8/freeze"}]); n != 1 {
+			t.Errorf("%d speeds of the freeze frame", n)
 		}
 	})
 }

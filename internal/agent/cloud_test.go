@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"obu/can"
 	"obu/internal/virtual"
 	"obu/telemetry"
 	"obu/telemetry/ledger"
@@ -81,6 +82,9 @@ func (c *cloud) keep(b telemetry.Batch, env *telemetry.Envelope) {
 			c.health[s.Signal.Name] = s.Value
 		default:
 			k := virtual.SeriesKey{Signal: s.Signal.Name, Address: s.Source.Address}
+			if s.Source.Method == can.MethodFreeze {
+				k.Address += "/" + can.MethodFreeze
+			}
 			c.samples[k] = append(c.samples[k], s)
 		}
 	}

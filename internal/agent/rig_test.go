@@ -94,7 +94,8 @@ func newRig(t *testing.T, unit string, opts ...clock.Option) *rig {
 				}
 				ours, theirs := can.Pair(clk)
 				r.plug.bus = ours
-				parts.Go(func() { _ = r.car.ServeECU(ctx, quietBus{ours, &r.quiet}, virtual.ECUOptions{}) })
+				ecu := virtual.ECUOptions{Faults: virtual.Faults{After: 20 * time.Second, Repair: 40 * time.Second}}
+				parts.Go(func() { _ = r.car.ServeECU(ctx, quietBus{ours, &r.quiet}, ecu) })
 				return theirs, nil
 			}}},
 			GPS:       &agent.GPSDevice{Name: "gps", Open: r.line.Open},
@@ -112,7 +113,7 @@ func testConfig(unit, dir string) config.Config {
 	cfg.Status.Socket = ""
 	cfg.GPS = &config.GPS{Device: "gps", Baud: 9600, Name: "gps"}
 	bus := config.CAN{Device: "can0", Bitrate: 500000, OBD: config.OBD{Enabled: true,
-		Period: config.Duration(time.Second), Addressing: "11bit", MaxRequestsPerSecond: 20}}
+		Period: config.Duration(time.Second), Addressing: "11bit", MaxRequestsPerSecond: 20, VehicleInfo: true}}
 	for _, pid := range pids {
 		bus.OBD.PIDs = append(bus.OBD.PIDs, config.PID{PID: config.PIDNumber(pid)})
 	}

@@ -164,7 +164,9 @@ func signalRules(all []config.Signal) []can.Rule {
 
 // obdConfig translates what the technician wrote for a bus.
 func obdConfig(c config.OBD) *can.OBDConfig {
-	o := &can.OBDConfig{Passive: !c.Enabled, MaxRate: c.MaxRequestsPerSecond, Every: time.Duration(c.Period)}
+	o := &can.OBDConfig{Passive: !c.Enabled, MaxRate: c.MaxRequestsPerSecond, Every: time.Duration(c.Period),
+		Codes: c.DTC, CodesEvery: time.Duration(c.DTCEvery), Freeze: c.DTC && c.FreezeFrame,
+		SkipVIN: !c.VehicleInfo, Info: c.VehicleInfo}
 	switch c.Addressing {
 	case "11bit":
 		o.Addressing = can.Address11
@@ -176,7 +178,7 @@ func obdConfig(c config.OBD) *can.OBDConfig {
 		if every == 0 {
 			every = time.Duration(c.Period)
 		}
-		o.Polls = append(o.Polls, can.Poll{PID: byte(p.PID), Every: every})
+		o.Polls = append(o.Polls, can.Poll{PID: byte(p.PID), Every: every, OnChange: p.OnChange})
 	}
 	return o
 }

@@ -92,6 +92,17 @@ type OBD struct {
 	Addressing string `key:"addressing" default:"auto" oneof:"auto 11bit 29bit"`
 	// Upper bound of requests on this bus, whatever the periods say.
 	MaxRequestsPerSecond int `key:"max_requests_per_second" default:"20" min:"1" max:"100"`
+	// Trouble codes: stored, pending and permanent ones, told when one comes or
+	// is cleared.
+	DTC bool `key:"dtc" default:"true"`
+	// How often to ask for them. When the malfunction lamp or their number
+	// changes they are asked for at once.
+	DTCEvery Duration `key:"dtc_every" default:"60s" min:"5s" max:"1h"`
+	// What the vehicle measured at the moment a new code was stored.
+	FreezeFrame bool `key:"freeze_frame" default:"true"`
+	// The VIN, names and calibrations of the ECUs and how often their self-tests
+	// ran, told when they change.
+	VehicleInfo bool `key:"vehicle_info" default:"true"`
 }
 
 // PID is one value of OBD service 01 and how often to ask for it.
@@ -100,6 +111,8 @@ type PID struct {
 	PID PIDNumber `key:"pid" required:"write two hexadecimal digits, for example 0C for the engine speed"`
 	// How often to ask for this one.
 	Period Duration `key:"period" min:"50ms" max:"1h"` // 0: OBD.Period
+	// true: send a value only when it differs from the one before.
+	OnChange bool `key:"on_change" default:"false"`
 }
 
 // Signal is what is kept of some signals.

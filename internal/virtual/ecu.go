@@ -14,6 +14,7 @@ import (
 // Diagnostic services of SAE J1979 and what ISO 14229 answers to others.
 const (
 	serviceCurrent   = 0x01
+	serviceFreeze    = 0x02
 	serviceStored    = 0x03
 	servicePending   = 0x07
 	serviceInfo      = 0x09
@@ -22,7 +23,9 @@ const (
 	negative         = 0x7F
 	notSupported     = 0x11 // service not supported
 	badLength        = 0x12 // subfunction not supported, or wrong length
+	outOfRange       = 0x31 // request out of range
 	infoVIN          = 0x02
+	pidStatus        = 0x01
 )
 
 // codeLists names the signal each list of trouble codes is.
@@ -39,6 +42,7 @@ type ECUOptions struct {
 	Latency   time.Duration // from request to answer; 0: at once
 	SinglePID bool          // refuses several PIDs in one request, as old ECUs do
 	Chatter   time.Duration // interval of ordinary traffic on the bus; 0: none
+	Faults    Faults        // of the engine
 }
 
 // ecu is one control unit on the bus.
@@ -46,7 +50,8 @@ type ecu struct {
 	request, response uint32 // identifiers
 	address           string // response as journals and samples print it
 	pids              []pid
-	vin               bool
+	vin               bool // the engine's: VIN, self-test, freeze frame
+	self              diagnosis
 	out               transfer
 }
 
@@ -147,6 +152,7 @@ func (c *Car) answer(ctx context.Context, bus can.Bus, e *ecu, f *can.Frame, o E
 type said struct {
 	signal string
 	value  telemetry.Value
+	frozen bool // of the freeze frame
 }
 
 // respond returns the answer to a request, nil for silence.
@@ -162,25 +168,25 @@ func (c *Car) respond(e *ecu, req []byte, physical bool, o ECUOptions) ([]byte, 
 		if len(req) < 2 || len(req) > 2 && o.SinglePID {
 			return refuse(badLength)
 		}
-		return c.current(e, req[1:])
-	case serviceStored, servicePending, servicePermanent:
-		return []byte{req[0] + positive, 0}, []said{{codeLists[req[0]], telemetry.Text("")}} // no trouble codes
-	case serviceInfo:
-		switch {
-		case len(req) != 2 || !e.vin:
-		case req[1] == 0:
-			return []byte{serviceInfo + positive, 0, 0x40, 0, 0, 0}, nil // only 02
-		case req[1] == infoVIN:
-			reply := append([]byte{serviceInfo + positive, infoVIN, 1}, c.VIN...)
-			return reply, []said{{"Vehicle.VehicleIdentification.VIN", telemetry.Text(c.VIN)}}
+		return c.current(e, req[1:], o)
+	case serviceFreeze:
+		if reply, values := c.freeze(e, req, o); reply != nil {
+			return reply, values
 		}
-		return nil, nil
+		return refuse(outOfRange)
+	case serviceStored, servicePending, servicePermanent:
+		return c.codes(e, req[0], o)
+	case serviceInfo:
+		if len(req) != 2 || !e.vin {
+			return nil, nil
+		}
+		return c.info(e, req[1])
 	}
 	return refuse(notSupported)
 }
 
 // current answers service 01 for one to six parameters.
-func (c *Car) current(e *ecu, ids []byte) ([]byte, []said) {
+func (c *Car) current(e *ecu, ids []byte, o ECUOptions) ([]byte, []said) {
 	state := c.stateAt(c.clk.Now())
 	reply := []byte{serviceCurrent + positive}
 	var values []said
@@ -191,11 +197,16 @@ func (c *Car) current(e *ecu, ids []byte) ([]byte, []said) {
 			}
 			continue
 		}
+		if id == pidStatus && e.vin {
+			data, facts := c.status(e, o)
+			reply, values = append(append(reply, id), data...), append(values, facts...)
+			continue
+		}
 		for i := range e.pids {
 			if e.pids[i].id == id {
 				data, v := e.pids[i].quantise(&state)
 				reply = append(append(reply, id), data...)
-				values = append(values, said{e.pids[i].name, v})
+				values = append(values, said{signal: e.pids[i].name, value: v})
 				if word := e.pids[i].word; word.signal != "" {
 					values = append(values, word)
 				}
@@ -211,6 +222,9 @@ func (c *Car) current(e *ecu, ids []byte) ([]byte, []said) {
 // bitmap returns which of the 32 parameters after base the ECU answers. The
 // last bit says that there are more bitmaps; the first one is always answered.
 func (e *ecu) bitmap(base byte) (bits uint32, ok bool) {
+	if e.vin && base == 0 {
+		bits = 1 << (32 - pidStatus)
+	}
 	for i := range e.pids {
 		switch id := int(e.pids[i].id); {
 		case id > int(base)+0x20:

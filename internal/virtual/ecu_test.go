@@ -3,6 +3,7 @@ package virtual_test
 import (
 	"bytes"
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -207,5 +208,45 @@ func TestECUIsSilentAfterSwitchOff(t *testing.T) {
 	b.send(0x7E0, 2, 1, 0x0C)
 	if n, _, _ := b.car.Journal().Counts(); n != 1 {
 		t.Errorf("%d values journalled", n)
+	}
+}
+
+// TestFault: a code comes with lamp and freeze frame and goes again, but for the
+// permanent list; the journal has what was said, and what changed.
+func TestFault(t *testing.T) {
+	b := newBench(t, virtual.ECUOptions{Faults: virtual.Faults{After: time.Nanosecond}})
+	for _, c := range []struct {
+		request []byte
+		want    string
+	}{
+		{[]byte{1, 3}, "Vehicle.Diagnostics.DTCList=P0301"},
+		{[]byte{1, 7}, "Vehicle.Obu.Diagnostics.PendingDTCList=P0301"},
+		{[]byte{1, 0x0A}, "Vehicle.Obu.Diagnostics.PermanentDTCList=P0301"},
+		{[]byte{3, 2, 2, 0}, "Vehicle.OBD.FreezeDTC=P0301"},
+		{[]byte{3, 2, 0, 0}, "Vehicle.OBD.PidsA=02,04,05,0C,0D,11"},
+		{[]byte{2, 9, 6}, "Vehicle.Obu.ECU.CVNs="},
+	} {
+		b.send(0x7E0, c.request...)
+		got, err := obd.Decode(nil, b.payload(0x7E8))
+		if err != nil || len(got) != 1 || !strings.HasPrefix(got[0].Signal.Name+"="+got[0].Value.String(), c.want) {
+			t.Errorf("% X: %v, %v; want %s", c.request, got, err, c.want)
+			continue
+		}
+		b.sync()
+		key := virtual.SeriesKey{Signal: got[0].Signal.Name, Address: "7E8"}
+		if c.request[1] == 2 {
+			key.Address = "7E8/freeze"
+		}
+		if said := b.car.Journal().Readings(key); !bytes.Equal(c.request, []byte{3, 2, 0, 0}) && (len(said) != 1 || said[0].Value != got[0].Value) {
+			t.Errorf("% X: journalled %v", c.request, said)
+		}
+	}
+	b.send(0x7E0, 2, 1, 1)
+	if p := b.payload(0x7E8); p[2] != 0x81 {
+		t.Errorf("status % X", p)
+	}
+	b.send(0x7E0, 3, 2, 0x2F, 0)
+	if p := b.payload(0x7E8); !bytes.Equal(p, []byte{0x7F, 2, 0x31}) {
+		t.Errorf("a quantity that is not in the freeze frame: % X", p)
 	}
 }

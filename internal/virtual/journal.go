@@ -22,7 +22,7 @@ type Reading struct {
 // SeriesKey names what a reading is of: the signal and who on the bus said it.
 type SeriesKey struct {
 	Signal  string // VSS path
-	Address string // "7E8", "18DAF110"
+	Address string // "7E8", "18DAF110"; "7E8/freeze" of a freeze frame
 }
 
 // Position is one epoch the GPS wrote, with the digits it wrote. Heights are

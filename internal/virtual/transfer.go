@@ -86,6 +86,10 @@ func (e *ecu) frame(data []byte, o ECUOptions) can.Frame {
 func (c *Car) said(e *ecu, values []said) {
 	at := c.clk.Now()
 	for _, v := range values {
-		c.journal.Read(SeriesKey{v.signal, e.address}, at, v.value)
+		key := SeriesKey{v.signal, e.address}
+		if v.frozen {
+			key.Address += "/freeze"
+		}
+		c.journal.Read(key, at, v.value)
 	}
 }

@@ -6,7 +6,7 @@
 //
 // It is not a simulator of any particular vehicle, and it knows nothing of
 // the agent, the store or the uplink. Its byte layouts (SAE J1979 services
-// 01 and 09, ISO 15765-2, NMEA 0183) are written here a second time on
+// 01 to 0A, ISO 15765-2, NMEA 0183) are written here a second time on
 // purpose: sharing the decoder's tables would let one mistake cancel itself.
 //
 // Units follow the field names: metres, metres per second, degrees WGS-84,

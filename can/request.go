@@ -1,0 +1,70 @@
+package can
+
+import (
+	"time"
+
+	"obu/can/obd"
+)
+
+// request is what was asked and not yet given up.
+type request struct {
+	service, pid byte
+	extended     bool
+	ecu          ecuKey    // asked alone, by its physical identifier; 0: all of them
+	until        time.Time // answers may begin until then
+}
+
+// bare reports whether the service is the whole request: its answer has no PID
+// either.
+func (q *request) bare() bool {
+	return q.service == obd.ServiceStored || q.service == obd.ServicePending || q.service == obd.ServicePermanent
+}
+
+// frame returns the request as a single frame.
+func (q *request) frame() Frame {
+	f := Frame{ID: idFunctional11, Extended: q.extended, Len: 8}
+	switch {
+	case q.ecu != 0:
+		f.ID, f.Extended = q.ecu.request()
+	case q.extended:
+		f.ID = idFunctional29
+	}
+	for i := range f.Data[:8] {
+		f.Data[i] = padByte
+	}
+	n := copy(f.Data[1:], []byte{q.service, q.pid, 0}) // 0: the number of the freeze frame
+	switch {
+	case q.bare():
+		n = 1
+	case q.service != obd.ServiceFreeze:
+		n = 2
+	}
+	f.Data[0] = byte(n)
+	for i := 1 + n; i < 4; i++ {
+		f.Data[i] = padByte
+	}
+	return f
+}
+
+// head is how many bytes of an answer come before its data.
+func (q *request) head() int {
+	switch {
+	case q.bare():
+		return 1
+	case q.service == obd.ServiceFreeze:
+		return 3
+	}
+	return 2
+}
+
+// answeredBy reports whether a payload of an ECU, or its first bytes, is a
+// positive answer.
+func (q *request) answeredBy(ecu ecuKey, payload []byte) bool {
+	return q.service != 0 && len(payload) >= 2 && payload[0] == q.service+obd.PositiveOffset &&
+		(q.bare() || payload[1] == q.pid) && q.from(ecu)
+}
+
+// from reports whether the request went to an ECU.
+func (q *request) from(ecu ecuKey) bool {
+	return (ecu&flagExtended != 0) == q.extended && (q.ecu == 0 || q.ecu == ecu)
+}
