@@ -83,11 +83,11 @@ can:
     pids: [0C, 10, 0x1f, {pid: 2f, period: 30s, on_change: true}]
     addressing: 29bit
     max_requests_per_second: 7
-  j1939: {enabled: true, period: 500ms}
     dtc: true
     dtc_every: 30s
     freeze_frame: false
     vehicle_info: false
+  j1939: {enabled: true, period: 500ms}
 - device: unix:/run/car/can1
 gps: {device: /dev/ttyS1, baud: 115200, name: roof}
 dashcam:
