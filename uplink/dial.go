@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"os"
 	"time"
 )
 
@@ -158,7 +157,7 @@ func (c *SessionConfig) tlsConfig(e endpoint) (*tls.Config, error) {
 		tc.ServerName = t.ServerName
 	}
 	if t.CAFile != "" {
-		pem, err := os.ReadFile(t.CAFile)
+		pem, err := readPEM(t.CAFile)
 		if err != nil {
 			return nil, why(ErrTLSFiles, err)
 		}
@@ -171,7 +170,15 @@ func (c *SessionConfig) tlsConfig(e endpoint) (*tls.Config, error) {
 		return nil, why(ErrTLSFiles, errors.New("a certificate needs its key, and a key its certificate"))
 	}
 	if t.CertFile != "" {
-		pair, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
+		cert, err := readPEM(t.CertFile)
+		if err != nil {
+			return nil, why(ErrTLSFiles, err)
+		}
+		key, err := readPEM(t.KeyFile)
+		if err != nil {
+			return nil, why(ErrTLSFiles, err)
+		}
+		pair, err := tls.X509KeyPair(cert, key)
 		if err != nil {
 			return nil, why(ErrTLSFiles, fmt.Errorf("%s with %s: %w", t.CertFile, t.KeyFile, err))
 		}
