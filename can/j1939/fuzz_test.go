@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"obu/can/j1939"
 	"obu/telemetry"
@@ -15,6 +16,8 @@ func FuzzReceiver(f *testing.F) {
 	for _, seed := range [...]string{
 		"\x1c\xec\xff\x00\x08\x20\x0a\x00\x02\xff\xca\xfe\x00\x1c\xeb\xff\x00\x08\x01\x01\x02\x03\x04\x05\x06\x07\x1c\xeb\xff\x00\x08\x02\x08\x09\x0a\xff\xff\xff\xff",
 		"\x1c\xec\x2a\x00\x08\x10\x0a\x00\x02\xff\xca\xfe\x00\x1c\xec\x00\x2a\x08\x11\x02\x01\xff\xff\xca\xfe\x00\x1c\xec\x00\x2a\x08\xff\x03\xff\xff\xff\xca\xfe\x00",
+		"\x0c\xf0\x04\x00\x08\xf0\x7d\x8c\x00\x20\xff\xff\xff\x18\xfe\xf1\x21\x08\xf7\x00\x50\xd1\xff\x5a\x1f\xff\x18\xfe\xea\x21\x03\x10\x10\x27",
+		"\x18\xfe\xeb\x2a\x08AB*C*\xff\xff\xff\x18\xee\xff\x2a\x08\x45\x23\x61\x1f\x0b\x81\x02\x95\x18\xfe\xec\x00\x04VIN*",
 		"\x18\xfe\xca\x00\x08\x44\xff\xbe\x00\x02\x05\xff\xff",
 	} {
 		f.Add([]byte(seed))
@@ -34,6 +37,7 @@ func FuzzReceiver(f *testing.F) {
 				t.Errorf("%d codes", len(codes))
 			}
 			_ = j1939.VIN(m.Payload)
+			readable(t, m)
 		}, func(fault j1939.Fault) {
 			switch fault.Reason {
 			case j1939.ReasonAborted, j1939.ReasonSequence, j1939.ReasonTimeout, j1939.ReasonUnfinished:
@@ -60,4 +64,35 @@ func FuzzReceiver(f *testing.F) {
 			t.Errorf("%d open, %d at most; %d begun, %d ended", rx.Open(), open, begun, ended)
 		}
 	})
+}
+
+// readable holds what is read of any message: numbers are finite steps of their
+// signal, each parameter comes at most once, texts have no padding and are valid.
+func readable(t *testing.T, m j1939.Message) {
+	var absent j1939.Absent
+	last := -1
+	for _, r := range j1939.Read(nil, m.PGN, m.Payload, &absent) {
+		if r.Number <= last || r.Number >= j1939.Parameters || r.Signal != j1939.Signal(r.Number) || r.Value.Kind() != r.Signal.Kind {
+			t.Errorf("PGN %v: %+v", m.PGN, r)
+		}
+		last = r.Number
+		if r.Signal.Kind == telemetry.KindFloat {
+			if n, exact := r.Signal.Step.Steps(r.Value.Float()); !exact {
+				t.Errorf("PGN %v: %s is %v, %d steps", m.PGN, r.Signal.Name, r.Value, n)
+			}
+		}
+	}
+	kind, fact := j1939.IsFact(m.PGN)
+	all, err := j1939.Describe(nil, m.PGN, m.Payload)
+	if fact && (err == nil) != (j1939.CheckFact(kind, m.Payload) == nil) || !fact && len(all) > 0 || err != nil && len(all) > 0 {
+		t.Errorf("PGN %v, %d bytes: %v %v", m.PGN, len(m.Payload), all, err)
+	}
+	for _, r := range all {
+		if !utf8.ValidString(r.Value.Text()) {
+			t.Errorf("PGN %v: %q", m.PGN, r.Value.Text())
+		}
+	}
+	if len(j1939.Changes(nil, m.PGN, m.Payload, m.Payload)) > 0 {
+		t.Errorf("PGN %v changed from itself", m.PGN)
+	}
 }
