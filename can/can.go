@@ -176,6 +176,7 @@ func (s *Source) Run(ctx context.Context) error {
 
 	var tasks sync.WaitGroup
 	if !r.replay {
+		r.judgeBacklog()
 		tasks.Go(func() { r.keepBooks(ctx) })
 		if o := s.cfg.OBD; o != nil && !o.Passive {
 			tasks.Go(func() { newPoller(r).run(ctx) })

@@ -53,6 +53,7 @@ const (
 type Controller struct {
 	State    string       `json:"state,omitempty"`
 	Since    telemetry.At `json:"since,omitempty"` // of State, after boot
+	ForS     float64      `json:"for_s,omitempty"` // seconds that State has lasted
 	TXErrors uint8        `json:"tx_errors"`       // the controller's own counters, where
 	RXErrors uint8        `json:"rx_errors"`       // its driver tells
 	Errors   ErrorCounts  `json:"errors"`

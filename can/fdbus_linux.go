@@ -21,13 +21,13 @@ const (
 	// rxBatch frames are fetched with one recvmmsg: system calls, not
 	// decoding, are what receiving costs.
 	rxBatch = 64
-	// gather is the least time between two reads of a bus whose frames come
-	// faster: waking up for each costs more than reading it, and no answer to
-	// an ECU is as urgent.
-	gather = 2 * time.Millisecond
-	// rxBuffer is the socket's receive buffer asked for: about 2 s of a full
-	// 500 kbit/s bus, as the kernel accounts some 800 bytes for a frame.
-	rxBuffer = 8 << 20
+	// gather is how often a bus is read at most: waking up for each frame costs
+	// more than reading it. All buses are read at the same moments. For
+	// urgentFor after something was sent the bus is read more often, as an ECU
+	// may wait for flow control.
+	gather       = 20 * time.Millisecond
+	gatherUrgent = 2 * time.Millisecond
+	urgentFor    = 100 * time.Millisecond
 	// sendWait is how long a full transmit queue may hold Send up.
 	sendWait = 250 * time.Millisecond
 
@@ -60,6 +60,7 @@ type fdBus struct {
 	raw    syscall.RawConn
 	clk    *clock.Clock
 	ends   bool // an empty packet is the peer's farewell
+	buffer int  // bytes the kernel holds for the receiver; 0: not known
 	closed atomic.Bool
 	drops  atomic.Uint64
 
@@ -69,13 +70,14 @@ type fdBus struct {
 	bufs     [rxBatch][sizeFrameFD + 8]byte
 	oobs     [rxBatch][sizeOOB]byte
 	n, next  int
-	look     clock.Look // at both clocks, after the last recvmmsg
-	read     time.Time  // when that was, for gather
-	overflow uint32     // the kernel's counter as last seen
+	look     clock.Look    // at both clocks, after the last recvmmsg
+	read     time.Duration // when that was, by pace
+	overflow uint32        // the kernel's counter as last seen
 	tryRecv  func(fd uintptr) bool
 	got      int
 	errno    syscall.Errno
 
+	sent    atomic.Int64 // when something was sent last, by pace
 	sendMu  sync.Mutex
 	sendBuf [sizeFrameFD]byte // guarded by sendMu
 }
@@ -153,8 +155,12 @@ func (b *fdBus) Receive() (Frame, error) {
 // fill waits for frames and reads as many as there are.
 func (b *fdBus) fill() error {
 	if b.n < rxBatch { // the last read left nothing behind
-		if d := gather - time.Since(b.read); d > 0 {
-			time.Sleep(d)
+		every := gather
+		if b.read-time.Duration(b.sent.Load()) < urgentFor {
+			every = gatherUrgent
+		}
+		if now := pace(); now/every == b.read/every {
+			time.Sleep(every - now%every)
 		}
 	}
 	b.n, b.next = 0, 0
@@ -164,9 +170,12 @@ func (b *fdBus) fill() error {
 	if b.errno != 0 {
 		return b.gone(b.errno)
 	}
-	b.n, b.look, b.read = b.got, b.clk.Look(), time.Now()
+	b.n, b.look, b.read = b.got, b.clk.Look(), pace()
 	return nil
 }
+
+// pace is the clock of gather, no time of data. It is the same for every bus.
+func pace() time.Duration { return time.Duration(time.Now().UnixNano()) }
 
 // stamp turns the kernel's wall-clock stamp into time since boot.
 func (b *fdBus) stamp(f *Frame, stamp unix.Timespec) {
@@ -220,6 +229,7 @@ func (b *fdBus) Send(f Frame) error {
 	}
 	b.sendMu.Lock()
 	defer b.sendMu.Unlock()
+	b.sent.Store(int64(pace()))
 	p := b.sendBuf[:formatFrame(&b.sendBuf, &f)]
 	err := b.write(p, false)
 	if errors.Is(err, unix.EAGAIN) {
@@ -253,6 +263,10 @@ func (b *fdBus) write(p []byte, wait bool) error {
 	return err
 }
 
+// ReceiveBuffer returns how many bytes of frames, as the kernel accounts them,
+// wait for a slow reader before further ones are dropped; 0: not known.
+func (b *fdBus) ReceiveBuffer() int { return b.buffer }
+
 func (b *fdBus) Drops() uint64 { return b.drops.Load() }
 
 func (b *fdBus) Close() error {
@@ -276,11 +290,12 @@ func parseFrame(p []byte) (f Frame, ok bool) {
 	} else {
 		f.ID = id & maskStandard
 	}
-	if f.Len > uint8(len(p)-8) {
+	// The masks above leave an identifier nothing to be wrong in (Validate).
+	if !f.FD && f.Len > 8 || f.FD && (f.Remote || !fdLength(f.Len)) {
 		return f, false
 	}
 	copy(f.Data[:], p[8:8+f.Len])
-	return f, f.Validate() == nil
+	return f, true
 }
 
 // formatFrame is the inverse of parseFrame; it returns the bytes in use.

@@ -19,7 +19,7 @@ type session struct {
 	losses losses
 	gate   *gate
 
-	heard  atomic.Int64  // time.Now in ns of the last frame, for the poller
+	heard  atomic.Uint64 // frames without errors, for the poller
 	bits   atomic.Uint64 // on the bus since the last look
 	off    bool          // the controller is bus-off; of the receiving goroutine
 	poller atomic.Pointer[poller]
@@ -75,7 +75,7 @@ func (r *session) receive() error {
 			}
 		}
 		if !r.replay {
-			r.heard.Store(time.Now().UnixNano())
+			r.heard.Add(1)
 			if isRequest(&f) {
 				r.gate.otherTester()
 			}

@@ -43,7 +43,16 @@ func dialSocketCAN(name string, opt SocketOptions) (Bus, error) {
 		f.Close()
 		return nil, ErrDown
 	}
-	return newFDBus(f, opt.Clock, false)
+	bus, err := newFDBus(f, opt.Clock, false)
+	if err != nil {
+		return nil, err
+	}
+	// What the kernel gave counts, not what was asked for: it doubles that, and
+	// caps it where SO_RCVBUFFORCE is not allowed.
+	if n, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF); err == nil {
+		bus.buffer = n
+	}
+	return bus, nil
 }
 
 // socketError tells a kernel without CAN from other trouble.

@@ -30,6 +30,7 @@ type Stats struct {
 	Negatives    map[string]uint64 `json:"negatives,omitempty"` // negative answers by name
 	Transfers    map[string]uint64 `json:"transfers,omitempty"` // broken ISO-TP transfers by reason, those of J1939 as "j1939-…"
 	BusLoad      float64           `json:"bus_load"`            // estimate over the last second, 0 to 1, of the frames that pass the receive filter
+	BacklogS     float64           `json:"backlog_s,omitempty"` // seconds of a full bus that the kernel's receive buffer holds; 0: not known
 	Controller   Controller        `json:"controller"`
 	State        string            `json:"state,omitempty"` // "", "listening", "searching", "polling", "resting", "asleep"
 }
@@ -44,6 +45,7 @@ type counters struct {
 	transfers                                                  [isotp.Reasons]atomic.Uint64
 	groupFaults                                                [j1939.Reasons]atomic.Uint64
 	loadPermille                                               atomic.Uint64
+	backlog                                                    atomic.Int64 // ns
 	state                                                      atomic.Pointer[string]
 	controller                                                 controller
 }
@@ -62,6 +64,10 @@ func (s *Source) Stats() Stats {
 		SendErrors: c.sendErrors.Load(), Late: c.late.Load(), Drops: c.drops.Load(), DecodeErrors: c.decodeErrors.Load(),
 		Broadcasts: c.broadcasts.Load(), Short: c.short.Load(), Groups: c.groups.Load(), Unavailable: c.unavailable.Load(),
 		BusLoad: float64(c.loadPermille.Load()) / 1000, Controller: c.controller.snapshot(),
+		BacklogS: float64(c.backlog.Load()) / 1e9,
+	}
+	if c := &out.Controller; c.State != ControllerActive {
+		c.ForS = s.cfg.Clock.Now().Sub(c.Since).Seconds()
 	}
 	for code := range c.negatives {
 		if n := c.negatives[code].Load(); n > 0 {

@@ -28,6 +28,7 @@ var hints = []struct {
 	{can.ErrBusy, "nobody on the bus acknowledges: check ignition, bit rate and wiring"},
 	{can.ErrConfig, "correct the entry of this bus under can; `obu config example` explains each setting"},
 	{can.ErrClosed, "check the adapter's plug and driver (ip link; dmesg | tail), or the virtual car behind unix:PATH; the agent opens it again by itself"},
+	{can.ErrRecording, "check free space (df -h) and rights of the folder; --total bounds what a recording takes"},
 	{can.ErrLine, "record with `candump -L can0 > can0.log`"},
 	{gps.ErrNoDevice, "plug the receiver in; `ls /dev/serial/by-id` shows names that stay"},
 	{gps.ErrPermission, "join the group that owns the port: usermod -aG dialout USER, then start again"},

@@ -81,7 +81,7 @@ publishes them over MQTT.
   obu status                         what the running agent says of itself`,
 	}
 	root.AddCommand(runCommand(), checkCommand(), statusCommand(), decodeCommand(), tailCommand(),
-		bufferCommand(), configCommand(), versionCommand())
+		bufferCommand(), recordCommand(), configCommand(), versionCommand())
 	return root
 }
 

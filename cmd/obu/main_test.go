@@ -227,6 +227,7 @@ func TestNamesThatStay(t *testing.T) {
 		"obu decode": "", "obu decode can": "dbc j1939 obd", "obu decode nmea": "",
 		"obu tail":   "broker ca cert fleet key media password server-name unit username",
 		"obu buffer": "", "obu buffer stat": "c config socket", "obu buffer ls": "c config socket", "obu buffer verify": "c config socket", "obu buffer export": "c config out socket",
+		"obu record": "c config device file-age file-size out sync total",
 		"obu config": "", "obu config example": "", "obu config schema": "", "obu config show": "c config", "obu version": "",
 	}
 	got := map[string]string{}

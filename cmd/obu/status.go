@@ -248,7 +248,13 @@ func nextOf(src *agent.SourceReport, uptimeS float64) string {
 		return src.Next
 	}
 	m, ok := src.Stats.(map[string]any) // decoded from the socket
-	if src.Kind != "gps" || !ok {
+	if !ok {
+		return ""
+	}
+	if src.Kind == "can" {
+		return nextOfBus(m)
+	}
+	if src.Kind != "gps" {
 		return ""
 	}
 	count := func(key string) float64 { n, _ := m[key].(float64); return n }
@@ -280,5 +286,5 @@ func statsLine(stats any) string {
 			line += fmt.Sprintf(", %s %.0f", key, v)
 		}
 	}
-	return line
+	return line + controllerLine(m)
 }

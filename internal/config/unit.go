@@ -31,6 +31,14 @@ func (d Duration) String() string {
 // (decimal).
 type Size int64
 
+// ParseSize reads a size as it is written in a configuration.
+func ParseSize(text string) (s Size, err error) {
+	if p := s.parse(text); p != nil {
+		return 0, fmt.Errorf("%s; %s", p.what, p.cure)
+	}
+	return s, nil
+}
+
 // Bytes returns the size in bytes.
 func (s Size) Bytes() int64 { return int64(s) }
 

@@ -33,7 +33,7 @@ func kernelWord(t testing.TB, key string) string {
 // its store in a folder. It returns the status socket.
 func startUnit(t testing.TB, sources, broker, store string) (socket string) {
 	t.Helper()
-	cmd, socket := launch(t, sources, broker, store)
+	cmd, socket := launch(t, fmt.Sprintf("%s\nbuffer: {dir: %s}\nuplink: {broker: %q, reconnect_max: 1s, history_rate: unlimited}\n", sources, store, broker))
 	t.Cleanup(func() {
 		_ = cmd.Process.Signal(os.Interrupt) // an error says that it has ended, and Wait tells why
 		if err := cmd.Wait(); err != nil {
@@ -43,14 +43,14 @@ func startUnit(t testing.TB, sources, broker, store string) (socket string) {
 	return socket
 }
 
-// launch is startUnit for a process that the caller ends.
-func launch(t testing.TB, sources, broker, store string) (cmd *exec.Cmd, socket string) {
+// launch starts the shipped binary with what the configuration says beside the
+// unit's name and its socket; the caller ends it.
+func launch(t testing.TB, settings string) (cmd *exec.Cmd, socket string) {
 	t.Helper()
 	dir := t.TempDir()
 	socket = filepath.Join(dir, "obu.sock")
 	conf := filepath.Join(dir, "obu.yaml")
-	text := fmt.Sprintf("unit: rig\nvehicle: van\nfleet: rig\n%s\nbuffer: {dir: %s}\nuplink: {broker: %q, reconnect_max: 1s, history_rate: unlimited}\nstatus: {socket: %s}\n",
-		sources, store, broker, socket)
+	text := fmt.Sprintf("unit: rig\nvehicle: van\nfleet: rig\nstatus: {socket: %s}\n%s", socket, settings)
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

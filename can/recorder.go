@@ -1,0 +1,261 @@
+package can
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync"
+	"time"
+
+	"obu/internal/clock"
+)
+
+// RecorderConfig says what a Recorder records, and within which bounds.
+type RecorderConfig struct {
+	Buses []RecordedBus
+	Dir   string // of the recording; made when it is not there
+	Clock *clock.Clock
+
+	FileBytes  int64         // a file ends when it has so many; 0: 64 MiB
+	FileAge    time.Duration // or when its first frame is so old; 0: an hour
+	TotalBytes int64         // the oldest files go when all would have more; 0: 1 GiB
+	SyncEvery  time.Duration // what a power cut may cost; 0: five seconds
+	Log        *slog.Logger  // nil discards
+}
+
+// RecordedBus is a bus and the name it has in the log.
+type RecordedBus struct {
+	Name string
+	Dial Dialer
+}
+
+// RecorderStats is what a Recorder did.
+type RecorderStats struct {
+	Frames  uint64 // written, error frames included
+	Dropped uint64 // by the kernel or the controller, before they could be written
+	Outages uint64 // times a bus was lost, or could not be opened
+
+	Files        int // of the recording at the end
+	Bytes        int64
+	Removed      int    // oldest files that went
+	RemovedBytes int64  // and what they held
+	Removals     string // of what is gone: "can-000001.log to can-000003.log"
+}
+
+// Recorder writes what passes on buses into candump logs of bounded size, with
+// a drive.yaml beside them, so that the folder can be replayed. It transmits
+// nothing. A power cut costs SyncEvery at most, and perhaps a line's end.
+type Recorder struct {
+	cfg RecorderConfig
+	log *slog.Logger
+
+	mu    sync.Mutex // guards what follows
+	files *recording
+	line  []byte
+	stats RecorderStats
+	err   error // of the disk; ends everything
+}
+
+// maxRecordBackoff bounds the pause between two tries to open a bus.
+const maxRecordBackoff = 30 * time.Second
+
+// NewRecorder checks the configuration. It opens and makes nothing.
+func NewRecorder(cfg RecorderConfig) (*Recorder, error) {
+	if len(cfg.Buses) == 0 || cfg.Dir == "" || cfg.Clock == nil {
+		return nil, fmt.Errorf("%w: Buses, Dir and Clock are required", ErrConfig)
+	}
+	set := func(v *int64, usual int64) {
+		if *v == 0 {
+			*v = usual
+		}
+	}
+	set(&cfg.FileBytes, 64<<20)
+	set(&cfg.TotalBytes, 1<<30)
+	set((*int64)(&cfg.FileAge), int64(time.Hour))
+	set((*int64)(&cfg.SyncEvery), int64(5*time.Second))
+	switch {
+	case cfg.FileBytes < 4096:
+		return nil, fmt.Errorf("%w: a file of %d bytes: the least is 4 KiB", ErrConfig, cfg.FileBytes)
+	case cfg.TotalBytes < 2*cfg.FileBytes:
+		return nil, fmt.Errorf("%w: %d bytes in all hold no two files of %d: allow more in all, or smaller files", ErrConfig, cfg.TotalBytes, cfg.FileBytes)
+	case cfg.FileAge < time.Second || cfg.SyncEvery < 100*time.Millisecond:
+		return nil, fmt.Errorf("%w: a file lasts a second at least, and is synced each 100 ms at most", ErrConfig)
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Recorder{cfg: cfg, log: cfg.Log}, nil
+}
+
+// Run records until ctx ends (nil) or the disk takes no more. A bus that is
+// lost, or is not there yet, is opened again.
+func (r *Recorder) Run(ctx context.Context) error {
+	// One step from time since boot to wall time for the whole run: within a
+	// recording times never jump, whatever the system's clock does.
+	var wall time.Duration
+	if now := r.cfg.Clock.Wall(); now.By != "" {
+		wall = time.Duration(now.Time.UnixNano()) - time.Duration(r.cfg.Clock.Now())
+	} else {
+		r.log.Warn("the time is unknown: the recording's times count from the boot of this machine")
+	}
+	files, err := openRecording(&r.cfg)
+	if err != nil {
+		return err
+	}
+	r.files = files
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var tasks sync.WaitGroup
+	for _, b := range r.cfg.Buses {
+		tasks.Go(func() { r.record(ctx, cancel, b, wall) })
+	}
+	tick := time.NewTicker(r.cfg.SyncEvery)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+			r.mu.Lock()
+			if r.fail(r.files.sync()) {
+				cancel()
+			}
+			r.mu.Unlock()
+		}
+	}
+	tasks.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.fail(r.files.close())
+	r.files.report(&r.stats)
+	return r.err
+}
+
+// Stats returns what was done so far; of the files, what Run left.
+func (r *Recorder) Stats() RecorderStats {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.stats
+}
+
+// fail keeps the first error of the disk. r.mu is held.
+func (r *Recorder) fail(err error) bool {
+	if r.err == nil {
+		r.err = err
+	}
+	return err != nil
+}
+
+// record keeps one bus open and writes what it hears.
+func (r *Recorder) record(ctx context.Context, cancel func(), b RecordedBus, wall time.Duration) {
+	said := ""
+	wait := time.Second
+	for ctx.Err() == nil {
+		bus, err := b.Dial(ctx)
+		if err == nil {
+			said, wait = "", time.Second
+			r.log.Info("recording", "bus", b.Name)
+			stop := context.AfterFunc(ctx, func() { bus.Close() })
+			err = r.hear(bus, b.Name, wall)
+			stop()
+			bus.Close()
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		r.mu.Lock()
+		over := r.err != nil
+		r.stats.Outages++
+		r.mu.Unlock()
+		if over {
+			cancel()
+			return
+		}
+		if text := err.Error(); text != said {
+			said = text
+			r.log.Warn("bus cannot be recorded; it is opened again by itself", "bus", b.Name, "error", err)
+		}
+		if pause(ctx, wait) != nil {
+			return
+		}
+		wait = min(2*wait, maxRecordBackoff)
+	}
+}
+
+// hear writes the frames of an open bus.
+func (r *Recorder) hear(bus Bus, name string, wall time.Duration) error {
+	var drops uint64
+	for {
+		f, err := bus.Receive()
+		if d := bus.Drops(); d != drops {
+			r.log.Warn("frames were lost before they could be recorded; is the disk, or the machine, too slow?", "bus", name, "frames", d-drops)
+			r.mu.Lock()
+			r.stats.Dropped += d - drops
+			r.mu.Unlock()
+			drops = d
+		}
+		if err != nil {
+			return err
+		}
+		if err := r.write(&f, name, wall); err != nil {
+			return err
+		}
+	}
+}
+
+func (r *Recorder) write(f *Frame, name string, wall time.Duration) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.err != nil {
+		return r.err
+	}
+	at := int64(f.At) + int64(wall)
+	r.line = appendLine(r.line[:0], f, name, at)
+	if r.fail(r.files.write(r.line, at)) {
+		return r.err
+	}
+	r.stats.Frames++
+	return nil
+}
+
+// appendLine appends a frame as candump -L prints it.
+func appendLine(b []byte, f *Frame, name string, nanos int64) []byte {
+	b = append(b, '(')
+	b = strconv.AppendInt(b, nanos/1e9, 10)
+	b = append(b, '.')
+	micros := nanos % 1e9 / 1e3
+	for div := int64(100_000); div > 0; div /= 10 {
+		b = append(b, byte('0'+micros/div%10))
+	}
+	b = append(b, ") "...)
+	b = append(b, name...)
+	b = append(b, ' ')
+	if f.Remote {
+		b = f.append(b)
+		return append(b, '\n')
+	}
+	id, digits := f.ID, 3
+	if f.Error {
+		id |= flagError
+	}
+	if f.Extended || f.Error {
+		digits = 8
+	}
+	for i := digits - 1; i >= 0; i-- {
+		b = append(b, hexDigits[id>>(4*i)&0xF])
+	}
+	b = append(b, '#')
+	if f.FD {
+		b = append(b, "#0"...)
+	}
+	for _, c := range f.Data[:f.Len] {
+		b = append(b, hexDigits[c>>4], hexDigits[c&0xF])
+	}
+	return append(b, '\n')
+}
+
+const hexDigits = "0123456789ABCDEF"
+
+// ErrRecording is wrapped by what the disk did to a recording.
+var ErrRecording = errors.New("recording cannot be written")

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"obu/can"
+	"obu/internal/clock"
+	"obu/internal/config"
+)
+
+// recordOptions are the flags of `obu record`.
+type recordOptions struct {
+	config  string
+	devices []string
+	cfg     can.RecorderConfig
+}
+
+func recordCommand() *command {
+	var o recordOptions
+	cmd := &command{
+		Use:   "record -c obu.yaml | --device can0... --out DIR",
+		Short: "write what passes on the buses into candump logs",
+		Long: `Records every frame, also error frames, until SIGTERM or SIGINT, and transmits
+nothing. A file ends by size or age; when all of them have more than --total the
+oldest is removed, and said so. The folder can be replayed: it holds a
+drive.yaml. A power cut costs what --sync says.`,
+		Example: "  obu record -c obu.yaml --out drive/\n  obu record --device can0 --device can1 --out drive/ --total 8GiB\n  obu run -c obu.yaml --replay drive/",
+		Args:    atMost(0),
+		RunE: func(cmd *command, _ []string) error {
+			return record(cmd.Context(), &o, cmd.ErrOrStderr())
+		},
+	}
+	size := func(to *int64) func(string) error {
+		return func(text string) error {
+			n, err := config.ParseSize(text)
+			*to = n.Bytes()
+			return err
+		}
+	}
+	f := cmd.Flags()
+	configFlag(cmd, &o.config)
+	f.Func("device", "record `BUS` instead of those of the configuration; may be repeated", func(d string) error {
+		o.devices = append(o.devices, d)
+		return nil
+	})
+	f.StringVar(&o.cfg.Dir, "out", "", "`FOLDER` of the recording")
+	f.Func("file-size", "a file ends at this `SIZE` (default 64MiB)", size(&o.cfg.FileBytes))
+	f.DurationVar(&o.cfg.FileAge, "file-age", time.Hour, "or when it is so old, a `TIME`")
+	f.Func("total", "the `SIZE` of all; the oldest files go (default 1GiB)", size(&o.cfg.TotalBytes))
+	f.DurationVar(&o.cfg.SyncEvery, "sync", 5*time.Second, "the disk takes what was recorded every `TIME`")
+	return cmd
+}
+
+func record(ctx context.Context, o *recordOptions, errw io.Writer) error {
+	if o.cfg.Dir == "" {
+		return usageError{errors.New("record wants --out FOLDER: where the recording goes")}
+	}
+	if len(o.devices) == 0 {
+		p, err := findPresent(o.config)
+		if err != nil {
+			return err
+		}
+		if p.mistake != nil {
+			return p.mistake
+		}
+		for _, c := range p.CAN {
+			o.devices = append(o.devices, c.Device)
+		}
+		if len(o.devices) == 0 {
+			return usageError{fmt.Errorf("%s names no bus under can: add one, or give --device can0", p.path)}
+		}
+	}
+	clk, err := clock.System()
+	if err != nil {
+		return err
+	}
+	o.cfg.Clock, o.cfg.Log = clk, slog.New(slog.NewTextHandler(errw, nil))
+	for i, d := range o.devices {
+		name := d
+		if len(d) > 5 && d[:5] == "unix:" { // a path is no name of a candump log
+			name = fmt.Sprintf("can%d", i)
+		}
+		o.cfg.Buses = append(o.cfg.Buses, can.RecordedBus{Name: name, Dial: can.Device(d, can.SocketOptions{Clock: clk})})
+	}
+	r, err := can.NewRecorder(o.cfg)
+	if err != nil {
+		return usageError{err}
+	}
+	err = r.Run(ctx)
+	s := r.Stats()
+	fmt.Fprintf(errw, "%s in %s, %s; %d lost before they could be written; %s", times(int(s.Frames), "frame"), times(s.Files, "file"), bytesText(float64(s.Bytes)), s.Dropped, times(int(s.Outages), "outage"))
+	if s.Removed > 0 {
+		fmt.Fprintf(errw, "; removed for the total: %s, %s (%s)", times(s.Removed, "file"), bytesText(float64(s.RemovedBytes)), s.Removals)
+	}
+	fmt.Fprintln(errw)
+	return err
+}

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"obu/can"
+)
+
+// smallBacklog is how much of a full bus the kernel should hold, in seconds.
+const smallBacklog = 2
+
+// busStats reads a bus's statistics as they came through the socket.
+func busStats(m map[string]any) (s can.Stats) {
+	if b, err := json.Marshal(m); err == nil {
+		_ = json.Unmarshal(b, &s) // another version's stay zero
+	}
+	return s
+}
+
+// controllerLine says how the controller of a bus is; "" when all is well.
+func controllerLine(m map[string]any) string {
+	s := busStats(m)
+	c := &s.Controller
+	if c.State == can.ControllerActive {
+		return ""
+	}
+	line := fmt.Sprintf(", controller %s for %s", c.State, seconds(c.ForS))
+	if c.TXErrors > 0 || c.RXErrors > 0 {
+		line += fmt.Sprintf(" (error counters: sending %d, receiving %d)", c.TXErrors, c.RXErrors)
+	}
+	return line
+}
+
+// nextOfBus is what to do about a bus that is open.
+func nextOfBus(m map[string]any) string {
+	s := busStats(m)
+	switch n := &s.Controller.Errors; {
+	case s.Controller.State == can.ControllerBusOff:
+		return "check bit rate and wiring, then restart the controller: ip link set DEVICE type can restart; by itself: ip link set DEVICE down, then type can restart-ms 1000, then up"
+	case s.Controller.State != can.ControllerActive:
+		return "compare the bit rate with the vehicle's (ip -details link show), then check CAN-H, CAN-L and the 120 ohm at both ends; requests are held back meanwhile"
+	case n.NoACKs > 0 && s.Responses == 0:
+		return "nobody acknowledges what is sent: check ignition, bit rate and plug"
+	case s.BacklogS > 0 && s.BacklogS < smallBacklog:
+		return fmt.Sprintf("the kernel holds %.1f s of a full bus: sysctl -w net.core.rmem_max=8388608, and for ever: echo net.core.rmem_max=8388608 > /etc/sysctl.d/60-obu.conf", s.BacklogS)
+	}
+	return ""
+}
