@@ -110,11 +110,17 @@ func (p *poller) observe(ecu ecuKey, payload []byte, now time.Time) {
 	if len(payload) < 3 || payload[0] != obd.ServiceCurrent+obd.PositiveOffset {
 		return
 	}
-	p.heard[payload[1]] = true
-	data := payload[2:]
-	switch payload[1] {
+	obd.Each(payload, func(pid byte, data []byte) { p.notice(ecu, pid, data, now) })
+}
+
+// notice takes one PID of an answer. p.mu is held.
+func (p *poller) notice(ecu ecuKey, pid byte, data []byte, now time.Time) {
+	p.heard[pid] = true
+	switch pid {
 	case obd.PIDStatus:
-		p.chores.noteStatus(ecu, data[0])
+		if len(data) > 0 {
+			p.chores.noteStatus(ecu, data[0])
+		}
 	case obd.PIDEngineSpeed, obd.PIDVehicleSpeed:
 		for _, b := range data {
 			if b != 0 {

@@ -79,6 +79,9 @@ type OBDConfig struct {
 	Addressing Addressing
 	// MaxRate narrows the requests per second below MaxRequestRate; 0 does not.
 	MaxRate int
+	// Several is how many PIDs are asked for in one request, up to 6, of ECUs
+	// that take it; 0 and 1 ask for one at a time.
+	Several int
 	// SkipVIN never asks for the VIN.
 	SkipVIN bool
 	// Codes asks for stored, pending and permanent trouble codes each

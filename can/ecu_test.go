@@ -18,6 +18,7 @@ type ecu struct {
 	answers  map[[2]byte][]byte // service, PID -> payload behind them; nil: negative
 	delay    time.Duration
 	answer   func(service, pid byte) [][]byte // instead of answers
+	several  func(request []byte) [][]byte    // instead of both, when several PIDs are asked for
 	noFlow   bool                             // ignore flow control: send the rest anyway
 
 	mu    sync.Mutex
@@ -58,7 +59,11 @@ func (e *ecu) take(f can.Frame) {
 	service, pid := f.Data[1], f.Data[2]
 	e.wg.Go(func() {
 		time.Sleep(e.delay)
-		for _, p := range e.reply(service, pid) {
+		replies := e.reply
+		if n := f.Data[0]; e.several != nil && service == obd.ServiceCurrent && n > 2 {
+			replies = func(byte, byte) [][]byte { return e.several(f.Data[1 : 1+n]) }
+		}
+		for _, p := range replies(service, pid) {
 			s := isotp.Sender{Conn: e, Padding: 0xAA}
 			s.Send(p)
 		}

@@ -1,6 +1,7 @@
 package can
 
 import (
+	"slices"
 	"time"
 
 	"obu/can/obd"
@@ -9,6 +10,8 @@ import (
 // request is what was asked and not yet given up.
 type request struct {
 	service, pid byte
+	others       [maxSeveral - 1]byte // PIDs asked for with it
+	more         int                  // how many those are
 	extended     bool
 	ecu          ecuKey    // asked alone, by its physical identifier; 0: all of them
 	until        time.Time // answers may begin until then
@@ -32,17 +35,14 @@ func (q *request) frame() Frame {
 	for i := range f.Data[:8] {
 		f.Data[i] = padByte
 	}
-	n := copy(f.Data[1:], []byte{q.service, q.pid, 0}) // 0: the number of the freeze frame
-	switch {
-	case q.bare():
-		n = 1
-	case q.service != obd.ServiceFreeze:
-		n = 2
+	body := []byte{q.service}
+	if !q.bare() {
+		body = append(append(body, q.pid), q.others[:q.more]...)
 	}
-	f.Data[0] = byte(n)
-	for i := 1 + n; i < 4; i++ {
-		f.Data[i] = padByte
+	if q.service == obd.ServiceFreeze {
+		body = append(body, 0) // the number of the frame
 	}
+	f.Data[0] = byte(copy(f.Data[1:8], body))
 	return f
 }
 
@@ -61,7 +61,7 @@ func (q *request) head() int {
 // positive answer.
 func (q *request) answeredBy(ecu ecuKey, payload []byte) bool {
 	return q.service != 0 && len(payload) >= 2 && payload[0] == q.service+obd.PositiveOffset &&
-		(q.bare() || payload[1] == q.pid) && q.from(ecu)
+		(q.bare() || payload[1] == q.pid || slices.Contains(q.others[:q.more], payload[1])) && q.from(ecu)
 }
 
 // from reports whether the request went to an ECU.

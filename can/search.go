@@ -17,7 +17,7 @@ func (p *poller) search(ctx context.Context) bool {
 			continue
 		}
 		p.extended = extended
-		p.ecus = make(map[ecuKey]*[256]bool)
+		p.ecus, p.refusals = make(map[ecuKey]*[256]bool), make(map[ecuKey]int)
 		answers, err := p.ask(ctx, obd.ServiceCurrent, obd.PIDSupported, maxECUs)
 		if err != nil {
 			return false

@@ -112,9 +112,6 @@ func (r *session) answer(ecu ecuKey, payload []byte) {
 
 // read turns readings into samples. r.mu is held.
 func (r *session) read(at telemetry.At, ecu ecuKey, payload []byte, readings []obd.Reading) {
-	if !r.wanted(payload) {
-		return
-	}
 	service := payload[0] - obd.PositiveOffset
 	p := r.poller.Load()
 	if p != nil && (service == obd.ServiceFreeze || service == obd.ServiceVehicle) && payload[1]%0x20 == 0 {
@@ -124,9 +121,10 @@ func (r *session) read(at telemetry.At, ecu ecuKey, payload []byte, readings []o
 	for _, rd := range readings {
 		switch {
 		case rd.Quality == telemetry.QualityUnsupported: // a sensor that is not there, in each answer anew
+		case p != nil && service == obd.ServiceCurrent && !p.wants(rd.PID): // on a recording all are wanted
 		case service != obd.ServiceCurrent || obd.IsFact(rd.Signal):
 			news = append(news, rd)
-		case p == nil || !p.onChange[payload[1]] || r.values.changed(ecu, rd.Signal, rd.Value):
+		case p == nil || !p.onChange[rd.PID] || r.values.changed(ecu, rd.Signal, rd.Value):
 			current = append(current, rd)
 		}
 	}
@@ -169,13 +167,6 @@ func (r *session) forget() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.values = newMemory()
-}
-
-// wanted reports whether an answer is to be passed on: on a recording all
-// are, on a live bus those asked for, whoever asked.
-func (r *session) wanted(payload []byte) bool {
-	p := r.poller.Load()
-	return p == nil || payload[0] != obd.ServiceCurrent+obd.PositiveOffset || p.wants(payload[1])
 }
 
 func (r *session) emit(samples []telemetry.Sample) {

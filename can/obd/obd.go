@@ -65,6 +65,7 @@ var (
 // Reading is one value an ECU told.
 type Reading struct {
 	Signal *telemetry.Signal
+	PID    byte // of services 01 and 02
 	Value  telemetry.Value
 	// Quality is live, doubtful outside the signal's range, or unsupported when
 	// the support bits of the answer say so; the value is then what stood there.
@@ -116,7 +117,7 @@ func decodeFreeze(dst []Reading, body []byte) ([]Reading, error) {
 	pid, data := body[0], body[2:]
 	size := Size(pid)
 	if size == 0 {
-		return append(dst, Reading{Signal: &raw02[pid], Value: telemetry.Bytes(data)}), nil
+		return append(dst, Reading{Signal: &raw02[pid], PID: pid, Value: telemetry.Bytes(data)}), nil
 	}
 	if !fits(pid, data) {
 		return dst, fmt.Errorf("decode freeze frame PID %02X: %w: %d of %d bytes", pid, ErrShort, len(data), size)
@@ -130,10 +131,10 @@ func decodeCurrent(dst []Reading, body []byte) ([]Reading, error) {
 	if len(body) < 2 {
 		return dst, fmt.Errorf("decode service 01: %w", ErrShort)
 	}
-	if size := Size(body[0]); !tiles(body) || size > 0 && len(body) > 1+size && padding(body[1+size:]) {
-		pid, data := body[0], body[1:]
+	if !several(body) {
+		pid, data, size := body[0], body[1:], Size(body[0])
 		if size == 0 {
-			return append(dst, Reading{Signal: &raw01[pid], Value: telemetry.Bytes(data)}), nil
+			return append(dst, Reading{Signal: &raw01[pid], PID: pid, Value: telemetry.Bytes(data)}), nil
 		}
 		if !fits(pid, data) {
 			return dst, fmt.Errorf("decode PID %02X: %w: %d of %d bytes", pid, ErrShort, len(data), size)
@@ -142,7 +143,9 @@ func decodeCurrent(dst []Reading, body []byte) ([]Reading, error) {
 		size = min(size, len(data))
 		dst = decodePID(dst, pid, data[:size])
 		if second := service01[pid].second; second != nil && len(data) == size+1 && !padding(data[size:]) {
-			return append(dst, second.read(data)), nil
+			r := second.read(data)
+			r.PID = pid
+			return append(dst, r), nil
 		}
 		if !padding(data[size:]) {
 			for i := first; i < len(dst); i++ {
@@ -177,6 +180,34 @@ func fits(pid byte, data []byte) bool {
 	return some
 }
 
+// Each calls yield for each PID of a positive answer of service 01 with its data
+// bytes: for the first alone where the others cannot be told apart.
+func Each(payload []byte, yield func(pid byte, data []byte)) {
+	if len(payload) < 2 || payload[0] != ServiceCurrent+PositiveOffset {
+		return
+	}
+	body := payload[1:]
+	if !several(body) {
+		yield(body[0], body[1:])
+		return
+	}
+	for len(body) > 0 {
+		size := Size(body[0])
+		yield(body[0], body[1:1+size])
+		body = body[1+size:]
+	}
+}
+
+// Shares reports whether a PID can share an answer with others: its size is
+// the same in every edition of the standard and in every car.
+func Shares(pid byte) bool { return pid < 0x64 && Size(pid) > 0 && service01[pid].second == nil }
+
+// several reports whether body is one PID after the other, without filler.
+func several(body []byte) bool {
+	size := Size(body[0])
+	return tiles(body) && (len(body) <= 1+size || !padding(body[1+size:]))
+}
+
 // tiles reports whether body is a whole number of PIDs of known size.
 func tiles(body []byte) bool {
 	for len(body) > 0 {
@@ -202,12 +233,14 @@ func padding(b []byte) bool {
 func decodePID(dst []Reading, pid byte, data []byte) []Reading {
 	row := &service01[pid]
 	if len(row.fields) == 0 {
-		return append(dst, Reading{Signal: &raw01[pid], Value: telemetry.Bytes(data)})
+		return append(dst, Reading{Signal: &raw01[pid], PID: pid, Value: telemetry.Bytes(data)})
 	}
 	for i := range row.fields {
 		f := &row.fields[i]
 		if f.within(data) && f.present(data) {
-			dst = append(dst, f.read(data))
+			r := f.read(data)
+			r.PID = pid
+			dst = append(dst, r)
 		}
 	}
 	return dst

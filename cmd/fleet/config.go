@@ -26,7 +26,7 @@ func agentConfig(c *car, o *options, fleet, broker, dir string) config.Config {
 	case loadTrack:
 		bus := config.CAN{Device: "can0", Bitrate: 500000, OBD: config.OBD{Enabled: true,
 			Period: config.Duration(time.Second), Addressing: "11bit", MaxRequestsPerSecond: 20,
-			DTC: true, DTCEvery: config.Duration(time.Minute), FreezeFrame: true, VehicleInfo: true}}
+			PIDsPerRequest: 6, DTC: true, DTCEvery: config.Duration(time.Minute), FreezeFrame: true, VehicleInfo: true}}
 		for _, pid := range trackPIDs {
 			bus.OBD.PIDs = append(bus.OBD.PIDs, config.PID{PID: config.PIDNumber(pid)})
 		}

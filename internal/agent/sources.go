@@ -165,7 +165,7 @@ func signalRules(all []config.Signal) []can.Rule {
 // obdConfig translates what the technician wrote for a bus.
 func obdConfig(c config.OBD) *can.OBDConfig {
 	o := &can.OBDConfig{Passive: !c.Enabled, MaxRate: c.MaxRequestsPerSecond, Every: time.Duration(c.Period),
-		Codes: c.DTC, CodesEvery: time.Duration(c.DTCEvery), Freeze: c.DTC && c.FreezeFrame,
+		Several: c.PIDsPerRequest, Codes: c.DTC, CodesEvery: time.Duration(c.DTCEvery), Freeze: c.DTC && c.FreezeFrame,
 		SkipVIN: !c.VehicleInfo, Info: c.VehicleInfo}
 	switch c.Addressing {
 	case "11bit":

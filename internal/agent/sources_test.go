@@ -18,8 +18,8 @@ func TestOBDSettingsAreUsed(t *testing.T) {
 			t.Errorf("%s: %+v", word, o)
 		}
 	}
-	o := obdConfig(config.OBD{Enabled: true, DTC: true, DTCEvery: 5 * second, FreezeFrame: true, VehicleInfo: true, PIDs: []config.PID{{PID: 0x0D, OnChange: true}}})
-	if !o.Codes || o.CodesEvery != 5*time.Second || !o.Freeze || !o.Info || o.SkipVIN || !o.Polls[0].OnChange {
+	o := obdConfig(config.OBD{Enabled: true, PIDsPerRequest: 3, DTC: true, DTCEvery: 5 * second, FreezeFrame: true, VehicleInfo: true, PIDs: []config.PID{{PID: 0x0D, OnChange: true}}})
+	if o.Several != 3 || !o.Codes || o.CodesEvery != 5*time.Second || !o.Freeze || !o.Info || o.SkipVIN || !o.Polls[0].OnChange {
 		t.Errorf("diagnosis: %+v", o)
 	}
 	if o := obdConfig(config.OBD{Enabled: true, FreezeFrame: true}); o.Codes || o.Freeze || o.Info || !o.SkipVIN {

@@ -92,6 +92,9 @@ type OBD struct {
 	Addressing string `key:"addressing" default:"auto" oneof:"auto 11bit 29bit"`
 	// Upper bound of requests on this bus, whatever the periods say.
 	MaxRequestsPerSecond int `key:"max_requests_per_second" default:"20" min:"1" max:"100"`
+	// How many values are asked for in one request; an ECU that does not take
+	// several is asked for one at a time.
+	PIDsPerRequest int `key:"pids_per_request" default:"6" min:"1" max:"6"`
 	// Trouble codes: stored, pending and permanent ones, told when one comes or
 	// is cleared.
 	DTC bool `key:"dtc" default:"true"`

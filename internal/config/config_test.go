@@ -83,6 +83,7 @@ can:
     pids: [0C, 10, 0x1f, {pid: 2f, period: 30s, on_change: true}]
     addressing: 29bit
     max_requests_per_second: 7
+    pids_per_request: 2
     dtc: true
     dtc_every: 30s
     freeze_frame: false
@@ -129,10 +130,10 @@ log: {level: debug}
 	want := config.Config{
 		Unit: "007", Vehicle: "van: 17", Fleet: "north",
 		CAN: []config.CAN{
-			{Device: "can0", Bitrate: 500000, J1939: config.J1939{Enabled: true, Period: second / 2}, OBD: config.OBD{Period: 90 * second, Addressing: "29bit", MaxRequestsPerSecond: 7, DTC: true, DTCEvery: 30 * second,
+			{Device: "can0", Bitrate: 500000, J1939: config.J1939{Enabled: true, Period: second / 2}, OBD: config.OBD{Period: 90 * second, Addressing: "29bit", MaxRequestsPerSecond: 7, PIDsPerRequest: 2, DTC: true, DTCEvery: 30 * second,
 				PIDs: []config.PID{{PID: 0x0C}, {PID: 0x10}, {PID: 0x1F}, {PID: 0x2F, Period: 30 * second, OnChange: true}}}},
 			{Device: "unix:/run/car/can1", J1939: config.J1939{Period: second}, OBD: config.OBD{Enabled: true, Period: second, Addressing: "auto", MaxRequestsPerSecond: 20,
-				DTC: true, DTCEvery: 60 * second, FreezeFrame: true, VehicleInfo: true}},
+				PIDsPerRequest: 6, DTC: true, DTCEvery: 60 * second, FreezeFrame: true, VehicleInfo: true}},
 		},
 		GPS: &config.GPS{Device: "/dev/ttyS1", Baud: 115200, Name: "roof"},
 		Dashcam: []config.Dashcam{
@@ -252,7 +253,7 @@ uplink:
 	want := config.Default()
 	want.Unit, want.Vehicle = "u", "later"
 	want.CAN = []config.CAN{{Device: "can7", J1939: config.J1939{Period: second}, OBD: config.OBD{Enabled: true, Period: second, Addressing: "auto", MaxRequestsPerSecond: 20,
-		DTC: true, DTCEvery: 60 * second, FreezeFrame: true, VehicleInfo: true}}}
+		PIDsPerRequest: 6, DTC: true, DTCEvery: 60 * second, FreezeFrame: true, VehicleInfo: true}}}
 	want.Uplink.Broker, want.Uplink.LiveEvery, want.Uplink.Custody = "mqtts://h:8883", 20*second, "receipt"
 	want.Uplink.TLS = &config.TLS{CA: "site.pem", Cert: "b.pem", Key: "c.pem"}
 	wantSame(t, c, &want)
