@@ -17,6 +17,11 @@ const (
 	// statusEvery is how often PID 01 is asked for to notice that, when no poll
 	// does.
 	statusEvery = 10 * time.Second
+	// hurryEvery is how often a change of status may make them due at once.
+	hurryEvery = 10 * time.Second
+	// frameEvery is how often the freeze frame of one ECU is asked for at most: a
+	// code that comes and goes must not cost the bus twenty requests each time.
+	frameEvery = time.Minute
 	// infoEvery is how often ECUs are asked for what they are and for their
 	// in-use counters.
 	infoEvery = time.Hour
@@ -38,9 +43,11 @@ type chore struct {
 // chores is what the poller does beside its polls: trouble codes, freeze
 // frames, what ECUs say of themselves.
 type chores struct {
-	list   []chore
-	turn   bool      // an errand was run instead of a poll that was due
-	frames []request // of a freeze frame, still to be asked for
+	list    []chore
+	turn    bool                 // an errand was run instead of a poll that was due
+	frames  []request            // of a freeze frame, still to be asked for
+	framed  map[ecuKey]time.Time // when an ECU's was last asked for
+	hurried time.Time
 
 	mu     sync.Mutex      // guards what follows
 	status map[ecuKey]byte // byte A of PID 01: MIL and number of codes
@@ -101,8 +108,10 @@ func (c *chores) noteCodes(ecu ecuKey) {
 // hurry makes the trouble codes due when the status has changed.
 func (c *chores) hurry(now time.Time) {
 	c.mu.Lock()
-	stale := c.stale
-	c.stale = false
+	stale := c.stale && now.Sub(c.hurried) >= hurryEvery
+	if stale {
+		c.stale, c.hurried = false, now
+	}
 	c.mu.Unlock()
 	for i := range c.list {
 		if stale && c.list[i].bare() && c.list[i].refusals < patience {
@@ -199,13 +208,9 @@ func (p *poller) planInfo(answers []answer) {
 func (p *poller) freezeFrame(ctx context.Context) (done bool, err error) {
 	c := &p.chores
 	if len(c.frames) == 0 {
-		c.mu.Lock()
-		if len(c.broken) > 0 {
-			ecu := c.broken[0]
-			c.broken = slices.Delete(c.broken, 0, 1)
+		if ecu, ok := c.takeBroken(time.Now()); ok {
 			c.frames = append(c.frames, frameRequest(ecu, obd.PIDFreezeDTC), frameRequest(ecu, obd.PIDSupported))
 		}
-		c.mu.Unlock()
 	}
 	if len(c.frames) == 0 {
 		return false, nil
@@ -228,6 +233,23 @@ func (p *poller) freezeFrame(ctx context.Context) (done bool, err error) {
 		})
 	}
 	return true, nil
+}
+
+// takeBroken returns an ECU with new codes whose freeze frame may be asked for.
+func (c *chores) takeBroken(now time.Time) (ecu ecuKey, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	i := slices.IndexFunc(c.broken, func(e ecuKey) bool { return now.Sub(c.framed[e]) >= frameEvery })
+	if i < 0 {
+		return 0, false
+	}
+	ecu = c.broken[i]
+	c.broken = slices.Delete(c.broken, i, i+1)
+	if c.framed == nil || len(c.framed) >= maxECUs {
+		c.framed = make(map[ecuKey]time.Time)
+	}
+	c.framed[ecu] = now
+	return ecu, true
 }
 
 func frameRequest(ecu ecuKey, pid byte) request {

@@ -297,6 +297,36 @@ func TestChoresKeepTheBounds(t *testing.T) {
 	})
 }
 
+// TestRestlessECU: codes that come and go with every answer cost a bounded number
+// of requests, and polling goes on beside them.
+func TestRestlessECU(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &sick{}
+		e := &ecu{response: 0x7E8}
+		n := 0
+		e.answer = func(service, pid byte) [][]byte {
+			s.mu.Lock()
+			n++
+			s.stored = []string{"0301", "03020420", "", "C123"}[n%4]
+			s.mu.Unlock()
+			return s.answer(service, pid)
+		}
+		o := everything()
+		o.Info, o.SkipVIN = false, true
+		o.Polls = append(o.Polls, can.Poll{PID: 0x01, Every: 100 * time.Millisecond})
+		out, _ := drive(t, e, o, 10*time.Minute, nil)
+		if n := s.asked(3); n < 10 || n > 62 { // each 10 s at most
+			t.Errorf("stored codes were asked for %d times in 10 minutes", n)
+		}
+		if n := s.asked(2); n == 0 || n > 33 { // a frame of three requests a minute
+			t.Errorf("%d requests for freeze frames in 10 minutes", n)
+		}
+		if n := out.count(speed, telemetry.QualityLive); n < 590 {
+			t.Errorf("%d speeds in 10 minutes", n)
+		}
+	})
+}
+
 // TestOnChange tells a value when it differs from the one before, and again
 // after the car has slept.
 func TestOnChange(t *testing.T) {
