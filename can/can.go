@@ -146,6 +146,11 @@ func New(cfg Config) (*Source, error) {
 			seen[p.PID] = true
 		}
 	}
+	if cfg.J1939 != nil {
+		if err := cfg.J1939.check(); err != nil {
+			return nil, err
+		}
+	}
 	if cfg.Bitrate == 0 {
 		cfg.Bitrate = DefaultBitrate
 	}
@@ -183,6 +188,9 @@ func (s *Source) Run(ctx context.Context) error {
 		tasks.Go(func() { r.keepBooks(ctx) })
 		if o := s.cfg.OBD; o != nil && !o.Passive {
 			tasks.Go(func() { newPoller(r).run(ctx) })
+		}
+		if r.claimant != nil {
+			tasks.Go(func() { r.claimant.run(ctx) })
 		}
 	}
 	err = r.receive()

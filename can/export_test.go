@@ -3,4 +3,5 @@ package can
 var (
 	AllowedRequest = allowedRequest
 	AllowedFlow    = allowedFlow
+	AllowedNetwork = allowedNetwork
 )

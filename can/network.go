@@ -1,6 +1,7 @@
 package can
 
 import (
+	"fmt"
 	"math"
 	"time"
 
@@ -8,12 +9,33 @@ import (
 	"obu/telemetry"
 )
 
-// J1939Config says how to listen to a J1939 network. Nothing is sent.
+// J1939Config says how to listen to a J1939 network, and whether to take part.
 type J1939Config struct {
 	// Every is the least time between two values of a signal, unless a Rule is
 	// about it; 0 means DefaultJ1939Every.
 	Every time.Duration
+	// Name and Address are claimed (J1939-81); a zero Name sends nothing at all.
+	Name    j1939.Name
+	Address uint8
+	// Requests are asked for, one each requestEvery, all again each roundEvery.
+	Requests []j1939.PGN
 }
+
+// check reports what New refuses.
+func (c *J1939Config) check() error {
+	if c.Name == 0 && len(c.Requests) > 0 || c.Name != 0 && c.Address > MaxAddress {
+		return fmt.Errorf("%w: requests want a NAME, and an address up to %02X", ErrConfig, MaxAddress)
+	}
+	for _, pgn := range c.Requests {
+		if !requestable[pgn] {
+			return fmt.Errorf("%w: PGN %v is not asked for", ErrConfig, pgn)
+		}
+	}
+	return nil
+}
+
+// MaxAddress is the highest address a node can have.
+const MaxAddress = j1939.AddressNull - 1
 
 // DefaultJ1939Every is the period of the values of a J1939 network.
 const DefaultJ1939Every = time.Second

@@ -19,6 +19,8 @@ type session struct {
 	losses losses
 	gate   *gate
 
+	claimant *claimant // nil: the J1939 network is only listened to
+
 	heard  atomic.Uint64 // frames without errors, for the poller
 	bits   atomic.Uint64 // on the bus since the last look
 	off    bool          // the controller is bus-off; of the receiving goroutine
@@ -52,6 +54,7 @@ func newSession(s *Source, bus Bus) *session {
 	r.dec = newDecoder(&decoder{answer: r.answer, read: r.read, failed: r.failed}, r.damaged, permit, reply)
 	r.dbc = newListener(r)
 	r.j1939 = newNetwork(r)
+	r.claimant = newClaimant(r)
 	return r
 }
 
@@ -78,6 +81,9 @@ func (r *session) receive() error {
 			r.heard.Add(1)
 			if isRequest(&f) {
 				r.gate.otherTester()
+			}
+			if r.claimant != nil {
+				r.claimant.hear(&f)
 			}
 		}
 		r.mu.Lock()
@@ -285,6 +291,7 @@ func (r *session) finish() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.n.setState("")
+	r.n.setClaim("")
 	if c := r.n.controller.leave(); r.off {
 		r.listOff(c.Since, r.cfg.Clock.Now())
 	}

@@ -27,6 +27,8 @@ type Stats struct {
 	Short        uint64            `json:"short"`               // signals of DBC files beyond the received length
 	Groups       uint64            `json:"groups"`              // messages of J1939 that said something
 	Unavailable  uint64            `json:"unavailable"`         // their parameters without a value: not available, in error, not received
+	Claims       uint64            `json:"claims"`              // claims of the unit's own J1939 address, sent
+	Claim        string            `json:"claim,omitempty"`     // of that address: "", "listening", "claiming", "claimed", "lost"
 	Negatives    map[string]uint64 `json:"negatives,omitempty"` // negative answers by name
 	Transfers    map[string]uint64 `json:"transfers,omitempty"` // broken ISO-TP transfers by reason, those of J1939 as "j1939-…"
 	BusLoad      float64           `json:"bus_load"`            // estimate over the last second, 0 to 1, of the frames that pass the receive filter
@@ -41,16 +43,18 @@ type counters struct {
 	responses, timeouts, withheld, forbidden, late, sendErrors atomic.Uint64
 	drops, decodeErrors, broadcasts, short                     atomic.Uint64
 	negatives                                                  [256]atomic.Uint32
-	groups, unavailable                                        atomic.Uint64
+	groups, unavailable, claims                                atomic.Uint64
 	transfers                                                  [isotp.Reasons]atomic.Uint64
 	groupFaults                                                [j1939.Reasons]atomic.Uint64
 	loadPermille                                               atomic.Uint64
 	backlog                                                    atomic.Int64 // ns
-	state                                                      atomic.Pointer[string]
+	state, claim                                               atomic.Pointer[string]
 	controller                                                 controller
 }
 
 func (c *counters) negative(code obd.NRC) { c.negatives[code].Add(1) }
+
+func (c *counters) setClaim(s string) { c.claim.Store(&s) }
 
 func (c *counters) setState(s string) { c.state.Store(&s) }
 
@@ -62,7 +66,7 @@ func (s *Source) Stats() Stats {
 		Requests: c.requests.Load(), FlowControls: c.flowControls.Load(), Responses: c.responses.Load(),
 		Timeouts: c.timeouts.Load(), Withheld: c.withheld.Load(), Forbidden: c.forbidden.Load(),
 		SendErrors: c.sendErrors.Load(), Late: c.late.Load(), Drops: c.drops.Load(), DecodeErrors: c.decodeErrors.Load(),
-		Broadcasts: c.broadcasts.Load(), Short: c.short.Load(), Groups: c.groups.Load(), Unavailable: c.unavailable.Load(),
+		Broadcasts: c.broadcasts.Load(), Short: c.short.Load(), Groups: c.groups.Load(), Unavailable: c.unavailable.Load(), Claims: c.claims.Load(),
 		BusLoad: float64(c.loadPermille.Load()) / 1000, Controller: c.controller.snapshot(),
 		BacklogS: float64(c.backlog.Load()) / 1e9,
 	}
@@ -90,6 +94,9 @@ func (s *Source) Stats() Stats {
 	}
 	for why := range c.groupFaults {
 		broke("j1939-"+j1939.Reason(why).String(), c.groupFaults[why].Load())
+	}
+	if p := c.claim.Load(); p != nil {
+		out.Claim = *p
 	}
 	if p := c.state.Load(); p != nil {
 		out.State = *p

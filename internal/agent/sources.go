@@ -10,6 +10,7 @@ import (
 
 	"obu/buffer"
 	"obu/can"
+	"obu/can/j1939"
 	"obu/dashcam"
 	"obu/gps"
 	"obu/internal/config"
@@ -87,7 +88,7 @@ func (a *Agent) addCAN(d CANDevice) error {
 		if c.Device == d.Name {
 			cfg.Bitrate, cfg.OBD = c.Bitrate, obdConfig(c.OBD)
 			if c.J1939.Enabled { // a network on which nobody speaks without a claimed address
-				cfg.J1939, cfg.OBD.Passive = &can.J1939Config{Every: time.Duration(c.J1939.Period)}, true
+				cfg.J1939, cfg.OBD.Passive = j1939Config(&c.J1939), true
 			}
 		}
 	}
@@ -158,6 +159,18 @@ func signalRules(all []config.Signal) []can.Rule {
 			r.MaxError, r.Buffer = c.Curvelog.MaxError.Or(0), c.Curvelog.Buffer
 		}
 		out = append(out, r)
+	}
+	return out
+}
+
+// requests are what a technician can have asked on a J1939 network.
+var requests = map[string]j1939.PGN{"vin": j1939.PGNVehicleID, "component": j1939.PGNComponentID, "dm2": j1939.PGNDM2}
+
+// j1939Config translates what the technician wrote for a network.
+func j1939Config(c *config.J1939) *can.J1939Config {
+	out := &can.J1939Config{Every: time.Duration(c.Period), Name: j1939.Name(c.Name), Address: uint8(c.Address)}
+	for _, word := range c.Request {
+		out.Requests = append(out.Requests, requests[word])
 	}
 	return out
 }

@@ -71,10 +71,18 @@ type CAN struct {
 // J1939 is what to hear on the network of a heavy vehicle.
 type J1939 struct {
 	// true: values of the FMS-Standard, trouble codes (DM1, DM2), names and
-	// identifications are read. Nothing is sent on this bus then, whatever obd says.
+	// identifications are read. OBD-II asks nothing on this bus then, whatever obd
+	// says, and without a name nothing else is sent either.
 	Enabled bool `key:"enabled" default:"false"`
 	// Shortest time between two values of a signal that no entry of signals is about.
 	Period Duration `key:"period" default:"1s" min:"50ms" max:"1h"`
+	// To ask, the unit has to take part in the network: the 64-bit NAME (SAE
+	// J1939-81) that the vehicle's maker or you assigned to it, and the address it
+	// claims. An address that somebody uses is left alone.
+	Name    NodeName    `key:"name" example:"0x8000FF0010600001"`
+	Address NodeAddress `key:"address" example:"0x4A"`
+	// What to ask every node for, one request each 5 s, all again each 10 minutes.
+	Request []string `key:"request" example:"[vin, component, dm2]" oneof:"vin component dm2"`
 }
 
 // OBD is what to ask a vehicle for.

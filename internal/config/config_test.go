@@ -88,7 +88,7 @@ can:
     dtc_every: 30s
     freeze_frame: false
     vehicle_info: false
-  j1939: {enabled: true, period: 500ms}
+  j1939: {enabled: true, period: 500ms, name: 0x8000FF0010600001, address: 0x4a, request: [vin, dm2]}
 - device: unix:/run/car/can1
 gps: {device: /dev/ttyS1, baud: 115200, name: roof}
 dashcam:
@@ -130,7 +130,7 @@ log: {level: debug}
 	want := config.Config{
 		Unit: "007", Vehicle: "van: 17", Fleet: "north",
 		CAN: []config.CAN{
-			{Device: "can0", Bitrate: 500000, J1939: config.J1939{Enabled: true, Period: second / 2}, OBD: config.OBD{Period: 90 * second, Addressing: "29bit", MaxRequestsPerSecond: 7, PIDsPerRequest: 2, DTC: true, DTCEvery: 30 * second,
+			{Device: "can0", Bitrate: 500000, J1939: config.J1939{Enabled: true, Period: second / 2, Name: 0x8000FF0010600001, Address: 0x4A, Request: []string{"vin", "dm2"}}, OBD: config.OBD{Period: 90 * second, Addressing: "29bit", MaxRequestsPerSecond: 7, PIDsPerRequest: 2, DTC: true, DTCEvery: 30 * second,
 				PIDs: []config.PID{{PID: 0x0C}, {PID: 0x10}, {PID: 0x1F}, {PID: 0x2F, Period: 30 * second, OnChange: true}}}},
 			{Device: "unix:/run/car/can1", J1939: config.J1939{Period: second}, OBD: config.OBD{Enabled: true, Period: second, Addressing: "auto", MaxRequestsPerSecond: 20,
 				PIDsPerRequest: 6, DTC: true, DTCEvery: 60 * second, FreezeFrame: true, VehicleInfo: true}},
@@ -476,7 +476,7 @@ func TestJ1939InShort(t *testing.T) {
 	head := "unit: u\nuplink:\n  broker: mqtt://h\ncan:\n  - device: can0\n"
 	short := parse(t, head+"    j1939: true\n").CAN[0].J1939
 	long := parse(t, head+"    j1939:\n      enabled: true\n").CAN[0].J1939
-	if short != long || !short.Enabled || short.Period != config.Duration(time.Second) {
+	if !reflect.DeepEqual(short, long) || !short.Enabled || short.Period != config.Duration(time.Second) {
 		t.Errorf("%+v, %+v", short, long)
 	}
 	if off := parse(t, head+"    j1939: false\n    obd: false\n").CAN[0]; off.J1939.Enabled || off.OBD.Enabled || off.OBD.MaxRequestsPerSecond != 20 {
