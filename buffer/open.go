@@ -104,6 +104,8 @@ func (b *Buffer) learn(c contents) {
 	}
 	if c.new && !told {
 		unclean = b.uncleanSession(b.before)
+	} else if !c.new {
+		unclean = append(unclean, b.unmarkedSession(b.before, c.state)...)
 	}
 	for _, g := range unclean {
 		b.Lost(g)

@@ -1,6 +1,7 @@
 package buffer
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -78,6 +79,20 @@ func (b *Buffer) uncleanSession(s session) []telemetry.Gap {
 	}
 	boot, from, to := b.span(s.Boot, s.FromNS)
 	return uncleanSpan(boot, from, to)
+}
+
+// unmarkedSession is uncleanSession when telemetry.db was closed in order, and
+// the session file says that a run did not end so: that run never got as far as
+// a transaction, because its disk failed all the while, or the note that the
+// file was closed did not reach the disk.
+func (b *Buffer) unmarkedSession(s session, last state) []telemetry.Gap {
+	if s.Files == nil || !last.clean || last.commits == 0 { // no file says nothing
+		return nil
+	}
+	if boot, err := telemetry.ParseBootID(s.Boot); err == nil && boot == last.boot {
+		s.FromNS = max(s.FromNS, last.flushAt)
+	}
+	return b.uncleanSession(s)
 }
 
 // noted is what the session file says of a file whose stores are ids.
@@ -159,7 +174,34 @@ func (b *Buffer) takeIntoUse(s session) error {
 		return nil
 	}
 	s.Clean, s.Boot, s.FromNS = false, b.opts.Boot.String(), b.stats.opened
-	return b.putSession(s)
+	err := b.putSession(s)
+	if isFull(err) { // there is room where the old one stands
+		_ = b.overwriteSession(s)
+	}
+	return err
+}
+
+// overwriteSession writes into the session file itself. Should a power cut tear
+// it, it is not readable, which too counts as not closed in order.
+func (b *Buffer) overwriteSession(s session) error {
+	raw, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(filepath.Join(b.opts.Dir, sessionName), os.O_WRONLY, dbMode)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	raw = append(raw, bytes.Repeat([]byte{'\n'}, max(1, int(info.Size())-len(raw)))...)
+	if _, err := f.WriteAt(raw, 0); err != nil {
+		return err
+	}
+	return f.Sync()
 }
 
 func (b *Buffer) putSession(s session) error {
