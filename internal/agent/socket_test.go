@@ -133,7 +133,7 @@ func askedAgent(t *testing.T, sock, unit string) {
 	if body, err = agent.Ask(t.Context(), sock, "verify "+store+" telemetry 1"); err != nil || body[0] != '[' {
 		t.Errorf("verify: %s, %v", body, err)
 	}
-	for question, want := range map[string]string{"what": "ask status, ls STORE", "verify": "want STORE CLASS SEQ", "ls": "want STORE CLASS SEQ", "ls x telemetry 1": `store "x"`, "export " + store + " gps 1": `class "gps"`} {
+	for question, want := range map[string]string{"what": "ask status, gaps, ls STORE", "verify": "want STORE CLASS SEQ", "ls": "want STORE CLASS SEQ", "ls x telemetry 1": `store "x"`, "export " + store + " gps 1": `class "gps"`} {
 		if _, err := agent.Ask(t.Context(), sock, question); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", question, err)
 		}
