@@ -25,25 +25,22 @@ const (
 	// more than reading it. All buses are read at the same moments. For
 	// urgentFor after something was sent the bus is read more often, as an ECU
 	// may wait for flow control.
-	gather       = 20 * time.Millisecond
+	gather       = 30 * time.Millisecond
 	gatherUrgent = 2 * time.Millisecond
 	urgentFor    = 100 * time.Millisecond
 	// sendWait is how long a full transmit queue may hold Send up.
 	sendWait = 250 * time.Millisecond
 
-	sizeFrame   = 16 // struct can_frame
-	sizeFrameFD = 72 // struct canfd_frame
-	sizeOOB     = 64 // timestamp and drop counter
+	sizeOOB = 64 // timestamp and drop counter
 )
 
 // ErrBusy is returned by Send when the transmit queue stays full: nobody on
 // the bus acknowledges, or the bit rate is wrong.
 var ErrBusy = errors.New("transmit queue of the bus is full")
 
-// device is an open socket that the runtime's poller knows.
+// device is an open socket.
 type device interface {
 	SyscallConn() (syscall.RawConn, error)
-	SetWriteDeadline(time.Time) error
 	Close() error
 }
 
@@ -56,8 +53,9 @@ type mmsghdr struct {
 // fdBus reads and writes struct can_frame and canfd_frame on a packet socket:
 // SocketCAN's, or one that carries the same.
 type fdBus struct {
-	dev    device
+	dev    *os.File // blocking; every call on it says MSG_DONTWAIT
 	raw    syscall.RawConn
+	input  *waiter
 	clk    *clock.Clock
 	ends   bool // an empty packet is the peer's farewell
 	buffer int  // bytes the kernel holds for the receiver; 0: not known
@@ -73,9 +71,10 @@ type fdBus struct {
 	look     clock.Look    // at both clocks, after the last recvmmsg
 	read     time.Duration // when that was, by pace
 	overflow uint32        // the kernel's counter as last seen
-	tryRecv  func(fd uintptr) bool
+	tryRecv  func(fd uintptr)
 	got      int
 	errno    syscall.Errno
+	arming   error // of the waiter, when errno is EAGAIN
 
 	sent    atomic.Int64 // when something was sent last, by pace
 	sendMu  sync.Mutex
@@ -85,20 +84,23 @@ type fdBus struct {
 // newFDBus takes dev over. ends says that the socket is connected to one peer
 // that can go away.
 func newFDBus(dev device, clk *clock.Clock, ends bool) (*fdBus, error) {
-	raw, err := dev.SyscallConn()
+	file, err := unpolled(dev)
 	if err != nil {
-		dev.Close()
 		return nil, fmt.Errorf("open bus: %w", err)
 	}
-	b := &fdBus{dev: dev, raw: raw, clk: clk, ends: ends}
-	err = raw.Control(func(fd uintptr) {
-		// Each is a bonus: without it frames are stamped when read, or losses
-		// stay uncounted, as on kernels and sockets that do not know it.
-		unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
-		unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1)
-	})
+	b := &fdBus{dev: file, clk: clk, ends: ends}
+	if b.raw, err = file.SyscallConn(); err == nil {
+		cerr := b.raw.Control(func(fd uintptr) {
+			// Each is a bonus: without it frames are stamped when read, or losses
+			// stay uncounted, as on kernels and sockets that do not know it.
+			unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
+			unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1)
+			b.input, err = newWaiter(int(fd))
+		})
+		err = errors.Join(err, cerr)
+	}
 	if err != nil {
-		dev.Close()
+		file.Close()
 		return nil, fmt.Errorf("open bus: %w", err)
 	}
 	for i := range b.msgs {
@@ -112,8 +114,8 @@ func newFDBus(dev device, clk *clock.Clock, ends bool) (*fdBus, error) {
 	return b, nil
 }
 
-// recv is one recvmmsg; false asks the runtime to wait for input.
-func (b *fdBus) recv(fd uintptr) bool {
+// recv is one recvmmsg. Where it finds nothing it arms the waiter.
+func (b *fdBus) recv(fd uintptr) {
 	for i := range b.msgs {
 		b.msgs[i].hdr.SetControllen(sizeOOB)
 		b.msgs[i].hdr.Flags = 0
@@ -124,7 +126,10 @@ func (b *fdBus) recv(fd uintptr) bool {
 			continue
 		}
 		b.got, b.errno = int(n), e
-		return e != unix.EAGAIN
+		if e == unix.EAGAIN {
+			b.arming = b.input.arm(fd)
+		}
+		return
 	}
 }
 
@@ -164,8 +169,19 @@ func (b *fdBus) fill() error {
 		}
 	}
 	b.n, b.next = 0, 0
-	if err := b.raw.Read(b.tryRecv); err != nil {
-		return b.gone(err)
+	for {
+		if err := b.raw.Control(b.tryRecv); err != nil {
+			return b.gone(err)
+		}
+		if b.errno != unix.EAGAIN {
+			break
+		}
+		if b.arming != nil {
+			return b.gone(b.arming)
+		}
+		if err := b.input.wait(); err != nil {
+			return b.gone(err)
+		}
 	}
 	if b.errno != 0 {
 		return b.gone(b.errno)
@@ -233,32 +249,37 @@ func (b *fdBus) Send(f Frame) error {
 	p := b.sendBuf[:formatFrame(&b.sendBuf, &f)]
 	err := b.write(p, false)
 	if errors.Is(err, unix.EAGAIN) {
-		b.dev.SetWriteDeadline(time.Now().Add(sendWait))
 		err = b.write(p, true)
-		b.dev.SetWriteDeadline(time.Time{}) // one that has passed fails every later write
 	}
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, unix.ENOBUFS) || errors.Is(err, os.ErrDeadlineExceeded):
+	case errors.Is(err, unix.ENOBUFS) || errors.Is(err, unix.EAGAIN):
 		return fmt.Errorf("send %v: %w", f, ErrBusy)
 	}
 	return fmt.Errorf("send %v: %w", f, b.gone(err))
 }
 
+// write is one sendmsg; with wait it gives a full queue sendWait to drain.
 func (b *fdBus) write(p []byte, wait bool) error {
 	var err error
-	werr := b.raw.Write(func(fd uintptr) bool {
+	cerr := b.raw.Control(func(fd uintptr) {
+		until := time.Now().Add(sendWait)
 		for {
 			_, err = unix.SendmsgN(int(fd), p, nil, nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
+			left := time.Until(until)
+			if err == unix.EAGAIN && wait && left > 0 {
+				queue := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+				_, _ = unix.Poll(queue, int(left/time.Millisecond)+1) // the next try says how it ended
+				continue
+			}
 			if err != unix.EINTR {
-				break
+				return
 			}
 		}
-		return !wait || err != unix.EAGAIN
 	})
-	if werr != nil {
-		return werr
+	if cerr != nil {
+		return cerr
 	}
 	return err
 }
@@ -273,49 +294,6 @@ func (b *fdBus) Close() error {
 	if b.closed.Swap(true) {
 		return nil
 	}
+	b.input.close()
 	return b.dev.Close()
-}
-
-// parseFrame reads a struct can_frame or canfd_frame.
-func parseFrame(p []byte) (f Frame, ok bool) {
-	if len(p) != sizeFrame && len(p) != sizeFrameFD {
-		return f, false
-	}
-	id := binary.NativeEndian.Uint32(p)
-	f.Extended, f.Remote, f.Error = id&flagExtended != 0, id&flagRemote != 0, id&flagError != 0
-	f.FD = len(p) == sizeFrameFD
-	f.Len = p[4]
-	if f.Extended || f.Error {
-		f.ID = id & maskExtended
-	} else {
-		f.ID = id & maskStandard
-	}
-	// The masks above leave an identifier nothing to be wrong in (Validate).
-	if !f.FD && f.Len > 8 || f.FD && (f.Remote || !fdLength(f.Len)) {
-		return f, false
-	}
-	copy(f.Data[:], p[8:8+f.Len])
-	return f, true
-}
-
-// formatFrame is the inverse of parseFrame; it returns the bytes in use.
-func formatFrame(p *[sizeFrameFD]byte, f *Frame) int {
-	clear(p[:])
-	id := f.ID
-	if f.Extended {
-		id |= flagExtended
-	}
-	if f.Remote {
-		id |= flagRemote
-	}
-	if f.Error {
-		id |= flagError
-	}
-	binary.NativeEndian.PutUint32(p[:], id)
-	p[4] = f.Len
-	copy(p[8:], f.Data[:f.Len])
-	if f.FD {
-		return sizeFrameFD
-	}
-	return sizeFrame
 }

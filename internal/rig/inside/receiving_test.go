@@ -48,7 +48,7 @@ func TestReceiving(t *testing.T) {
 	fmt.Println("| frames/s sent | obu decodes | candump -l: CPU s per million | lost | obu: CPU s per million | lost | obu / candump |")
 	fmt.Println("|---|---|---|---|---|---|---|")
 	for _, dbc := range []bool{true, false} {
-		for _, rate := range []int{0, 1000, 4000, 8000, 16000, 32000} {
+		for _, rate := range []int{0, 1000, 4000, 16000} {
 			measure(t, send, rate, dbc)
 		}
 	}
