@@ -43,15 +43,17 @@ func dialSocketCAN(name string, opt SocketOptions) (Bus, error) {
 		f.Close()
 		return nil, ErrDown
 	}
+	// What the kernel gave counts, not what was asked for: it doubles that, and
+	// caps it where SO_RCVBUFFORCE is not allowed.
+	buffer, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF)
+	if err != nil {
+		buffer = 0
+	}
 	bus, err := newFDBus(f, opt.Clock, false)
 	if err != nil {
 		return nil, err
 	}
-	// What the kernel gave counts, not what was asked for: it doubles that, and
-	// caps it where SO_RCVBUFFORCE is not allowed.
-	if n, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF); err == nil {
-		bus.buffer = n
-	}
+	bus.buffer = buffer
 	return bus, nil
 }
 

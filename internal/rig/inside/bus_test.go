@@ -145,6 +145,11 @@ func TestKernelDropsAreCounted(t *testing.T) {
 	if got := read + b.Drops(); got != sent+1 {
 		t.Errorf("%d read and %d dropped, %d were sent", read, b.Drops(), sent+1)
 	}
+	// What the unit says of its receive buffer goes by 800 bytes a frame.
+	buffer := b.(interface{ ReceiveBuffer() int }).ReceiveBuffer()
+	if said := uint64(buffer / 800); buffer < 16<<20 || read < said || read > said*5/4 {
+		t.Errorf("a buffer of %d bytes held %d frames", buffer, read)
+	}
 	t.Logf("the buffer held %d frames, %d were dropped and counted", read, b.Drops())
 }
 
