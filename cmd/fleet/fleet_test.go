@@ -188,21 +188,26 @@ func droppedBatchIsFound(t *testing.T, r *report) {
 	}
 }
 
-// deaf loses one answer on its way from the wire to the agent, without a
-// word: it never gets a seq.
+// deaf spoils one value on its way from the wire to the agent, without a word:
+// what was emitted never gets a seq. (A frame that is lost out of a longer answer
+// is noticed and listed.)
 type deaf struct {
 	can.Bus
 	n int
 }
 
 func (d *deaf) Receive() (can.Frame, error) {
-	for {
-		f, err := d.Bus.Receive()
-		if d.n++; err == nil && d.n == 20 {
-			continue
-		}
-		return f, err
+	f, err := d.Bus.Receive()
+	head := 1 // of a single frame; a first frame has two bytes of length
+	if f.Data[0]>>4 == 1 {
+		head = 2
 	}
+	if current, pid := f.Data[head] == 0x41, f.Data[head+1]; err == nil && current && pid%0x20 != 0 {
+		if d.n++; d.n == 5 {
+			f.Data[head+2] ^= 0x40
+		}
+	}
+	return f, err
 }
 
 func lossBeforeSeqIsFound(t *testing.T, r *report) {
