@@ -10,6 +10,8 @@ import (
 // every count is bounded before memory is taken for it.
 type decoder struct {
 	seqReader
+	scratch
+	head      header
 	batches   []Batch
 	signals   []*Signal // declared in the body
 	declared  map[uint32]*Signal
@@ -97,7 +99,7 @@ func (d *decoder) field(f field) (err error) {
 		if len(d.receivers) >= maxReceiver {
 			return fmt.Errorf("more than %d receivers: %w", maxReceiver, ErrTooLarge)
 		}
-		d.receivers = append(d.receivers, f.text())
+		d.receivers = append(d.receivers, d.head.names.of(f.b))
 	case bodyBits:
 		d.buf = f.b
 	case bodyGaps:
@@ -173,11 +175,11 @@ func (d *decoder) addSource(p []byte) error {
 	err := eachField(p, func(f field) error {
 		switch f.num {
 		case 1:
-			s.Bus = f.text()
+			s.Bus = d.head.names.of(f.b)
 		case 2:
-			s.Address = f.text()
+			s.Address = d.head.names.of(f.b)
 		case 3:
-			s.Method = f.text()
+			s.Method = d.head.names.of(f.b)
 		}
 		return nil
 	})
@@ -219,7 +221,8 @@ func (d *decoder) columns() ([]column, error) {
 	if len(d.number)*len(d.batches) > MaxCells {
 		return nil, fmt.Errorf("%d columns of %d batches: %w", len(d.number), len(d.batches), ErrTooLarge)
 	}
-	cols := make([]column, len(d.number))
+	d.cols = sized(d.cols, len(d.number))
+	cols := d.cols
 	for i, number := range d.number {
 		c := &cols[i]
 		src := at(d.source, i)

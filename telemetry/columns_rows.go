@@ -18,8 +18,11 @@ func (d *decoder) samples(cols []column) error {
 			return fmt.Errorf("cuts: %w", ErrMalformed)
 		}
 	}
-	clocks := make([]timeColumn, len(cols))
-	d.cells = make([]cell, 0, d.expect)
+	d.clocks = sized(d.clocks, len(cols))
+	clocks := d.clocks
+	if cap(d.cells) < d.expect {
+		d.cells = make([]cell, 0, d.expect)
+	}
 	var h hint
 	for i := range cols {
 		if back := cols[i].clock; back > 0 {
@@ -60,7 +63,7 @@ func (d *decoder) timeColumn(h *hint) (timeColumn, error) {
 	if err := d.room(int(n)); err != nil {
 		return timeColumn{}, err
 	}
-	t := timeColumn{times: make([]int64, n)}
+	t := timeColumn{times: d.take(int(n))}
 	nb := len(d.batches)
 	byCut := nb > 1 && d.read(1) == 1
 	if nb > 1 && !byCut {
@@ -127,7 +130,8 @@ func (d *decoder) values(i int, c *column, t *timeColumn) error {
 	if err != nil {
 		return err
 	}
-	xs := make([]int64, held)
+	d.xs = sized(d.xs, held)
+	xs := d.xs
 	if !d.sequence(xs) {
 		return fmt.Errorf("values: %w", ErrMalformed)
 	}
@@ -211,15 +215,17 @@ func (d *decoder) value(c *column, kind Kind, x int64) (Value, bool) {
 // column. Cells lie in order of columns, so that within a batch it is enough to
 // sort by time and keep the order of equal ones.
 func (d *decoder) deal(cols []column) {
-	ends := make([]int, len(d.batches)+1) // of each batch in order
+	ends := sized(d.ends, len(d.batches)+1) // of each batch in order
+	clear(ends)
 	for i := range d.cells {
 		ends[d.cells[i].batch+1]++
 	}
 	for b := range d.batches {
 		ends[b+1] += ends[b]
 	}
-	order := make([]uint64, len(d.cells))
-	next := slices.Clone(ends)
+	order := sized(d.order, len(d.cells))
+	next := append(d.next[:0], ends...)
+	d.ends, d.order, d.next = ends, order, next
 	for i := range d.cells {
 		b := d.cells[i].batch
 		order[next[b]] = uint64(i)

@@ -56,8 +56,8 @@ func compress(body []byte) ([]byte, compression) {
 	return body, compressNone
 }
 
-// decompress undoes compress within MaxBody.
-func decompress(body []byte, c compression) ([]byte, error) {
+// decompress undoes compress within MaxBody. The result may lie in the scratch.
+func (s *scratch) decompress(body []byte, c compression) ([]byte, error) {
 	switch c {
 	case compressNone:
 		if len(body) > MaxBody {
@@ -65,10 +65,11 @@ func decompress(body []byte, c compression) ([]byte, error) {
 		}
 		return body, nil
 	case compressZstd:
-		out, err := zstdDecoder().DecodeAll(body, nil)
+		out, err := zstdDecoder().DecodeAll(body, s.raw[:0])
 		if err != nil {
 			return nil, fmt.Errorf("decompress body: %w: %w", ErrMalformed, err)
 		}
+		s.raw = out
 		return out, nil
 	}
 	return nil, fmt.Errorf("decompress body: unknown compression %d: %w", c, ErrMalformed)

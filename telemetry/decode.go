@@ -18,6 +18,7 @@ type header struct {
 	body        []byte
 	rest        []byte
 	compression compression
+	names       names
 }
 
 // DecodeBatch reads what EncodeBatch wrote. The samples are in order of time,
@@ -25,19 +26,20 @@ type header struct {
 // table by number, then others by name, then by source. Fixes are in order of
 // time and receiver.
 func DecodeBatch(name Name, blob []byte) (Batch, error) {
-	h, err := readHeader(blob)
-	if err != nil {
+	d := decoders.Get().(*decoder)
+	defer d.release()
+	h := &d.head
+	if err := h.read(blob); err != nil {
 		return Batch{}, err
 	}
-	if h.seqs != nil || len(h.values) > 1 {
+	if len(h.seqs) > 0 || len(h.values) > 1 {
 		return Batch{}, fmt.Errorf("decode batch: it is an envelope: %w", ErrMalformed)
 	}
-	b := Batch{Unit: h.Unit, Vehicle: h.Vehicle, Boot: h.Boot, Simulated: h.Simulated, Name: name}
-	batches := []Batch{b}
-	if err := h.decodeBody(batches); err != nil {
+	d.one[0] = Batch{Unit: h.Unit, Vehicle: h.Vehicle, Boot: h.Boot, Simulated: h.Simulated, Name: name}
+	if err := d.decode(d.one[:]); err != nil {
 		return Batch{}, err
 	}
-	return batches[0], nil
+	return d.one[0], nil
 }
 
 // DecodeEnvelope reads what EncodeEnvelope or EncodeEnvelopeJSON wrote, and
@@ -47,11 +49,13 @@ func DecodeEnvelope(p []byte) (Envelope, error) {
 	if isJSON(p) {
 		return DecodeEnvelopeJSON(p)
 	}
-	h, err := readEnvelope(p)
-	if err != nil {
+	d := decoders.Get().(*decoder)
+	defer d.release()
+	h := &d.head
+	if err := h.readEnvelope(p); err != nil {
 		return Envelope{}, err
 	}
-	if err := h.decodeBody(h.Batches); err != nil {
+	if err := d.decode(h.Batches); err != nil {
 		return Envelope{}, err
 	}
 	return h.Envelope, nil
@@ -65,11 +69,11 @@ func ReadEnvelopeHeader(p []byte) (Envelope, []int, error) {
 	if isJSON(p) {
 		return readHeaderJSON(p)
 	}
-	h, err := readEnvelope(p)
-	if err != nil {
+	h := new(header)
+	if err := h.readEnvelope(p); err != nil {
 		return Envelope{}, nil, err
 	}
-	if h.format > 1 && h.values == nil {
+	if h.format > 1 && len(h.values) == 0 {
 		return h.Envelope, nil, nil
 	}
 	values := make([]int, len(h.Batches))
@@ -86,17 +90,16 @@ func isJSON(p []byte) bool {
 	return len(p) > 0 && p[0] == '{'
 }
 
-// readHeader reads the fields of an Envelope message but its body.
-func readHeader(p []byte) (*header, error) {
-	h := new(header)
+// read reads the fields of an Envelope message but its body.
+func (h *header) read(p []byte) error {
 	if err := eachField(p, h.field); err != nil {
-		return nil, err
+		return err
 	}
 	switch {
 	case h.format == 0:
-		return nil, fmt.Errorf("decode header without format version: %w", ErrMalformed)
+		return fmt.Errorf("decode header without format version: %w", ErrMalformed)
 	case h.format > Format:
-		return nil, fmt.Errorf("decode format %d, know %d: %w", h.format, Format, ErrNewerFormat)
+		return fmt.Errorf("decode format %d, know %d: %w", h.format, Format, ErrNewerFormat)
 	}
 	if !h.hasSentBoot {
 		h.SentBoot = h.Boot
@@ -104,10 +107,10 @@ func readHeader(p []byte) (*header, error) {
 	total := uint64(0)
 	for _, n := range h.values {
 		if total += n; n > MaxValues || total > MaxValues {
-			return nil, fmt.Errorf("decode %d values: %w", total, ErrTooLarge)
+			return fmt.Errorf("decode %d values: %w", total, ErrTooLarge)
 		}
 	}
-	return h, nil
+	return nil
 }
 
 func (h *header) field(f field) (err error) {
@@ -115,9 +118,9 @@ func (h *header) field(f field) (err error) {
 	case envFormat:
 		h.format = f.u
 	case envUnit:
-		h.Unit = f.text()
+		h.Unit = h.names.of(f.b)
 	case envVehicle:
-		h.Vehicle = f.text()
+		h.Vehicle = h.names.of(f.b)
 	case envStore:
 		return f.id(h.Store[:])
 	case envClass:
@@ -177,23 +180,22 @@ func (h *header) part(p []byte) error {
 	return err
 }
 
-// readEnvelope reads a header and makes its batches, still empty.
-func readEnvelope(p []byte) (*header, error) {
-	h, err := readHeader(p)
-	if err != nil {
-		return nil, err
+// readEnvelope reads the header and makes its batches, still empty.
+func (h *header) readEnvelope(p []byte) error {
+	if err := h.read(p); err != nil {
+		return err
 	}
 	if len(h.seqs)%2 != 0 {
-		return nil, fmt.Errorf("decode seqs: odd number of entries: %w", ErrMalformed)
+		return fmt.Errorf("decode seqs: odd number of entries: %w", ErrMalformed)
 	}
 	n := uint64(0)
 	for i := 1; i < len(h.seqs); i += 2 {
 		if n += h.seqs[i]; h.seqs[i] > MaxBatches || n > MaxBatches {
-			return nil, fmt.Errorf("decode %d batches: %w", n, ErrTooLarge)
+			return fmt.Errorf("decode %d batches: %w", n, ErrTooLarge)
 		}
 	}
 	if uint64(len(h.values)) > n || h.Part != nil && n != 1 {
-		return nil, fmt.Errorf("decode header of %d batches: %w", n, ErrMalformed)
+		return fmt.Errorf("decode header of %d batches: %w", n, ErrMalformed)
 	}
 	total := 0
 	h.Batches = make([]Batch, 0, n)
@@ -202,7 +204,7 @@ func readEnvelope(p []byte) (*header, error) {
 		next += h.seqs[i]
 		for range h.seqs[i+1] {
 			if m := len(h.Batches); next == 0 || m > 0 && next <= h.Batches[m-1].Seq {
-				return nil, fmt.Errorf("decode seq %d out of order: %w", next, ErrMalformed)
+				return fmt.Errorf("decode seq %d out of order: %w", next, ErrMalformed)
 			}
 			total += h.valuesOf(len(h.Batches))
 			h.Batches = append(h.Batches, Batch{Unit: h.Unit, Vehicle: h.Vehicle, Boot: h.Boot, Simulated: h.Simulated,
@@ -211,12 +213,12 @@ func readEnvelope(p []byte) (*header, error) {
 		}
 	}
 	if total > MaxValues {
-		return nil, fmt.Errorf("decode %d values: %w", total, ErrTooLarge)
+		return fmt.Errorf("decode %d values: %w", total, ErrTooLarge)
 	}
 	if h.format > 1 {
 		h.countFromSeqs()
 	}
-	return h, nil
+	return nil
 }
 
 // countFromSeqs undoes what format 2 does to floor and next: they are counted
@@ -238,22 +240,23 @@ func (h *header) valuesOf(i int) int {
 	return int(h.values[min(i, len(h.values)-1)])
 }
 
-// decodeBody fills the batches.
-func (h *header) decodeBody(batches []Batch) error {
+// decode fills the batches.
+func (d *decoder) decode(batches []Batch) error {
+	h := &d.head
 	body := h.body
 	if h.format > 1 {
 		if body = h.rest; len(h.body) > MaxBody {
 			return fmt.Errorf("decode columns of %d bytes: %w", len(h.body), ErrTooLarge)
 		}
 	}
-	raw, err := decompress(body, h.compression)
+	raw, err := d.decompress(body, h.compression)
 	if err != nil {
 		return err
 	}
 	if len(batches) == 0 && len(raw)+len(h.body) > 0 {
 		return fmt.Errorf("decode body of no batch: %w", ErrMalformed)
 	}
-	d := decoder{batches: batches}
+	d.batches = batches
 	for i := range batches {
 		d.expect += h.valuesOf(i)
 	}
@@ -265,7 +268,7 @@ func (h *header) decodeBody(batches []Batch) error {
 	if err != nil {
 		return fmt.Errorf("decode body: %w", err)
 	}
-	if h.format > 1 && h.values == nil {
+	if h.format > 1 && len(h.values) == 0 {
 		return nil // it holds nothing but columns, which say it themselves
 	}
 	for i := range batches {

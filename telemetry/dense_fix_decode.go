@@ -47,10 +47,7 @@ func (r *denseReader) fixGroup(receiver string, h *hint, sent moment) error {
 	if err := r.fixColumns(fixes, xs, sent); err != nil {
 		return err
 	}
-	for b, m := range counts {
-		r.d.batches[b].Fixes = append(r.d.batches[b].Fixes, fixes[:m]...)
-		fixes = fixes[m:]
-	}
+	r.d.dealFixes(fixes, counts)
 	return nil
 }
 

@@ -23,7 +23,8 @@ func (d *decoder) fixes(receiver string) error {
 		}
 	}
 	fixes := make([]Fix, n)
-	xs := make([]int64, n)
+	d.xs = sized(d.xs, int(n))
+	xs := d.xs
 	if !d.sequence(xs) {
 		return fmt.Errorf("times of fixes: %w", ErrMalformed)
 	}
@@ -34,16 +35,26 @@ func (d *decoder) fixes(receiver string) error {
 	if err := d.fixColumns(fixes, xs); err != nil {
 		return err
 	}
+	d.dealFixes(fixes, counts)
+	return nil
+}
+
+// dealFixes gives each batch its own; the first receiver's need no copy.
+func (d *decoder) dealFixes(fixes []Fix, counts []int32) {
 	for b, m := range counts {
-		d.batches[b].Fixes = append(d.batches[b].Fixes, fixes[:m]...)
+		if to := &d.batches[b].Fixes; len(*to) == 0 && m > 0 {
+			*to = fixes[:m:m]
+		} else {
+			*to = append(*to, fixes[:m]...)
+		}
 		fixes = fixes[m:]
 	}
-	return nil
 }
 
 // fixColumns fills in the fields of the fixes; xs is scratch of their number.
 func (d *decoder) fixColumns(fixes []Fix, xs []int64) error {
-	mask := make([]int64, len(fixes))
+	d.mask = sized(d.mask, len(fixes))
+	mask := d.mask
 	held, ok := d.presence(mask)
 	if !ok {
 		return fmt.Errorf("presence of utc: %w", ErrMalformed)

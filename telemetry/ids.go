@@ -504,5 +504,14 @@ func LookupID(id uint32) (*Signal, bool) {
 	if id == 0 || id > uint32(len(signalIDs)) {
 		return nil, false
 	}
-	return Lookup(signalIDs[id-1])
+	s := signalByID[id-1]
+	return s, s != nil
 }
+
+var signalByID = func() []*Signal {
+	all := make([]*Signal, len(signalIDs))
+	for i, name := range signalIDs {
+		all[i] = signalByName[name]
+	}
+	return all
+}()
