@@ -14,7 +14,7 @@ COLD = github.com/goccy/go-yaml/... github.com/spf13/... github.com/adrianmo/...
 	crypto/rsa crypto/ecdsa crypto/ecdh crypto/ed25519 crypto/hpke $(addprefix $(FIPS)/,ecdsa ed25519 edwards25519/... ecdh rsa nistec mlkem sha3 tls12 tls13 hkdf drbg) \
 	internal/poll internal/syscall/... internal/fmtsort internal/godebug path/... sort go.einride.tech/... \
 	obu/cmd/... obu/internal/config obu/internal/agent obu/internal/clock obu/telemetry/ledger obu/dashcam obu/gps \
-	obu/buffer obu/buffer/wreck obu/uplink obu/uplink/budget obu/can/j1939
+	obu/buffer obu/buffer/wreck obu/uplink obu/uplink/budget obu/can/j1939 github.com/eclipse/...
 GCFLAGS = $(foreach p,$(COLD),-gcflags=$(p)=-l)
 BUILD = CGO_ENABLED=0 go build -trimpath $(GCFLAGS) -ldflags "$(LDFLAGS)"
 export GOTOOLCHAIN = local

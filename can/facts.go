@@ -3,7 +3,7 @@ package can
 import (
 	"bytes"
 	"cmp"
-	"slices"
+	"sort"
 
 	"obu/telemetry"
 )
@@ -90,8 +90,9 @@ func (l *facts) interval() {
 		}
 	}
 	l.spent = 0
-	slices.SortFunc(waiting, func(a, b factKey) int {
-		return cmp.Or(cmp.Compare(l.known[a].at, l.known[b].at), cmp.Compare(a.source, b.source), cmp.Compare(a.kind, b.kind))
+	sort.Slice(waiting, func(x, y int) bool {
+		a, b := waiting[x], waiting[y]
+		return cmp.Or(cmp.Compare(l.known[a].at, l.known[b].at), cmp.Compare(a.source, b.source), cmp.Compare(a.kind, b.kind)) < 0
 	})
 	for _, k := range waiting[:min(len(waiting), maxFactsBus)] {
 		l.pass(k, l.known[k])

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -70,7 +71,10 @@ func openRecording(cfg *RecorderConfig) (*recording, error) {
 		}
 		r.done = append(r.done, recordedFile{e.Name(), firstStamp(r.path(e.Name())), info.Size()})
 	}
-	slices.SortFunc(r.done, func(a, b recordedFile) int { return cmp.Or(len(a.name)-len(b.name), strings.Compare(a.name, b.name)) })
+	sort.Slice(r.done, func(x, y int) bool {
+		a, b := r.done[x].name, r.done[y].name
+		return cmp.Or(len(a)-len(b), strings.Compare(a, b)) < 0
+	})
 	return r, r.bound()
 }
 

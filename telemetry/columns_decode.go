@@ -3,7 +3,7 @@ package telemetry
 import (
 	"fmt"
 	"math"
-	"slices"
+	"sort"
 )
 
 // decoder turns a Body back into the content of batches. It trusts nothing:
@@ -70,7 +70,17 @@ func (d *decoder) body(raw []byte) error {
 // sortFixes puts the fixes of several receivers in order.
 func (d *decoder) sortFixes() {
 	for i := range d.batches {
-		slices.SortStableFunc(d.batches[i].Fixes, compareFixes)
+		sortFixes(d.batches[i].Fixes)
+	}
+}
+
+// sortFixes puts fixes in canonical order, in which they nearly always are.
+func sortFixes(fixes []Fix) {
+	for i := 1; i < len(fixes); i++ {
+		if compareFixes(&fixes[i-1], &fixes[i]) > 0 {
+			sort.SliceStable(fixes, func(x, y int) bool { return compareFixes(&fixes[x], &fixes[y]) < 0 })
+			return
+		}
 	}
 }
 

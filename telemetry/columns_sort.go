@@ -92,7 +92,7 @@ func compareSources(a, b Source) int {
 }
 
 // compareSamples is the canonical order of the samples of a batch.
-func compareSamples(a, b Sample) int {
+func compareSamples(a, b *Sample) int {
 	if c := cmp.Compare(a.At.millis(), b.At.millis()); c != 0 {
 		return c
 	}
@@ -103,7 +103,7 @@ func compareSamples(a, b Sample) int {
 }
 
 // compareFixes is the canonical order of the fixes of a batch.
-func compareFixes(a, b Fix) int {
+func compareFixes(a, b *Fix) int {
 	return cmp.Or(cmp.Compare(a.At.millis(), b.At.millis()), strings.Compare(a.Receiver, b.Receiver))
 }
 

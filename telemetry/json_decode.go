@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"sort"
 	"strconv"
 	"time"
 )
@@ -109,7 +110,7 @@ func (b *Batch) fromJSON(j *jsonBatch, signals map[string]*Signal) error {
 		}
 		b.Samples = append(b.Samples, s)
 	}
-	slices.SortStableFunc(b.Samples, compareSamples)
+	sort.SliceStable(b.Samples, func(x, y int) bool { return compareSamples(&b.Samples[x], &b.Samples[y]) < 0 })
 	for i := range j.Fixes {
 		f, err := fixFromJSON(&j.Fixes[i])
 		if err != nil {
@@ -117,7 +118,7 @@ func (b *Batch) fromJSON(j *jsonBatch, signals map[string]*Signal) error {
 		}
 		b.Fixes = append(b.Fixes, f)
 	}
-	slices.SortStableFunc(b.Fixes, compareFixes)
+	sortFixes(b.Fixes)
 	for _, g := range j.Gaps {
 		x := Gap{ID: g.ID, Version: g.Version, Class: g.Class, Store: g.Store, FromSeq: g.FromSeq, ToSeq: g.ToSeq,
 			Boot: g.Boot, From: At(g.From), To: At(g.To), Count: CountUnknown, Reason: g.Reason, Source: g.Source}

@@ -1,10 +1,10 @@
 package telemetry
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
+	"sort"
 	"strconv"
 )
 
@@ -209,7 +209,7 @@ func EncodeEnvelopeJSON(e *Envelope) ([]byte, error) {
 		}
 		j.Batches[i] = toJSON(&e.Batches[i])
 	}
-	slices.SortFunc(j.Signals, func(a, b jsonSignal) int { return cmp.Compare(a.Name, b.Name) })
+	sort.Slice(j.Signals, func(x, y int) bool { return j.Signals[x].Name < j.Signals[y].Name })
 	p, err := json.Marshal(&j)
 	if err != nil {
 		return nil, fmt.Errorf("encode envelope: %w", err)
@@ -231,13 +231,16 @@ func finite(f float64) float64 {
 // as on the wire.
 func toJSON(b *Batch) jsonBatch {
 	j := jsonBatch{Seq: b.Seq, Values: b.Values()}
-	samples := slices.Clone(b.Samples)
-	slices.SortStableFunc(samples, compareSamples)
+	samples := make([]*Sample, len(b.Samples))
 	for i := range samples {
-		j.Samples = append(j.Samples, sampleToJSON(&samples[i]))
+		samples[i] = &b.Samples[i]
+	}
+	slices.SortStableFunc(samples, compareSamples)
+	for _, s := range samples {
+		j.Samples = append(j.Samples, sampleToJSON(s))
 	}
 	fixes := slices.Clone(b.Fixes)
-	slices.SortStableFunc(fixes, compareFixes)
+	sortFixes(fixes)
 	for i := range fixes {
 		j.Fixes = append(j.Fixes, fixToJSON(&fixes[i]))
 	}

@@ -139,7 +139,10 @@ func (e *entry) place(t *[256]row) {
 	r.fields = append(r.fields, f)
 }
 
-// one is the row of a PID that is a single number.
+// one is the row of a PID that is a single number. Fifty copies of it in the
+// table's builder would be 10 kB of code.
+//
+//go:noinline
 func one(name string, width uint8, offset int64, every time.Duration) row {
 	return row{size: width, every: every, fields: []field{{signal: must(name), width: width, offset: offset}}}
 }
