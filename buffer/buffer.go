@@ -78,7 +78,11 @@ type Options struct {
 	FlushEvery time.Duration
 	Now        func() telemetry.At // time since boot; required
 	Wall       func() time.Time    // the best wall clock, zero when it is not trusted; optional
-	Log        *slog.Logger        // nil: discard
+	// Anchor says when this boot is as Wall does, with how sure that is: zero
+	// when it is not trusted. It is kept beside the databases for exports. nil:
+	// by Wall, to within an hour.
+	Anchor func() telemetry.Anchor
+	Log    *slog.Logger // nil: discard
 
 	faults *faults // tests only
 }

@@ -37,6 +37,9 @@ var (
 	// ErrDamaged says that a file, or a value in it, is not what was written:
 	// Open sets such a file aside and goes on with a new one.
 	ErrDamaged = wreck.ErrDamaged
+	// ErrNoFile says that a pipe, a device or a folder has the name of a file of
+	// the store: move it away.
+	ErrNoFile = errors.New("a file is wanted there")
 	// ErrNothingLeft is returned by Export for a file in which no part of a store
 	// was found: it is another file, or cut short; there is nothing to save.
 	ErrNothingLeft = errors.New("nothing of a store is in it")

@@ -74,7 +74,7 @@ type export struct {
 // file exports one store file.
 func (x *export) file(name string) error {
 	path := filepath.Join(x.dir, name)
-	h, err := os.Open(path)
+	h, err := openFile(path)
 	if err != nil {
 		return fmt.Errorf("export: %w", err)
 	}

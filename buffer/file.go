@@ -118,7 +118,7 @@ func (f *file) readable() error {
 	if err := f.faults.opening(f.name); err != nil {
 		return fmt.Errorf("open %s: %w", f.path, err)
 	}
-	h, err := os.Open(f.path)
+	h, err := openFile(f.path)
 	if err != nil {
 		return fmt.Errorf("open buffer: %w", err)
 	}

@@ -47,13 +47,16 @@ func (b *Buffer) start(ctx context.Context) error {
 func (b *Buffer) enter() error {
 	known, err := readBoots(b.opts.Dir)
 	if err != nil {
-		b.log.Warn("when earlier boots were cannot be read: what they stored will not expire by age", "file", filepath.Join(b.opts.Dir, bootsName), "err", err)
+		b.log.Warn("when earlier boots were cannot be read: what they stored will not expire by age, and may have no time in an export", "file", filepath.Join(b.opts.Dir, bootsName), "err", err)
 	}
 	b.setBoots(known)
 	if err := b.erase(); err != nil {
 		return err // what was to be deleted must not be delivered
 	}
 	b.inherit()
+	if path := filepath.Join(b.opts.Dir, sessionName); isFile(path) != nil {
+		b.log.Error("how the last run ended cannot be read: it counts as ended by a power cut", "err", isFile(path))
+	}
 	b.before = readSession(b.opts.Dir)
 	return nil
 }
@@ -173,6 +176,9 @@ func (b *Buffer) beginSession(f *file, c contents) error {
 func (b *Buffer) prepare(ctx context.Context, f *file, old session) (c contents, lost []telemetry.Gap, err error) {
 	dirty := !old.Clean
 	info, err := os.Stat(f.path)
+	if err == nil {
+		err = isFile(f.path)
+	}
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		if ids := old.stores(f.name); len(ids) > 0 {

@@ -82,7 +82,7 @@ func streamText(store telemetry.StoreID, class telemetry.Class) string {
 // it is replaced as a whole, so that only a damaged disk spoils it.
 func readPending(dir string) []pending {
 	var l pendingList
-	raw, err := os.ReadFile(filepath.Join(dir, pendingName))
+	raw, err := readFile(filepath.Join(dir, pendingName))
 	if err != nil || json.Unmarshal(raw, &l) != nil {
 		return nil
 	}

@@ -93,7 +93,7 @@ func (s *salvage) path(dir string) string { return filepath.Join(dir, s.File) }
 
 // open prepares the passes over the file.
 func (s *salvage) open(dir string) error {
-	h, err := os.Open(s.path(dir))
+	h, err := openFile(s.path(dir))
 	if err != nil {
 		return err
 	}

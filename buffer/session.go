@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
+
 	"obu/telemetry"
 )
 
@@ -117,7 +119,7 @@ func (b *Buffer) noted(f *file, ids []string) sessionFile {
 // readable counts as not closed in order.
 func readSession(dir string) session {
 	var s session
-	raw, err := os.ReadFile(filepath.Join(dir, sessionName))
+	raw, err := readFile(filepath.Join(dir, sessionName))
 	if err != nil || json.Unmarshal(raw, &s) != nil {
 		return session{}
 	}
@@ -188,7 +190,7 @@ func (b *Buffer) overwriteSession(s session) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(filepath.Join(b.opts.Dir, sessionName), os.O_WRONLY, dbMode)
+	f, err := os.OpenFile(filepath.Join(b.opts.Dir, sessionName), os.O_WRONLY|unix.O_NONBLOCK, dbMode)
 	if err != nil {
 		return err
 	}
@@ -248,7 +250,7 @@ func (f *file) storeIDs() []string {
 // whatever happens: which one is certain once the directory is synced.
 func replaceFile(path string, content []byte) error {
 	tmp := path + ".new"
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, dbMode)
+	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NONBLOCK, dbMode) // a pipe is an error at once
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
@@ -261,6 +263,9 @@ func replaceFile(path string, content []byte) error {
 	}
 	if err == nil {
 		err = os.Rename(tmp, path)
+		if wrong := isFile(path); err != nil && wrong != nil {
+			err = wrong // names the folder that stands there
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)

@@ -18,7 +18,7 @@ const proveTries = 3
 // prove proves that bbolt may open a file. It returns the disk's error while
 // that may pass, ErrDamaged when the file is not to be used.
 func (b *Buffer) prove(f *file) (rolledBack bool, err error) {
-	h, err := os.Open(f.path)
+	h, err := openFile(f.path)
 	if err != nil {
 		return false, fmt.Errorf("verify: %w", err)
 	}
@@ -49,6 +49,9 @@ func openReadOnly(path string) (*bbolt.DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
+	if err := isFile(path); err != nil {
+		return nil, fmt.Errorf("open: %w", err)
+	}
 	if info.Size() == 0 {
 		return nil, fmt.Errorf("open %s: empty: %w", path, ErrDamaged)
 	}
@@ -67,7 +70,7 @@ func openReadOnly(path string) (*bbolt.DB, error) {
 
 // proveFile proves that bbolt may open the file at path: see wreck.Prove.
 func proveFile(path string) error {
-	f, err := os.Open(path)
+	f, err := openFile(path)
 	if err != nil {
 		return fmt.Errorf("verify: %w", err)
 	}
@@ -85,7 +88,7 @@ func proveFile(path string) error {
 // dropCache asks the kernel to forget its copy of a file, so that the next
 // read sees what the disk has.
 func dropCache(path string) {
-	if f, err := os.Open(path); err == nil {
+	if f, err := openFile(path); err == nil {
 		_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
 		f.Close()
 	}

@@ -144,7 +144,7 @@ func (b *Buffer) untoldGaps() []telemetry.Gap {
 // erase does what a marker orders: it deletes every file of the store. The
 // order stands even if its text is spoiled.
 func (b *Buffer) erase() error {
-	raw, err := os.ReadFile(filepath.Join(b.opts.Dir, wipeName))
+	raw, err := readFile(filepath.Join(b.opts.Dir, wipeName))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"obu/buffer"
@@ -56,6 +57,12 @@ func bufferExport(ctx context.Context, p *bufferPlace, out string, report io.Wri
 	if err != nil {
 		return err
 	}
+	if x.boots, err = buffer.Boots(p.dir); err != nil {
+		fmt.Fprintf(report, "times may be missing: %v\n", err)
+		if h := hint(err); h != "" {
+			fmt.Fprintf(report, "next: %s\n", h)
+		}
+	}
 	missing, err := x.all(ctx, p)
 	if cerr := x.close(); x.failed == nil {
 		x.failed = cerr
@@ -87,7 +94,8 @@ type exporter struct {
 	dir     string
 	file    *os.File
 	out     *bufio.Writer
-	book    ledger.Ledger // the anchors, for wall times
+	book    ledger.Ledger      // the anchors, for wall times
+	boots   []telemetry.Anchor // noted beside the store: those that were delivered
 	line    []byte
 	clips   map[telemetry.ClipID]int64 // bytes written
 	finals  map[telemetry.ClipID]telemetry.Clip
@@ -139,6 +147,7 @@ func (x *exporter) all(ctx context.Context, p *bufferPlace) ([]telemetry.Gap, er
 	_, _ = each(func(n telemetry.Name, blob []byte) error { // the second pass meets the same errors
 		if n.Class == telemetry.ClassEvent {
 			if env, ok := envelopeOf(n, blob); ok {
+				x.knowBoots(env.Unit)
 				x.book.Take(env)
 			}
 		}
@@ -160,12 +169,23 @@ func envelopeOf(n telemetry.Name, blob []byte) (telemetry.Envelope, bool) {
 		Simulated: b.Simulated, History: true, Floor: 1, Next: n.Seq + 1, Batches: []telemetry.Batch{b}}, true
 }
 
+// knowBoots enters what was noted of the boots into the book of a unit, once. Any
+// unit's will do: a boot has one id and one time.
+func (x *exporter) knowBoots(unit string) {
+	if slices.Contains(x.book.Units(), unit) {
+		return
+	}
+	x.book.Take(telemetry.Envelope{Unit: unit, History: true, Floor: 1, Next: 2,
+		Batches: []telemetry.Batch{{Name: telemetry.Name{Seq: 1}, Content: telemetry.Content{Anchors: x.boots}}}})
+}
+
 func (x *exporter) take(n telemetry.Name, blob []byte) error {
 	env, ok := envelopeOf(n, blob)
 	if !ok {
 		x.undecoded++
 		return nil
 	}
+	x.knowBoots(env.Unit)
 	wall := func(boot telemetry.BootID, at telemetry.At) time.Time {
 		w, _, _ := x.book.WallTime(env.Unit, boot, at)
 		return w

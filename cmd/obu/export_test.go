@@ -3,12 +3,16 @@ package main
 import (
 	"bytes"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"obu/buffer"
+	"obu/telemetry"
+	"obu/uplink/brokertest"
 )
 
 // TestExportTellsWhatItHadToLeave: one of two files is no store any more. What
@@ -71,4 +75,52 @@ func TestStoreFileWhereAFolderIsWanted(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), path+" is a file") || !strings.Contains(hint(err), "obu buffer export "+path) {
 		t.Errorf("%v; hint %q", err, hint(err))
 	}
+}
+
+// TestExportKnowsWhenABootWas: the anchor of a boot was delivered and deleted
+// long ago. Its records have a time all the same, in an export of the folder, in
+// one of a single file, and while an agent runs.
+func TestExportKnowsWhenABootWas(t *testing.T) {
+	t.Parallel()
+	c := newCommanded(t)
+	dir := c.store
+	begin := time.Date(2026, 5, 4, 6, 0, 0, 0, time.UTC)
+	now := telemetry.At(time.Minute)
+	b, err := buffer.Open(t.Context(), buffer.Options{Dir: dir, Unit: "sim-unit-1", Boot: telemetry.BootID{1},
+		Now: func() telemetry.At { return now }, Wall: func() time.Time { return begin.Add(time.Duration(now)) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	commit := func(c telemetry.Class, content telemetry.Content) telemetry.Name {
+		t.Helper()
+		names, err := b.Commit([]buffer.Entry{{Class: c, Content: content}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return names[0]
+	}
+	b.Ack(commit(telemetry.ClassEvent, telemetry.Content{Anchors: []telemetry.Anchor{{Boot: telemetry.BootID{1}, At: now, Wall: begin.Add(time.Minute), By: telemetry.AnchorGNSS}}}))
+	commit(telemetry.ClassTelemetry, telemetry.Content{Samples: []telemetry.Sample{{At: telemetry.At(90 * time.Second),
+		Signal: telemetry.Signals()[0], Source: telemetry.Source{Bus: "can0", Method: "obd"}, Value: telemetry.Float(20)}}})
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	export := func(what string) {
+		t.Helper()
+		out := filepath.Join(t.TempDir(), "out")
+		if err := bufferExport(t.Context(), &bufferPlace{dir: what, socket: c.sock}, out, io.Discard); err != nil {
+			t.Fatal(err)
+		}
+		records, err := os.ReadFile(filepath.Join(out, recordsName))
+		if err != nil || !bytes.HasPrefix(records, []byte(`{"record":"sample","time":"2026-05-04T06:01:30`)) {
+			t.Errorf("%s: %v\n%s", what, err, records)
+		}
+	}
+	export(dir)
+	export(filepath.Join(dir, "telemetry.db"))
+	c.w.broker.Set(func(f *brokertest.Faults) { f.DropPuback = func(brokertest.Message) bool { return true } })
+	p := startProcess(t, c.config, c.sock)
+	await(t, "status", func() bool { s, ok := p.status(); return ok && s.Buffer != nil })
+	export(dir)
+	stopProcess(t, p)
 }

@@ -42,6 +42,7 @@ var hints = []struct {
 	{buffer.ErrGone, "put the folder in buffer.dir back where it was; do not delete or move it while the agent runs"},
 	{buffer.ErrDiskFailed, "check free space (df -h) and the card (dmesg | tail)"},
 	{buffer.ErrNothingLeft, "check that it is a store file of obu (telemetry.db, media.db, or one of them with .damaged-N behind it), not cut short by copying; in the agent's own folder start the agent: it begins a new one"},
+	{buffer.ErrNoFile, "move it out of buffer.dir, and look at who made it there; then start the agent again"},
 	{buffer.ErrDamaged, "start the agent: it sets a damaged file aside, lists what is missing and goes on; dmesg | tail tells whether the card fails"},
 	{agent.ErrNothingToDo, "add can, gps or dashcam to the configuration; `obu config example` shows all of it"},
 	{agent.ErrNoDrive, "a replay folder holds can*.log[.gz], gps.nmea, dashcam/ and, if they do not start together, drive.yaml"},

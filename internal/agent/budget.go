@@ -32,7 +32,7 @@ func newBudget(c config.Budget) *budget.Budget {
 // is begun anew: data matters more than its price.
 func (a *Agent) loadBudget() {
 	path := filepath.Join(a.cfg.Buffer.Dir, budgetFile)
-	text, err := os.ReadFile(path)
+	text, err := config.ReadBytes(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return
 	}

@@ -17,7 +17,7 @@ func (a *Agent) openBuffer(ctx context.Context) (*buffer.Buffer, error) {
 		Dir: c.Dir, Unit: a.cfg.Unit, Vehicle: a.cfg.Vehicle, Boot: a.clock.Boot(), Simulated: a.deps.Devices.Simulated,
 		Hardware: hardwareID(), TelemetryQuota: int64(c.TelemetryQuota), MediaQuota: int64(c.MediaQuota),
 		MaxAge:     time.Duration(c.MaxAge),
-		FlushEvery: time.Duration(c.FlushEvery), Now: a.clock.Now, Wall: a.trustedWall, Log: a.log,
+		FlushEvery: time.Duration(c.FlushEvery), Now: a.clock.Now, Wall: a.trustedWall, Anchor: a.trustedAnchor, Log: a.log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open buffer: %w", err)
@@ -32,6 +32,15 @@ func (a *Agent) trustedWall() time.Time {
 		return r.Time
 	}
 	return time.Time{}
+}
+
+// trustedAnchor is trustedWall with how sure it is.
+func (a *Agent) trustedAnchor() telemetry.Anchor {
+	at := a.clock.Now()
+	if r := a.clock.WallAt(at); r.Trusted {
+		return telemetry.Anchor{Boot: a.clock.Boot(), At: at, Wall: r.Time, Uncertainty: r.Uncertainty, By: r.By}
+	}
+	return telemetry.Anchor{}
 }
 
 func (a *Agent) newUplink(buf *buffer.Buffer) (*uplink.Uplink, error) {

@@ -10,8 +10,10 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
+	"obu/internal/config"
 	"obu/telemetry"
 )
 
@@ -61,7 +63,7 @@ func (p *privacy) load() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	path := filepath.Join(p.dir, privateName)
-	raw, err := os.ReadFile(path)
+	raw, err := config.ReadBytes(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return
 	}
@@ -181,7 +183,7 @@ func (p *privacy) store() error {
 		return fmt.Errorf("encode private mode: %w", err)
 	}
 	path := filepath.Join(p.dir, privateName)
-	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC|syscall.O_NONBLOCK, 0o600) // a pipe is an error at once
 	if err != nil {
 		return fmt.Errorf("store private mode: %w", err)
 	}

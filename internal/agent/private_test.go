@@ -11,6 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"obu/buffer"
 	"obu/internal/clock"
 	"obu/telemetry"
@@ -221,6 +223,29 @@ func TestPrivateOrderOfAnEarlierBoot(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestPipesBesideTheStore: a pipe in buffer.dir with the name of a file that the
+// agent reads keeps it from neither start nor stop. The book of the budget begins
+// anew, and private mode is on, as when the order cannot be read.
+func TestPipesBesideTheStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "sim-1")
+		for _, name := range []string{"private.json", "budget.json", "boots.json", "session.json"} {
+			if err := unix.Mkfifo(filepath.Join(r.cfg.Buffer.Dir, name), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		a := r.start()
+		time.Sleep(20 * time.Second)
+		if a.Status().Private == nil {
+			t.Error("positions are kept though nobody can say that they may be")
+		}
+		a.stop()
+		if list, err := buffer.Boots(r.cfg.Buffer.Dir); err != nil || len(list) != 1 || list[0].By == "" || list[0].Uncertainty > time.Hour {
+			t.Errorf("boots kept: %+v, %v", list, err)
+		}
+	})
 }
 
 // TestPrivateModeOnAFullDisk: it works, and says that a restart ends it.
