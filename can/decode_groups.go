@@ -33,8 +33,8 @@ func (d *logDecoder) groups(iface string, b *logBus) *groups {
 			d.problem(&LineError{d.entry.Line, fmt.Errorf("transfer of PGN %v of %s: %s after %d of %d bytes", f.PGN, nodeName(f.Source), f.Reason, f.Got, f.Want)})
 		},
 	})
-	if b.broadcast != nil && b.broadcast.tp != nil { // one receiver puts together for both
-		b.broadcast.tp, g.packed = nil, b.broadcast.group
+	if b.broadcast != nil {
+		g.share(b.broadcast, b.broadcast.group)
 	}
 	return g
 }

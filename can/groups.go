@@ -30,6 +30,15 @@ func newGroups(g *groups) *groups {
 	return g
 }
 
+// share has transfers put together once for both: b, which reads the same bus by
+// database, hears of the whole ones through packed, usually its group. What breaks
+// is told by g alone.
+func (g *groups) share(b *broadcast, packed func(j1939.Message)) {
+	if b.tp != nil {
+		b.tp, g.packed = nil, packed
+	}
+}
+
 // frame takes one frame.
 func (g *groups) frame(f *Frame) {
 	if f.Extended && !f.Remote && !f.Error && !f.FD {

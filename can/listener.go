@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"obu/can/dbc"
+	"obu/can/j1939"
 	"obu/telemetry"
 )
 
@@ -60,6 +61,13 @@ func (l *listener) hear(f *Frame) {
 		l.quality = telemetry.QualityReadTime
 	}
 	l.frame(f)
+	l.flushSamples()
+}
+
+// packed takes a message of J1939 that the bus's network has put together, from
+// the frame that hear has just had. The session's mu is held.
+func (l *listener) packed(m j1939.Message) {
+	l.group(m)
 	l.flushSamples()
 }
 

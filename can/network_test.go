@@ -240,3 +240,48 @@ func TestNetworkIsPassive(t *testing.T) {
 		}
 	})
 }
+
+// TestNetworkSharesTransfersWithADatabase: a database that explains messages in
+// packets and J1939 on the same bus put a transfer together once: its values
+// come, and one that broke is one loss, not two.
+func TestNetworkSharesTransfersWithADatabase(t *testing.T) {
+	const text = `BO_ 2566848766 Long: 10 X
+ SG_ First : 0|8@1+ (1,0) [0|0] "" X
+ SG_ Last : 72|8@1+ (1,0) [0|0] "" X
+BA_DEF_ BO_ "VFrameFormat" ENUM "StandardCAN","ExtendedCAN","reserved","J1939PG";
+BA_DEF_DEF_ "VFrameFormat" "J1939PG";
+`
+	clk := clock.Replay(0, clock.Virtual().Wall().Time)
+	clk.Start(1)
+	out := new(sink)
+	cfg := out.config(clk, nil, &can.OBDConfig{})
+	cfg.J1939, cfg.Databases = &can.J1939Config{}, databases(t, text)
+	log := `(100.00) can0 1CECFF21#200A0002FF00FF00
+(100.05) can0 1CEBFF21#0101020304050607
+(100.10) can0 1CEBFF21#0208090AFFFFFFFF
+(101.00) can0 1CECFF21#200A0002FF00FF00
+(101.05) can0 1CEBFF21#0208090AFFFFFFFF
+`
+	cfg.Dial = func(context.Context) (can.Bus, error) {
+		return can.NewLogBus(io.NopCloser(strings.NewReader(log)), clk, can.LogOptions{}), nil
+	}
+	src, err := can.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := src.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var told []string
+	for _, s := range out.samples {
+		told = append(told, fmt.Sprintf("%.2f %s %s", float64(s.At)/1e9, s.Signal.Name, s.Value))
+	}
+	equal(t, "told", told, []string{"0.00 Long.First 1", "0.00 Long.Last 10"})
+	lost := int64(0)
+	for _, g := range out.gaps {
+		lost += g.Count
+	}
+	if lost != 1 || len(out.gaps) != 1 {
+		t.Errorf("one broken transfer is %d losses: %+v", lost, out.gaps)
+	}
+}

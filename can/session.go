@@ -54,6 +54,9 @@ func newSession(s *Source, bus Bus) *session {
 	r.dec = newDecoder(&decoder{answer: r.answer, read: r.read, failed: r.failed}, r.damaged, permit, reply)
 	r.dbc = newListener(r)
 	r.j1939 = newNetwork(r)
+	if r.dbc != nil && r.j1939 != nil {
+		r.j1939.share(r.dbc.broadcast, r.dbc.packed)
+	}
 	r.claimant = newClaimant(r)
 	return r
 }

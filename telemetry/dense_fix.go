@@ -1,8 +1,6 @@
 package telemetry
 
 import (
-	"cmp"
-	"slices"
 	"time"
 )
 
@@ -12,45 +10,21 @@ var usualGrids = [9]uint64{7, 7, 1, 1, 13, 2, 1, 1, 1}
 // denseFixes writes one group of columns per receiver.
 func (e *encoder) denseFixes(h hint, sent moment) {
 	d := e.dense
-	type row struct {
-		fix   *Fix
-		batch int
-	}
-	groups := make(map[string][]row, 1)
-	var names []string
-	for b := range e.batches {
-		for i := range e.batches[b].Fixes {
-			f := &e.batches[b].Fixes[i]
-			g, ok := groups[f.Receiver]
-			if !ok {
-				names = append(names, f.Receiver)
-			}
-			groups[f.Receiver] = append(g, row{f, b})
+	groups := e.fixesByReceiver()
+	d.count(uint64(len(groups)), &d.models.rows)
+	for _, g := range groups {
+		d.text(g.name)
+		d.count(uint64(len(g.fixes)), &d.models.rows)
+		if len(g.counts) > 1 {
+			d.sequence(g.counts, &d.models.counts)
 		}
-	}
-	slices.Sort(names)
-	d.count(uint64(len(names)), &d.models.rows)
-	for _, name := range names {
-		rows := groups[name]
-		slices.SortStableFunc(rows, func(x, y row) int {
-			return cmp.Or(cmp.Compare(x.batch, y.batch), cmp.Compare(x.fix.At.millis(), y.fix.At.millis()))
-		})
-		d.text(name)
-		d.count(uint64(len(rows)), &d.models.rows)
-		fixes := make([]*Fix, len(rows))
-		counts := make([]int64, len(e.batches))
 		e.xs = e.xs[:0]
-		for i, r := range rows {
-			fixes[i] = r.fix
-			counts[r.batch]++
-			e.xs = append(e.xs, r.fix.At.millis())
-		}
-		if len(counts) > 1 {
-			d.sequence(counts, &d.models.counts)
+		for _, f := range g.fixes {
+			e.xs = append(e.xs, f.At.millis())
 		}
 		h.second = d.hinted(e.xs, h, &d.models.times)
 		h.first = e.xs[0]
-		e.denseFix(fixes, sent)
+		e.denseFix(g.fixes, sent)
 	}
 }
 

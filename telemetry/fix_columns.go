@@ -71,8 +71,16 @@ func setFixInt(f *Fix, i int, v int64) {
 	}
 }
 
-// fixes writes one group of columns per receiver.
-func (e *encoder) fixes() {
+// receiverFixes are the fixes of one receiver, by batch and time, and how many
+// each batch has.
+type receiverFixes struct {
+	name   string
+	fixes  []*Fix
+	counts []int64
+}
+
+// fixesByReceiver groups the fixes of all batches, in order of the names.
+func (e *encoder) fixesByReceiver() []receiverFixes {
 	type row struct {
 		fix   *Fix
 		batch int
@@ -90,24 +98,32 @@ func (e *encoder) fixes() {
 		}
 	}
 	slices.Sort(names)
-	for _, name := range names {
+	out := make([]receiverFixes, len(names))
+	for i, name := range names {
 		rows := groups[name]
 		slices.SortStableFunc(rows, func(x, y row) int {
 			return cmp.Or(cmp.Compare(x.batch, y.batch), cmp.Compare(x.fix.At.millis(), y.fix.At.millis()))
 		})
+		g := receiverFixes{name, make([]*Fix, len(rows)), make([]int64, len(e.batches))}
+		for j, r := range rows {
+			g.fixes[j] = r.fix
+			g.counts[r.batch]++
+		}
+		out[i] = g
+	}
+	return out
+}
+
+// fixes writes one group of columns per receiver.
+func (e *encoder) fixes() {
+	for _, g := range e.fixesByReceiver() {
 		e.out = protowire.AppendTag(e.out, bodyReceivers, protowire.BytesType)
-		e.out = protowire.AppendString(e.out, utf8(name))
-		e.number(int64(len(rows)))
-		fixes := make([]*Fix, len(rows))
-		counts := make([]int64, len(e.batches))
-		for i, r := range rows {
-			fixes[i] = r.fix
-			counts[r.batch]++
+		e.out = protowire.AppendString(e.out, utf8(g.name))
+		e.number(int64(len(g.fixes)))
+		if len(g.counts) > 1 {
+			e.sequence(g.counts)
 		}
-		if len(counts) > 1 {
-			e.sequence(counts)
-		}
-		e.fixGroup(fixes)
+		e.fixGroup(g.fixes)
 	}
 }
 

@@ -117,7 +117,7 @@ func decodeFreeze(dst []Reading, body []byte) ([]Reading, error) {
 	pid, data := body[0], body[2:]
 	size := Size(pid)
 	if size == 0 {
-		return append(dst, Reading{Signal: &raw02[pid], PID: pid, Value: telemetry.Bytes(data)}), nil
+		return append(dst, Reading{Signal: raw02(pid), PID: pid, Value: telemetry.Bytes(data)}), nil
 	}
 	if !fits(pid, data) {
 		return dst, fmt.Errorf("decode freeze frame PID %02X: %w: %d of %d bytes", pid, ErrShort, len(data), size)
@@ -134,7 +134,7 @@ func decodeCurrent(dst []Reading, body []byte) ([]Reading, error) {
 	if !several(body) {
 		pid, data, size := body[0], body[1:], Size(body[0])
 		if size == 0 {
-			return append(dst, Reading{Signal: &raw01[pid], PID: pid, Value: telemetry.Bytes(data)}), nil
+			return append(dst, Reading{Signal: raw01(pid), PID: pid, Value: telemetry.Bytes(data)}), nil
 		}
 		if !fits(pid, data) {
 			return dst, fmt.Errorf("decode PID %02X: %w: %d of %d bytes", pid, ErrShort, len(data), size)
@@ -233,7 +233,7 @@ func padding(b []byte) bool {
 func decodePID(dst []Reading, pid byte, data []byte) []Reading {
 	row := &service01[pid]
 	if len(row.fields) == 0 {
-		return append(dst, Reading{Signal: &raw01[pid], PID: pid, Value: telemetry.Bytes(data)})
+		return append(dst, Reading{Signal: raw01(pid), PID: pid, Value: telemetry.Bytes(data)})
 	}
 	for i := range row.fields {
 		f := &row.fields[i]
@@ -255,7 +255,7 @@ func Size(pid byte) int { return int(service01[pid].size) }
 func Signals(pid byte) []*telemetry.Signal {
 	row := &service01[pid]
 	if len(row.fields) == 0 {
-		return []*telemetry.Signal{&raw01[pid]}
+		return []*telemetry.Signal{raw01(pid)}
 	}
 	out := make([]*telemetry.Signal, len(row.fields))
 	for i := range row.fields {
@@ -276,7 +276,7 @@ func PIDOf(signal string) (pid byte, ok bool) {
 		if second := service01[p].second; second != nil && second.signal.Name == signal {
 			return byte(p), true
 		}
-		if raw01[p].Name == signal {
+		if raw01(byte(p)).Name == signal {
 			return byte(p), true
 		}
 	}

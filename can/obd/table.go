@@ -2,6 +2,7 @@ package obd
 
 import (
 	"fmt"
+	"sync"
 	"time"
 
 	"obu/telemetry"
@@ -157,22 +158,27 @@ func must(name string) *telemetry.Signal {
 	return s
 }
 
-// raw01, raw02 and raw09 are the signals of PIDs without a formula.
+// raw01, raw02 and raw09 return the signals of PIDs without a formula. Most cars
+// have none, so their names are made when the first one is met.
 var (
 	raw01 = rawSignals("01")
 	raw02 = rawSignals("02")
 	raw09 = rawSignals("09")
 )
 
-func rawSignals(service string) (t [256]telemetry.Signal) {
-	for pid := range t {
-		t[pid] = telemetry.Signal{
-			Name:  fmt.Sprintf("Vehicle.Obu.OBD.Service%s.PID%02X", service, pid),
-			Kind:  telemetry.KindBytes,
-			Level: telemetry.LevelDynamic,
+func rawSignals(service string) func(pid byte) *telemetry.Signal {
+	all := sync.OnceValue(func() *[256]telemetry.Signal {
+		t := new([256]telemetry.Signal)
+		for pid := range t {
+			t[pid] = telemetry.Signal{Name: rawName(service, byte(pid)), Kind: telemetry.KindBytes, Level: telemetry.LevelDynamic}
 		}
-	}
-	return t
+		return t
+	})
+	return func(pid byte) *telemetry.Signal { return &all()[pid] }
+}
+
+func rawName(service string, pid byte) string {
+	return fmt.Sprintf("Vehicle.Obu.OBD.Service%s.PID%02X", service, pid)
 }
 
 var dtcSignals = [...]*telemetry.Signal{

@@ -19,7 +19,7 @@ func decodeVehicle(dst []Reading, body []byte) ([]Reading, error) {
 		if signal, text, ok := decodeInfo(body[0], body[1:]); ok {
 			return append(dst, Reading{Signal: signal, Value: telemetry.Text(text)}), nil
 		}
-		return append(dst, Reading{Signal: &raw09[body[0]], Value: telemetry.Bytes(body[1:])}), nil
+		return append(dst, Reading{Signal: raw09(body[0]), Value: telemetry.Bytes(body[1:])}), nil
 	}
 	text, sure := ParseVIN(body[2:])
 	if text == "" {

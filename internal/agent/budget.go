@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -48,7 +47,10 @@ func (a *Agent) loadBudget() {
 // saveBudget keeps the book; closed says that nothing is spent any more.
 func (a *Agent) saveBudget(closed bool) {
 	err := a.budget.Keep(closed, func(book []byte) error {
-		return keepFile(filepath.Join(a.cfg.Buffer.Dir, budgetFile), book)
+		if err := config.WriteBytes(filepath.Join(a.cfg.Buffer.Dir, budgetFile), book); err != nil {
+			return fmt.Errorf("keep the data budget's book: %w", err)
+		}
+		return nil
 	})
 	if err != nil && !a.unkept {
 		a.log.Warn("the data budget cannot be kept: a power cut now would forget what was spent", "error", err,
@@ -113,30 +115,4 @@ func (a *Agent) budgetStatistics() []telemetry.Sample {
 	}
 	add("IsMetered", telemetry.Bool(r.Metered))
 	return out
-}
-
-// keepFile writes a small file whole: after a power cut the old one is there,
-// or the new one.
-func keepFile(path string, body []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // mode 0600
-	if err != nil {
-		return fmt.Errorf("keep %s: %w", path, err)
-	}
-	_, err = f.Write(body)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		os.Remove(f.Name())
-		return fmt.Errorf("keep %s: %w", path, err)
-	}
-	d, err := os.Open(filepath.Dir(path)) // makes the rename durable
-	if err == nil {
-		err = errors.Join(d.Sync(), d.Close())
-	}
-	if err != nil {
-		return fmt.Errorf("keep %s: %w", path, err)
-	}
-	return nil
 }

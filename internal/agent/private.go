@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"time"
 
 	"obu/internal/config"
@@ -182,30 +181,8 @@ func (p *privacy) store() error {
 	if err != nil {
 		return fmt.Errorf("encode private mode: %w", err)
 	}
-	path := filepath.Join(p.dir, privateName)
-	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC|syscall.O_NONBLOCK, 0o600) // a pipe is an error at once
-	if err != nil {
-		return fmt.Errorf("store private mode: %w", err)
-	}
-	_, err = f.Write(append(raw, '\n'))
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(path+".new", path)
-	}
-	if err == nil {
-		err = syncDir(p.dir)
-	}
-	if err != nil {
+	if err := config.WriteBytes(filepath.Join(p.dir, privateName), append(raw, '\n')); err != nil {
 		return fmt.Errorf("store private mode: %w", err)
 	}
 	return nil
-}
-
-// syncDir makes the names in a folder durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

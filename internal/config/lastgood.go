@@ -1,9 +1,7 @@
 package config
 
 import (
-	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 )
 
@@ -13,35 +11,13 @@ const lastGoodFile = "last-good.yaml"
 // LoadLastGood. The copy is resolved: it needs neither obu.yaml.d nor the
 // environment, and holds their secrets, so only the agent's user may read it.
 // It survives a power cut: the old copy is there until the new one is whole.
-func SaveLastGood(dir string, c *Config) (err error) {
+func SaveLastGood(dir string, c *Config) error {
 	body := "# The last configuration this unit ran well with. It is used when the current one is wrong.\n" + render(c, renderOptions{})
 	path := filepath.Join(dir, lastGoodFile)
 	if old, mode, err := readRegular(path); err == nil && mode.IsRegular() && string(old) == body {
 		return nil // spares the flash
 	}
-	f, err := os.CreateTemp(dir, lastGoodFile+".*") // mode 0600
-	if err != nil {
-		return fmt.Errorf("save last good configuration: %w", err)
-	}
-	_, err = f.WriteString(body)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		os.Remove(f.Name())
-		return fmt.Errorf("save last good configuration: %w", err)
-	}
-	return syncDir(dir)
-}
-
-// syncDir makes a rename in dir durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("save last good configuration: %w", err)
-	}
-	if err := errors.Join(d.Sync(), d.Close()); err != nil {
+	if err := WriteBytes(path, []byte(body)); err != nil {
 		return fmt.Errorf("save last good configuration: %w", err)
 	}
 	return nil
