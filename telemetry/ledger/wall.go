@@ -120,8 +120,9 @@ func rank(by telemetry.AnchorBy) int {
 // and then answers better. Between two anchors of the best source it follows
 // the line through them, which takes out the drift of the unit's clock;
 // outside it keeps the nearest anchor's offset. A boot without any anchor is
-// put between the boots before and after it, as wide as that is. ok is false
-// when nothing is known.
+// put between the boots before and after it, as wide as that is; so is one
+// whose only anchors come from a battery's clock, where that says more or
+// proves the battery's clock wrong. ok is false when nothing is known.
 func (l *Ledger) WallTime(unit string, id telemetry.BootID, at telemetry.At) (wall time.Time, uncertainty time.Duration, ok bool) {
 	u := l.units[unit]
 	if u == nil {
@@ -131,11 +132,42 @@ func (l *Ledger) WallTime(unit string, id telemetry.BootID, at telemetry.At) (wa
 	if o == nil {
 		return time.Time{}, 0, false
 	}
-	if wall, uncertainty, ok = o.wallTime(at); ok {
+	if wall, uncertainty, ok = o.wallTime(at); ok && o.sure() {
 		return wall, uncertainty, true
 	}
-	return u.between(o, at)
+	earliest, latest := u.between(o, at)
+	if ok {
+		earliest, latest = overlap(earliest, latest, wall.Add(-uncertainty), wall.Add(uncertainty))
+	}
+	if earliest.IsZero() || latest.Before(earliest) {
+		return time.Time{}, 0, false
+	}
+	half := latest.Sub(earliest) / 2
+	return earliest.Add(half), half, true
 }
+
+// overlap narrows the bounds that other boots set to those of the boot's own
+// clock. Where they contradict, the others' are proof and its own are not. A
+// bound that is not known is zero; latest is zero when nothing is left.
+func overlap(earliest, latest, from, to time.Time) (time.Time, time.Time) {
+	switch {
+	case !earliest.IsZero() && to.Before(earliest), !latest.IsZero() && from.After(latest):
+		if latest.IsZero() {
+			return time.Time{}, time.Time{}
+		}
+		return earliest, latest
+	}
+	if earliest.Before(from) {
+		earliest = from
+	}
+	if latest.IsZero() || latest.After(to) {
+		latest = to
+	}
+	return earliest, latest
+}
+
+// sure reports whether the boot has an anchor of a source that vouches for it.
+func (o *boot) sure() bool { return len(o.line) > 0 && rank(o.line[0].By) <= rank(telemetry.AnchorNTP) }
 
 // wallTime derives wall time from the boot's own anchors.
 func (o *boot) wallTime(at telemetry.At) (time.Time, time.Duration, bool) {
@@ -161,9 +193,23 @@ func (o *boot) wallTime(at telemetry.At) (time.Time, time.Duration, bool) {
 		}
 		return extrapolate(b, at)
 	}
+	return interpolate(a, b, at)
+}
+
+// interpolate follows the line between two anchors. How wrong the line may be
+// grows with the distance from both, since a crystal's rate changes with its
+// temperature; one of the anchors alone may say more, if it is the surer one.
+func interpolate(a, b telemetry.Anchor, at telemetry.At) (time.Time, time.Duration, bool) {
+	dAt, dWall := b.At.Sub(a.At), b.Wall.Sub(a.Wall)
 	part := float64(at.Sub(a.At)) / float64(dAt)
-	wall := a.Wall.Add(at.Sub(a.At) + time.Duration(part*float64(dWall-dAt)))
-	return wall, max(a.Uncertainty, b.Uncertainty), true
+	bend := time.Duration(2 * part * (1 - part) * float64(drift(dAt)))
+	sure := max(a.Uncertainty, b.Uncertainty) + bend
+	for _, c := range [...]telemetry.Anchor{a, b} {
+		if wall, u, ok := extrapolate(c, at); u < sure/2 {
+			return wall, u, ok
+		}
+	}
+	return a.Wall.Add(at.Sub(a.At) + time.Duration(part*float64(dWall-dAt))), sure, true
 }
 
 // best returns the anchors of the best source there is, by time.
@@ -192,31 +238,35 @@ func extrapolate(a telemetry.Anchor, at telemetry.At) (time.Time, time.Duration,
 	return a.Wall.Add(d), a.Uncertainty + drift(d), true
 }
 
-// between bounds a boot without anchors: it began after the last datum of the
-// boot before, and its own last datum came before the boot after began.
-func (u *unit) between(o *boot, at telemetry.At) (time.Time, time.Duration, bool) {
+// between bounds a moment of a boot by its neighbours that are sure of their
+// time: the boot began after the last datum of the one before, and its own last
+// datum came before the one after began. A bound that is not known is zero.
+func (u *unit) between(o *boot, at telemetry.At) (earliest, latest time.Time) {
 	var before, after *boot
 	for _, p := range u.boots {
+		if p == o {
+			continue
+		}
+		if _, _, ok := p.wallTime(0); !ok || !p.sure() {
+			continue
+		}
 		switch {
-		case p == o || len(p.anchors) == 0:
 		case p.precedes(o) && (before == nil || before.precedes(p)):
 			before = p
 		case o.precedes(p) && (after == nil || p.precedes(after)):
 			after = p
 		}
 	}
-	if before == nil || after == nil {
-		return time.Time{}, 0, false
+	if before != nil {
+		wall, width, _ := before.wallTime(before.last)
+		earliest = wall.Add(-width).Add(time.Duration(at) - drift(time.Duration(at)))
 	}
-	prev, prevU, _ := before.wallTime(before.last)
-	next, nextU, _ := after.wallTime(0)
-	earliest := prev.Add(-prevU).Add(time.Duration(at))
-	latest := next.Add(nextU).Add(-max(o.last, at).Sub(at))
-	if latest.Before(earliest) {
-		return time.Time{}, 0, false
+	if after != nil {
+		wall, width, _ := after.wallTime(0)
+		left := max(o.last, at).Sub(at)
+		latest = wall.Add(width).Add(drift(left) - left)
 	}
-	half := latest.Sub(earliest) / 2
-	return earliest.Add(half), half, true
+	return earliest, latest
 }
 
 // precedes reports whether o is known to have run before p: the seqs of one
