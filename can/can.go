@@ -38,10 +38,12 @@ type Config struct {
 	OBD   *OBDConfig // nil: OBD is neither asked for nor read
 	Clock *clock.Clock
 	// Databases explain what ECUs say without being asked. Of each signal the
-	// changes go on, at most one a second, and once a minute what stays, or
-	// what the first of the Rules about it says.
+	// changes go on, at most one a second, and once a minute what stays, unless
+	// one of the Rules is about it.
 	Databases []Database
-	Rules     []Rule
+	// Rules say what is passed on of signals, those that ECUs are asked for
+	// included; the first one about a signal counts.
+	Rules []Rule
 
 	// J1939 reads the bus as a network of SAE J1939; nil does not.
 	J1939 *J1939Config

@@ -7,29 +7,26 @@ import (
 )
 
 // maxPoints bounds the values that wait in the curves of one bus: 8 MB.
-const maxPoints = 200_000
+const maxPoints = 160_000
 
 // point is one value of a curve.
 type point struct {
 	at telemetry.At
-	v  telemetry.Value
+	reading
 }
 
 // curve hears a value of a signal whose rule is a curvelog: of Buffer values,
 // or of what came in repeatEvery, only those go on between which a straight
 // line is nowhere further than MaxError from those left out.
-func (l *selection) curve(st *slot, rule *Rule, at telemetry.At, v telemetry.Value) {
-	if v.Kind() == telemetry.KindNone {
-		return // not a number: nothing to draw a line through
-	}
+func (l *selection) curve(st *slot, rule *Rule, at telemetry.At, r reading) {
 	if n := len(st.points); n == 0 || at < st.points[n-1].at {
 		l.draw(st, rule)
 		l.points += 1 - len(st.points)
-		st.points = append(st.points[:0], point{at, v})
-		l.give(at, st.from, st.signal, v)
+		st.points = append(st.points[:0], point{at, r})
+		l.give(at, st.from, st.signal, r)
 		return
 	}
-	st.points = append(st.points, point{at, v})
+	st.points = append(st.points, point{at, r})
 	if l.points++; len(st.points) >= max(rule.Buffer, 3) || at.Sub(st.points[0].at) >= repeatEvery || l.points > maxPoints {
 		l.draw(st, rule)
 	}
@@ -68,5 +65,5 @@ func (l *selection) simplify(st *slot, p []point, maxError float64) {
 		l.simplify(st, p[furthest:], maxError)
 		return
 	}
-	l.give(p[last].at, st.from, st.signal, p[last].v)
+	l.give(p[last].at, st.from, st.signal, p[last].reading)
 }

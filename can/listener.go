@@ -24,7 +24,7 @@ func newListener(r *session) *listener {
 	l := &listener{r: r, names: make(addresses)}
 	l.broadcast = newBroadcast(&broadcast{
 		value: func(at telemetry.At, from ecuKey, s *dbc.Signal, _ int64, v telemetry.Value) {
-			l.changes.take(l.first+s.Number, at, from, &s.Telemetry, v)
+			l.changes.take(l.first+s.Number, at, from, &s.Telemetry, reading{v, l.quality})
 		},
 		damaged: func(at telemetry.At, from ecuKey, what string) {
 			r.losses.add(lossKey{telemetry.ReasonDecode, l.source(from)}, at, 1)
@@ -50,8 +50,8 @@ func (l *listener) source(from ecuKey) telemetry.Source {
 	return telemetry.Source{Bus: l.r.cfg.Name, Address: l.names.name(from), Method: "dbc"}
 }
 
-func (l *listener) sample(at telemetry.At, from ecuKey, s *telemetry.Signal, v telemetry.Value) {
-	l.samples = append(l.samples, telemetry.Sample{At: at, Signal: s, Source: l.source(from), Value: v, Quality: l.quality})
+func (l *listener) sample(at telemetry.At, from ecuKey, s *telemetry.Signal, r reading) {
+	l.samples = append(l.samples, telemetry.Sample{At: at, Signal: s, Source: l.source(from), Value: r.v, Quality: r.q})
 }
 
 // hear takes one frame. The session's mu is held.
@@ -89,7 +89,7 @@ func (l *listener) finish() {
 
 func (l *listener) flushSamples() {
 	if len(l.samples) > 0 {
-		l.r.emit(l.samples)
+		l.r.give(l.samples)
 		l.samples = l.samples[:0]
 	}
 }

@@ -44,10 +44,6 @@ const DefaultJ1939Every = time.Second
 // anything.
 var J1939Filter = Filter{Extended: true}
 
-// earliness is how much before its turn a value is taken: senders with the
-// very period that is asked for are now and then a little early.
-const earliness = 50 * time.Millisecond
-
 // network turns the messages of a session's J1939 network into samples and
 // events.
 type network struct {
@@ -70,7 +66,7 @@ func newNetwork(r *session) *network {
 	if every <= 0 {
 		every = DefaultJ1939Every
 	}
-	timed := Rule{Timebased: every - min(earliness, every/10), Low: math.Inf(-1), High: math.Inf(1)}
+	timed := Rule{Timebased: every, Low: math.Inf(-1), High: math.Inf(1)}
 	n := &network{r: r}
 	n.changes = selection{slots: make([]slot, j1939.Parameters), give: n.sample}
 	for i := range j1939.Parameters {
@@ -80,7 +76,7 @@ func newNetwork(r *session) *network {
 	n.groups = newGroups(&groups{
 		said: func(at telemetry.At, source uint8, all []j1939.Reading) {
 			for _, rd := range all {
-				n.changes.take(rd.Number, at, ecuKey(source), rd.Signal, rd.Value)
+				n.changes.take(rd.Number, at, ecuKey(source), rd.Signal, reading{rd.Value, n.quality})
 			}
 		},
 		fact: func(at telemetry.At, source uint8, kind int, payload []byte) {
@@ -99,8 +95,8 @@ func (n *network) source(node uint8) telemetry.Source {
 	return telemetry.Source{Bus: n.r.cfg.Name, Address: nodeName(node), Method: "j1939"}
 }
 
-func (n *network) sample(at telemetry.At, from ecuKey, s *telemetry.Signal, v telemetry.Value) {
-	n.samples = append(n.samples, telemetry.Sample{At: at, Signal: s, Source: n.source(uint8(from)), Value: v, Quality: n.quality})
+func (n *network) sample(at telemetry.At, from ecuKey, s *telemetry.Signal, r reading) {
+	n.samples = append(n.samples, telemetry.Sample{At: at, Signal: s, Source: n.source(uint8(from)), Value: r.v, Quality: r.q})
 }
 
 // told sends a fact that changed: what it says, and of trouble codes those
@@ -176,7 +172,7 @@ func (n *network) finish() {
 
 func (n *network) flushSamples() {
 	if len(n.samples) > 0 {
-		n.r.emit(n.samples)
+		n.r.give(n.samples)
 		n.samples = n.samples[:0]
 	}
 }

@@ -17,10 +17,11 @@ const (
 	repeatEvery = time.Minute
 )
 
-// Rule says what of some broadcast signals is passed on, in the words of VISS.
+// Rule says what of some signals is passed on, in the words of VISS, whoever
+// they come from: what an ECU was asked for is asked for all the same.
 type Rule struct {
-	// Path is the signal's name: Message.Signal of a DBC, a VSS path of J1939; a
-	// * at its end stands for any rest.
+	// Path is the signal's name: Message.Signal of a DBC, a VSS path; a * at its
+	// end stands for any rest.
 	Path string
 	// Drop passes nothing on.
 	Drop bool
@@ -66,6 +67,16 @@ func (r *Rule) every() time.Duration {
 	return changeEvery
 }
 
+// early reports whether a value comes too soon after the last one. A sender
+// with the very period that is asked for is now and then a little early.
+func (r *Rule) early(since time.Duration) bool {
+	every := r.every()
+	if !r.onChange() {
+		every -= min(earliness, every/10)
+	}
+	return since < every
+}
+
 // onChange reports whether a value has to differ to be passed on.
 func (r *Rule) onChange() bool { return r.Timebased == 0 || r.Change > 0 }
 
@@ -74,18 +85,27 @@ func (r *Rule) same(v, told telemetry.Value) bool {
 	return v == told || math.Abs(v.Float()-told.Float()) < r.Change
 }
 
+// earliness is how much before its turn a timebased value is taken.
+const earliness = 50 * time.Millisecond
+
 // maxSenders bounds the states of signals that a second and further sender
 // uses: groups of J1939. When they are full, all of them begin anew.
 const maxSenders = 8192
 
-// selection passes the values of broadcast signals on when they change. One
-// goroutine at a time uses it.
+// selection passes the values of signals on when they change, or as their rules
+// say. One goroutine at a time uses it.
 type selection struct {
 	slots   []slot  // by number of the signal
 	rules   []*Rule // likewise
 	points  int     // waiting in all curves
 	further map[sender]*slot
-	give    func(at telemetry.At, from ecuKey, s *telemetry.Signal, v telemetry.Value)
+	give    func(at telemetry.At, from ecuKey, s *telemetry.Signal, r reading)
+}
+
+// reading is a value and how far it may be trusted.
+type reading struct {
+	v telemetry.Value
+	q telemetry.Quality
 }
 
 type sender struct {
@@ -97,7 +117,8 @@ type sender struct {
 type slot struct {
 	sender
 	every          telemetry.At // of the signal's rule
-	told, wait     telemetry.Value
+	told           telemetry.Value
+	wait           reading
 	toldAt, waitAt telemetry.At
 	waiting        bool
 	points         []point // of a curvelog
@@ -105,39 +126,48 @@ type slot struct {
 }
 
 // take hears every value of a signal; number is the signal's.
-func (l *selection) take(number int, at telemetry.At, from ecuKey, s *telemetry.Signal, v telemetry.Value) {
-	rule := l.rules[number]
-	if f := v.Float(); rule.Drop || f < rule.Low || f > rule.High {
-		return
-	}
+func (l *selection) take(number int, at telemetry.At, from ecuKey, s *telemetry.Signal, r reading) {
 	st := &l.slots[number]
 	if st.signal != nil && st.from != from {
-		st = l.another(sender{s, from})
+		st = nil
 	}
-	if rule.Buffer > 0 {
-		st.sender, st.rule = sender{s, from}, rule
-		l.curve(st, rule, at, v)
+	l.judge(st, l.rules[number], at, sender{s, from}, r)
+}
+
+// judge holds a value against a rule; without a slot that of a further sender
+// is looked up.
+func (l *selection) judge(st *slot, rule *Rule, at telemetry.At, k sender, r reading) {
+	f := r.v.Float()
+	if rule.Drop || f < rule.Low || f > rule.High {
 		return
 	}
-	if st.waiting && (v == st.wait || at.Sub(st.toldAt) >= rule.every()+changeEvery) {
+	if st == nil {
+		st = l.another(k)
+	}
+	if rule.Buffer > 0 && !math.IsNaN(f) { // a text has no curve: its changes are told
+		st.sender, st.rule = k, rule
+		l.curve(st, rule, at, r)
+		return
+	}
+	if st.waiting && (r.v == st.wait.v || at.Sub(st.toldAt) >= rule.every()+changeEvery) {
 		l.due(st, at) // else it gives way to the newer one
 	}
 	since := at.Sub(st.toldAt)
 	switch {
 	case st.signal == nil || since < -changeEvery: // or the clock of a recording was set back
-		st.sender, st.every = sender{s, from}, telemetry.At(rule.every())
-	case rule.onChange() && rule.same(v, st.told):
+		st.sender, st.every = k, telemetry.At(rule.every())
+	case rule.onChange() && rule.same(r.v, st.told):
 		st.waiting = false
 		if since < repeatEvery {
 			return
 		}
-	case since < rule.every() && !rule.onChange():
+	case rule.early(since) && !rule.onChange():
 		return
-	case since < rule.every():
-		st.wait, st.waitAt, st.waiting = v, at, true
+	case rule.early(since):
+		st.wait, st.waitAt, st.waiting = r, at, true
 		return
 	}
-	l.pass(st, at, v)
+	l.pass(st, at, r)
 }
 
 // another returns the slot of a further sender.
@@ -161,9 +191,9 @@ func (l *selection) another(k sender) *slot {
 }
 
 // pass gives a value whose turn it is.
-func (l *selection) pass(st *slot, at telemetry.At, v telemetry.Value) {
-	st.told, st.toldAt, st.waiting = v, at, false
-	l.give(at, st.from, st.signal, v)
+func (l *selection) pass(st *slot, at telemetry.At, r reading) {
+	st.told, st.toldAt, st.waiting = r.v, at, false
+	l.give(at, st.from, st.signal, r)
 }
 
 // tell passes on what waited long enough at a time: the last value of a signal
@@ -182,7 +212,7 @@ func (l *selection) due(st *slot, now telemetry.At) {
 		l.draw(st, st.rule)
 	}
 	if turn := st.toldAt + st.every; st.waiting && now >= turn {
-		st.told, st.toldAt, st.waiting = st.wait, turn, false
+		st.told, st.toldAt, st.waiting = st.wait.v, turn, false
 		l.give(st.waitAt, st.from, st.signal, st.wait)
 	}
 }

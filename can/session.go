@@ -20,6 +20,7 @@ type session struct {
 	gate   *gate
 
 	claimant *claimant // nil: the J1939 network is only listened to
+	kept     *keeper   // guarded by emitMu
 
 	heard  atomic.Uint64 // frames without errors, for the poller
 	bits   atomic.Uint64 // on the bus since the last look
@@ -40,7 +41,7 @@ type session struct {
 }
 
 func newSession(s *Source, bus Bus) *session {
-	r := &session{Source: s, bus: bus, names: make(addresses), values: newMemory()}
+	r := &session{Source: s, bus: bus, names: make(addresses), values: newMemory(), kept: newKeeper(s.cfg.Rules)}
 	if b, ok := bus.(interface{ ReceiveOnly() bool }); ok {
 		r.replay = b.ReceiveOnly()
 	}
@@ -178,18 +179,33 @@ func (r *session) forget() {
 	r.values = newMemory()
 }
 
+// emit passes on what Rules leave of samples that ECUs were asked for.
 func (r *session) emit(samples []telemetry.Sample) {
 	r.emitMu.Lock()
 	defer r.emitMu.Unlock()
-	r.n.samples.Add(uint64(len(samples)))
-	r.cfg.Emit(samples)
+	r.deliver(r.kept.take(samples), r.cfg.Emit)
 }
 
+// give passes on samples that were selected already.
+func (r *session) give(samples []telemetry.Sample) {
+	r.emitMu.Lock()
+	defer r.emitMu.Unlock()
+	r.deliver(samples, r.cfg.Emit)
+}
+
+// event passes on facts.
 func (r *session) event(samples []telemetry.Sample) {
 	r.emitMu.Lock()
 	defer r.emitMu.Unlock()
-	r.n.samples.Add(uint64(len(samples)))
-	r.cfg.Event(samples)
+	r.deliver(r.kept.facts(samples), r.cfg.Event)
+}
+
+// deliver counts samples on their way. r.emitMu is held.
+func (r *session) deliver(samples []telemetry.Sample, to func([]telemetry.Sample)) {
+	if len(samples) > 0 {
+		r.n.samples.Add(uint64(len(samples)))
+		to(samples)
+	}
 }
 
 func (r *session) failed(at telemetry.At, ecu ecuKey, err error) {
@@ -286,6 +302,7 @@ func (r *session) books(now telemetry.At) {
 	if r.j1939 != nil {
 		r.j1939.books(now)
 	}
+	r.tell(now)
 	r.losses.flush()
 }
 
@@ -306,4 +323,12 @@ func (r *session) finish() {
 		r.j1939.finish()
 	}
 	r.books(r.cfg.Clock.Now())
+	r.tell(telemetry.At(1<<63 - 1))
+}
+
+// tell passes on what waited for its turn.
+func (r *session) tell(now telemetry.At) {
+	r.emitMu.Lock()
+	defer r.emitMu.Unlock()
+	r.deliver(r.kept.tell(now), r.cfg.Emit)
 }

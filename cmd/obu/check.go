@@ -123,6 +123,7 @@ func check(ctx context.Context, path string) checkReport {
 			r.add("dbc "+path, checkDatabase(path))
 		}
 	}
+	r.signals(cfg)
 	if cfg.GPS != nil {
 		r.add("gps "+cfg.GPS.Device, checkGPS(ctx, running, cfg.GPS))
 	}

@@ -4,10 +4,14 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"strconv"
+	"strings"
 
 	"obu/can"
 	"obu/can/dbc"
+	"obu/can/j1939"
 	"obu/internal/config"
+	"obu/telemetry"
 )
 
 // maxDatabaseWarnings bounds what is logged of one bus's DBC files.
@@ -33,26 +37,70 @@ func readDatabases(cfg *config.Config, log *slog.Logger) (map[string][]can.Datab
 		}
 	}
 	if len(wrong) == 0 {
-		idleRules(cfg, out, log)
+		for _, r := range idleRules(cfg, out) {
+			log.Warn(r.String(), "next", r.next())
+		}
 	}
 	return out, errors.Join(wrong...)
 }
 
-// idleRules warns of entries of signals that are about no signal.
-func idleRules(cfg *config.Config, all map[string][]can.Database, log *slog.Logger) {
+// idleRule is an entry of signals that is about no signal.
+type idleRule struct {
+	config.Origin
+	entry int // counted from 1
+	path  string
+	near  []string
+}
+
+func (r *idleRule) String() string {
+	text := "entry " + strconv.Itoa(r.entry) + " of signals is about no signal: " + r.path
+	if r.File != "" {
+		text = r.File + ":" + strconv.Itoa(r.Line) + ": " + text
+	}
+	return text
+}
+
+func (r *idleRule) next() string {
+	if len(r.near) > 0 {
+		return "if you mean " + strings.Join(r.near, " or ") + ", write that"
+	}
+	return "obu decode can prints the names, with --dbc, --obd or --j1939"
+}
+
+// idleRules returns the entries of signals that are about no signal.
+func idleRules(cfg *config.Config, all map[string][]can.Database) (idle []idleRule) {
+	var names []string
 	for i, c := range cfg.Signals {
-		rule, used := can.Rule{Path: c.Path}, false
-		for _, databases := range all {
-			for _, d := range databases {
-				for _, m := range d.Decoder.File().Messages {
-					used = used || slices.ContainsFunc(m.Signals, func(s *dbc.Signal) bool { return rule.Match(s.Telemetry.Name) })
+		if names == nil {
+			names = signalNames(cfg, all)
+		}
+		rule := can.Rule{Path: c.Path}
+		if !slices.ContainsFunc(names, rule.Match) {
+			idle = append(idle, idleRule{cfg.SignalOrigin(i), i + 1, c.Path, config.Nearest(c.Path, names)})
+		}
+	}
+	return idle
+}
+
+// signalNames returns the names of the signals that the buses of a
+// configuration may bring. Any of them may bring answers of OBD.
+func signalNames(cfg *config.Config, all map[string][]can.Database) (names []string) {
+	for _, s := range telemetry.Signals() {
+		names = append(names, s.Name)
+	}
+	for _, c := range cfg.CAN {
+		for i := 0; c.J1939.Enabled && i < j1939.Parameters; i++ {
+			names = append(names, j1939.Signal(i).Name)
+		}
+		for _, d := range all[c.Device] {
+			for _, m := range d.Decoder.File().Messages {
+				for _, s := range m.Signals {
+					names = append(names, s.Telemetry.Name)
 				}
 			}
 		}
-		if !used {
-			log.Warn("no signal of the DBC files has this name; obu decode can --dbc prints the names", "entry of signals", i+1, "path", c.Path)
-		}
 	}
+	return names
 }
 
 // checkDatabase judges a DBC file as `obu run` will read it.
@@ -69,4 +117,19 @@ func checkDatabase(path string) finding {
 		return passed("%d messages, %d signals; left out in %d places, the first: %v", len(f.Messages), signals, n, f.Warnings[0])
 	}
 	return passed("%d messages, %d signals", len(f.Messages), signals)
+}
+
+// signals warns of entries of signals that are about none.
+func (r *checkReport) signals(cfg *config.Config) {
+	quiet := slog.New(slog.DiscardHandler)
+	all, err := readDatabases(cfg, quiet)
+	if err != nil || len(cfg.Signals) == 0 {
+		return // each DBC file has a finding of its own
+	}
+	idle := idleRules(cfg, all)
+	for i := range idle {
+		f := passed("%s", idle[i].String())
+		f.Next = idle[i].next()
+		r.add("signals", f)
+	}
 }

@@ -40,7 +40,8 @@ func TestDatabasesOfConfiguration(t *testing.T) {
 	if _, err := readDatabases(cfg, slog.New(slog.NewTextHandler(&said, nil))); err != nil {
 		t.Fatal(err)
 	}
-	if strings.Contains(said.String(), "Engine.*") || !strings.Contains(said.String(), "path=Motor.Speed") {
+	if strings.Contains(said.String(), "Engine.*") || strings.Count(said.String(), "entry 2 of signals is about no signal: Motor.Speed") != 1 ||
+		!strings.Contains(said.String(), "Engine.Speed") {
 		t.Errorf("said %s", said.String())
 	}
 	if f := can.Filters("can0", all["can0"]); len(f) != len(can.OBDFilters())+1 {
@@ -59,5 +60,59 @@ func TestDatabasesOfConfiguration(t *testing.T) {
 	var errw strings.Builder
 	if code := run(t.Context(), []string{"run", "-c", conf}, strings.NewReader(""), &errw, &errw); code != 1 || !strings.Contains(errw.String(), "there is no such file; correct the path") {
 		t.Errorf("run: code %d, %s", code, errw.String())
+	}
+}
+
+// TestIdleRules: an entry of signals that is about nothing is named with its
+// line and what may be meant; names of OBD, and of J1939 where it is on, count.
+func TestIdleRules(t *testing.T) {
+	dir := t.TempDir()
+	db, conf := filepath.Join(dir, "car.dbc"), filepath.Join(dir, "obu.yaml")
+	text := "BO_ 513 Engine: 8 X\n SG_ Speed : 0|8@1+ (0.5,0) [0|0] \"rpm\" X\n SG_ OilTemperature : 8|8@1+ (1,0) [0|0] \"degC\" X\n"
+	if err := os.WriteFile(db, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	head := "unit: u1\nuplink: {broker: mqtt://h}\ncan: [{device: can0, dbc: [" + db + "], j1939: %s}]\nsignals:\n"
+	load := func(j1939, rules string) (lines []string) {
+		if err := os.WriteFile(conf, []byte(strings.Replace(head, "%s", j1939, 1)+rules), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cfg, err := config.Load(conf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, err := readDatabases(cfg, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range idleRules(cfg, all) {
+			lines = append(lines, strings.TrimPrefix(r.String(), conf+":")+"; "+r.next())
+		}
+		return lines
+	}
+	got := load("false", "- path: Engine.Sped\n- path: engine.speed\n- path: Vehicle.Speed\n- path: OilTemperature\n- path: Vehicle.OBD.*\n- path: Gearbox.*\n- path: Vehicle.Obu.J1939.FuelRate\n")
+	want := []string{
+		"5: entry 1 of signals is about no signal: Engine.Sped; if you mean Engine.Speed, write that",
+		"6: entry 2 of signals is about no signal: engine.speed; if you mean Engine.Speed or Vehicle.Powertrain.CombustionEngine.Speed or Vehicle.Speed, write that",
+		"8: entry 4 of signals is about no signal: OilTemperature; if you mean Engine.OilTemperature, write that",
+		"10: entry 6 of signals is about no signal: Gearbox.*; obu decode can prints the names, with --dbc, --obd or --j1939",
+		"11: entry 7 of signals is about no signal: Vehicle.Obu.J1939.FuelRate; if you mean Vehicle.OBD.FuelRate, write that",
+	}
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if got := load("true", "- path: Vehicle.Obu.J1939.FuelRate\n"); len(got) != 0 {
+		t.Errorf("with J1939: %q", got)
+	}
+	if err := os.WriteFile(conf, []byte(strings.Replace(head, "%s", "false", 1)+"- path: Engine.Sped\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var r checkReport
+	cfg, err := config.Load(conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.signals(cfg); len(r.Findings) != 1 || !r.Findings[0].OK || r.Findings[0].Next == "" {
+		t.Errorf("check: %+v", r.Findings)
 	}
 }

@@ -27,9 +27,11 @@ type Config struct {
 
 	// CAN buses, one entry for each.
 	CAN []CAN `key:"can"`
-	// What is kept of signals that DBC files explain. The first entry that fits a
-	// signal counts; without one its changes are kept, at most one a second, and
-	// once a minute what stays.
+	// What is kept of signals, whoever says them. The first entry that fits a
+	// signal counts. Without one, of a DBC file's signals changes are kept, at most
+	// one a second, and once a minute what stays; of j1939 a value each period; of
+	// obd every answer. An entry leaves out what is kept, not what is asked: how
+	// often the vehicle is asked for a value stands under obd.
 	Signals []Signal `key:"signals"`
 	// The GPS receiver.
 	GPS *GPS `key:"gps"`
@@ -128,10 +130,10 @@ type PID struct {
 
 // Signal is what is kept of some signals.
 type Signal struct {
-	// Name, as "obu decode can --dbc" prints it: Message.Signal; or as "--j1939"
-	// does. A * at the end stands for any rest.
+	// Name, as "obu decode can" prints it with --dbc (Message.Signal), --j1939 or
+	// --obd (a path of VSS). A * at the end stands for any rest.
 	Path string `key:"path" example:"Engine.*" check:"path" required:"it names a signal, for example Engine.Speed or Engine.*"`
-	// false: nothing of it.
+	// false: nothing of it, events included.
 	Keep bool `key:"keep" default:"true"`
 	// Shortest time between two values. Without change, a value is kept each time,
 	// whether it changed or not.
@@ -296,3 +298,6 @@ type Origin struct {
 	File string // "" for a default
 	Line int
 }
+
+// SignalOrigin returns where an entry of Signals stands.
+func (c *Config) SignalOrigin(i int) Origin { return c.origin[child(index("signals", i), "path")] }

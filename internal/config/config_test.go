@@ -412,6 +412,8 @@ func TestLastGood(t *testing.T) {
 		t.Errorf("mode %v: the copy holds secrets (%v)", info.Mode(), err)
 	}
 	c.Vehicle = "other"
+	// as an older release took it: a unit out of reach has to start with it
+	c.Signals = []config.Signal{{Path: "Engine.Speed", Keep: true, Timebased: 10 * second, Above: "2", Below: "1", Curvelog: &config.Curvelog{MaxError: "1", Buffer: 3}}}
 	if err := config.SaveLastGood(dir, c); err != nil {
 		t.Fatal(err)
 	}

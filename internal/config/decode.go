@@ -14,6 +14,7 @@ type decoder struct {
 	origin  map[string]Origin
 	places  map[string]place // of each key that is set, by path
 	partial bool             // a file could not be parsed: what is missing may stand there
+	spare   bool             // it ran well with an older release: see checkSelection
 
 	missing []missing       // required keys nobody set
 	meant   map[string]bool // keys that an unknown one was probably meant to be

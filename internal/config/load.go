@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 )
 
@@ -47,7 +48,8 @@ func Parse(file string, data []byte, env func(string) (string, bool)) (*Config, 
 // assemble parses, merges and decodes files, the main one first. wrong holds
 // what is already known to be wrong.
 func assemble(sources []*source, wrong Errors, env func(string) (string, bool)) (*Config, error) {
-	d := &decoder{env: env, origin: map[string]Origin{}, places: map[string]place{}, meant: map[string]bool{}, partial: len(wrong) > 0}
+	d := &decoder{env: env, origin: map[string]Origin{}, places: map[string]place{}, meant: map[string]bool{}, partial: len(wrong) > 0,
+		spare: filepath.Base(sources[0].file) == lastGoodFile}
 	var root *node
 	for _, src := range sources {
 		tree, bad := parseTree(src)

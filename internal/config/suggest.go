@@ -142,3 +142,47 @@ func distance(a, b string) int {
 	}
 	return rows[len(a)][len(b)]
 }
+
+// maxNames bounds the names that Nearest compares letter by letter.
+const maxNames = 20_000
+
+// Nearest returns up to three of names that may be meant by a word: the same
+// but for capitals, with the same last part, or a few slips away.
+func Nearest(word string, names []string) []string {
+	word = strings.ToLower(strings.TrimRight(word, "*."))
+	last := word[strings.LastIndexByte(word, '.')+1:]
+	var best [3]struct {
+		name string
+		far  int
+	}
+	for i, name := range names {
+		w := strings.ToLower(name)
+		far := maxWord
+		switch slips := max(2, len(word)/4); {
+		case w == word:
+			far = 0
+		case w[strings.LastIndexByte(w, '.')+1:] == last:
+			far = 1
+		case i < maxNames && max(len(w), len(word))-min(len(w), len(word)) <= slips:
+			if n := distance(word, w); n <= slips {
+				far = 1 + n
+			}
+		}
+		for k := range best {
+			if b := &best[k]; far < maxWord && (b.name == "" || far < b.far) {
+				copy(best[k+1:], best[k:])
+				b.name, b.far = name, far
+				break
+			} else if b.name == name {
+				break
+			}
+		}
+	}
+	var out []string
+	for _, b := range best {
+		if b.name != "" {
+			out = append(out, b.name)
+		}
+	}
+	return out
+}
