@@ -168,7 +168,11 @@ func (d *logDecoder) bus(iface string) *logBus {
 	}, nil, nil)
 	b.broadcast = newBroadcast(&broadcast{
 		value: func(at telemetry.At, from ecuKey, s *dbc.Signal, raw int64, v telemetry.Value) {
-			d.give(Record{Stamp{int64(at), b.digits}, iface, b.names.name(from), &s.Telemetry, v, telemetry.QualityLive, s.Text(raw)})
+			quality := telemetry.QualityLive
+			if s.Absent(raw) {
+				quality = telemetry.QualityUnsupported
+			}
+			d.give(Record{Stamp{int64(at), b.digits}, iface, b.names.name(from), &s.Telemetry, v, quality, s.Text(raw)})
 		},
 		damaged: func(_ telemetry.At, from ecuKey, what string) {
 			d.problem(&LineError{d.entry.Line, fmt.Errorf("%s: %s", b.names.name(from), what)})

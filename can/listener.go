@@ -16,14 +16,19 @@ type listener struct {
 	names   addresses
 	samples []telemetry.Sample
 	quality telemetry.Quality // of the frame under way
-	counted [2]uint64         // messages and short, already in the statistics
+	absent  uint64            // values that J1939 reserves for none
+	counted [3]uint64         // messages, short and absent, already in the statistics
 }
 
 // newListener returns nil when no database explains the bus.
 func newListener(r *session) *listener {
 	l := &listener{r: r, names: make(addresses)}
 	l.broadcast = newBroadcast(&broadcast{
-		value: func(at telemetry.At, from ecuKey, s *dbc.Signal, _ int64, v telemetry.Value) {
+		value: func(at telemetry.At, from ecuKey, s *dbc.Signal, raw int64, v telemetry.Value) {
+			if s.Absent(raw) {
+				l.absent++
+				return
+			}
 			l.changes.take(l.first+s.Number, at, from, &s.Telemetry, reading{v, l.quality})
 		},
 		damaged: func(at telemetry.At, from ecuKey, what string) {
@@ -78,7 +83,8 @@ func (l *listener) books(now telemetry.At) {
 	l.flushSamples()
 	l.r.n.broadcasts.Add(l.messages - l.counted[0])
 	l.r.n.short.Add(l.short - l.counted[1])
-	l.counted = [2]uint64{l.messages, l.short}
+	l.r.n.unavailable.Add(l.absent - l.counted[2])
+	l.counted = [3]uint64{l.messages, l.short, l.absent}
 }
 
 // finish passes on everything: nothing more will come.

@@ -239,3 +239,37 @@ func TestFilters(t *testing.T) {
 		t.Errorf("%d filters, more than the kernel takes", len(f))
 	}
 }
+
+// TestBroadcastNotAvailable: what J1939 reserves for "not available", "in
+// error" and the like is no number: counted and left out, printed by Decode as
+// unsupported. Other networks, signed numbers, odd sizes, values that the file
+// names or counts as valid have no such rule.
+func TestBroadcastNotAvailable(t *testing.T) {
+	group := "BO_ 2364540158 EEC1: 8 X\n SG_ Speed : 24|16@1+ (0.125,0) [0|8031.875] \"rpm\" X\n SG_ Mode : 0|8@1+ (1,0) [0|255] \"\" X\n" +
+		" SG_ Gear : 8|8@1+ (1,-125) [-125|129] \"\" X\n SG_ Brake : 16|2@1+ (1,0) [0|3] \"\" X\n SG_ Odd : 18|6@1+ (1,0) [0|63] \"\" X\n" +
+		" SG_ Trim : 40|8@1- (1,0) [0|0] \"\" X\nVAL_ 2364540158 Mode 254 \"Limp home\" ;\n"
+	all := databases(t, group, "BO_ 513 Engine: 8 X\n SG_ Load : 0|8@1+ (1,0) [0|250] \"\" X\n")
+	log := "(1.0) can0 0CF00400#FEFEFF00FEFF\n" + // error, FE that the file names and counts, not available
+		"(2.0) can0 0CF00400#FBFF01FFFAFF\n" + // reserved; not available; the highest speed
+		"(3.0) can0 201#FF\n"
+	told, _, st := listen(t, log, all)
+	want := []string{"0.0 0CF00400 EEC1.Mode 254", "0.0 0CF00400 EEC1.Gear 129", "0.0 0CF00400 EEC1.Odd 63", "0.0 0CF00400 EEC1.Trim -1",
+		"1.0 0CF00400 EEC1.Speed 8031.875", "1.0 0CF00400 EEC1.Brake 1", "1.0 0CF00400 EEC1.Odd 0", "2.0 201 Engine.Load 255"}
+	slices.Sort(told)
+	slices.Sort(want)
+	if !slices.Equal(told, want) || st.Unavailable != 4 {
+		t.Errorf("%d unavailable, told\n%s\nwant\n%s", st.Unavailable, strings.Join(told, "\n"), strings.Join(want, "\n"))
+	}
+	var printed []string
+	if _, err := can.Decode(strings.NewReader(log), can.DecodeOptions{Databases: all}, func(r can.Record) error {
+		if r.Quality == telemetry.QualityUnsupported {
+			printed = append(printed, r.Signal.Name+" "+r.Value.String())
+		}
+		return nil
+	}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"EEC1.Speed 8128", "EEC1.Brake 3", "EEC1.Mode 251", "EEC1.Gear 130"}; !slices.Equal(printed, want) {
+		t.Errorf("printed as unsupported: %q", printed)
+	}
+}

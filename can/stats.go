@@ -26,7 +26,7 @@ type Stats struct {
 	Broadcasts   uint64            `json:"broadcasts"`          // frames and transfers a DBC file explains
 	Short        uint64            `json:"short"`               // signals of DBC files beyond the received length
 	Groups       uint64            `json:"groups"`              // messages of J1939 that said something
-	Unavailable  uint64            `json:"unavailable"`         // their parameters without a value: not available, in error, not received
+	Unavailable  uint64            `json:"unavailable"`         // parameters of J1939 without a value, by DBC file too: not available, in error, not received
 	Claims       uint64            `json:"claims"`              // claims of the unit's own J1939 address, sent
 	Claim        string            `json:"claim,omitempty"`     // of that address: "", "listening", "claiming", "claimed", "lost"
 	Negatives    map[string]uint64 `json:"negatives,omitempty"` // negative answers by name

@@ -157,6 +157,9 @@ func compileSignal(m *Message, s *Signal) step {
 	if s.Min < s.Max {
 		s.Telemetry.Min, s.Telemetry.Max = s.Min, s.Max
 	}
+	if m.J1939 {
+		s.reserve()
+	}
 	st.scale, st.shift = s.factor.near, s.offset.near
 	if s.Float {
 		st.out = outFloat32
@@ -181,6 +184,26 @@ func compileSignal(m *Message, s *Signal) step {
 	}
 	st.factor, st.offset = a, b
 	return st
+}
+
+// reserve finds the raw values of a J1939 parameter that are none.
+func (s *Signal) reserve() {
+	top := int64(1)<<(s.Length&63) - 1
+	switch {
+	case s.Signed || s.Float:
+		return
+	case s.Length == 2:
+		s.reserved = 2
+	case s.Length == 8 || s.Length == 16 || s.Length == 24 || s.Length == 32:
+		s.reserved = 0xFB << (s.Length - 8)
+	default:
+		return
+	}
+	if s.Min < s.Max && s.factor.near > 0 {
+		if last := math.Round((s.Max - s.offset.near) / s.factor.near); last >= float64(s.reserved) && last < float64(top) {
+			s.reserved = int64(last) + 1
+		}
+	}
 }
 
 // largest returns the largest magnitude of raw*a+b over all raw values, and

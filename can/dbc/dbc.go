@@ -5,8 +5,9 @@
 // nanoseconds a signal and allocates nothing.
 //
 // A value is what the raw bits say: raw*factor+offset, never clamped to the
-// [min|max] of the file, which Signal keeps for information. Signals beyond
-// the received length are absent and counted. Units are the file's own words.
+// [min|max] of the file, which Signal keeps for information; those of J1939
+// that stand for no value are for the caller to tell apart (Signal.Absent).
+// Signals beyond the received length are absent and counted. Units are the file's own words.
 //
 // A payload may be longer than 8 bytes: a CAN FD frame, or a transfer that
 // somebody reassembled; this package knows no transport protocol. Messages of
@@ -100,6 +101,7 @@ type Signal struct {
 	parent         string  // that selector's name; "" for the message's only one
 	parentSignal   *Signal // and the selector
 	ranges         []Range // values of it that bring this signal
+	reserved       int64   // by Compile: raw values from this one on are none; 0: all are
 	long           string  // long symbol, until the file is complete
 	line           int
 }
@@ -108,6 +110,14 @@ type Signal struct {
 type Choice struct {
 	Value int64 // raw
 	Text  string
+}
+
+// Absent reports whether a raw value is none: in a message of J1939 the top of
+// a number of whole bytes (from FB on) and of two bits stands for not available,
+// for an error or for nothing yet (J1939-71). A raw value that the file names,
+// or that its [min|max] ends among, is one.
+func (s *Signal) Absent(raw int64) bool {
+	return s.reserved > 0 && raw >= s.reserved && s.Text(raw) == ""
 }
 
 // Range is a span of a selector's raw values, both ends included.
