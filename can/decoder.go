@@ -21,9 +21,15 @@ type decoder struct {
 	failed func(at telemetry.At, ecu ecuKey, err error)
 }
 
+// permitFunc and replyFunc let an isotp.Receiver answer for a tester.
+type (
+	permitFunc = func(isotp.Address, telemetry.At, []byte) bool
+	replyFunc  = func(isotp.Address, isotp.FlowControl) error
+)
+
 // newDecoder completes d. permit and reply make it send flow control; nil
 // keeps it passive.
-func newDecoder(d *decoder, damaged func(isotp.Fault), permit func(uint32, []byte) bool, reply func(uint32, isotp.FlowControl)) *decoder {
+func newDecoder(d *decoder, damaged func(isotp.Fault), permit permitFunc, reply replyFunc) *decoder {
 	d.rx = isotp.NewReceiver(isotp.ReceiverConfig{
 		Deliver: d.deliver, Damaged: damaged, Permit: permit, Reply: reply,
 	})

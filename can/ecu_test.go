@@ -20,6 +20,7 @@ type ecu struct {
 	answer   func(service, pid byte) [][]byte // instead of answers
 	several  func(request []byte) [][]byte    // instead of both, when several PIDs are asked for
 	noFlow   bool                             // ignore flow control: send the rest anyway
+	hear     func(can.Frame)                  // every frame on the bus; nil: nothing
 
 	mu    sync.Mutex
 	seen  []can.Frame
@@ -46,6 +47,9 @@ func (e *ecu) run() {
 }
 
 func (e *ecu) take(f can.Frame) {
+	if e.hear != nil {
+		e.hear(f)
+	}
 	if f.Extended != e.extended {
 		return
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"obu/can/isotp"
+	"obu/telemetry"
 )
 
 // Bounds of what the agent does to a bus.
@@ -106,12 +107,13 @@ func (g *gate) ask(q request, window time.Duration) error {
 // fewest stuff bits of those in use.
 const padByte = 0xCC
 
-// permit reports whether a first frame answers our outstanding request.
-func (g *gate) permit(id uint32, first []byte) bool {
+// permit reports whether a first frame answers our outstanding request, and
+// its sender still waits for the flow control.
+func (g *gate) permit(from isotp.Address, at telemetry.At, first []byte) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	o := &g.open
-	return o.answeredBy(ecuKey(id), first) && time.Now().Before(o.until)
+	return o.answeredBy(ecuKey(from.ID), first) && time.Now().Before(o.until) && g.r.cfg.Clock.Now().Sub(at) < isotp.MaxBr
 }
 
 // extend gives the answer to the outstanding request more time: its ECU put it
@@ -125,22 +127,23 @@ func (g *gate) extend(window time.Duration) {
 }
 
 // flowControl answers a first frame that permit let through.
-func (g *gate) flowControl(id uint32, fc isotp.FlowControl) {
+func (g *gate) flowControl(to isotp.Address, fc isotp.FlowControl) error {
 	f := Frame{Len: 8}
-	f.ID, f.Extended = ecuKey(id).request()
+	f.ID, f.Extended = ecuKey(to.ID).request()
 	b := fc.Bytes()
 	f.Data = [64]byte{b[0], b[1], b[2], padByte, padByte, padByte, padByte, padByte}
 	if !allowedFlow(&f) {
 		g.r.n.forbidden.Add(1)
-		return
+		return errForbidden
 	}
 	if err := g.r.bus.Send(f); err != nil {
 		if g.r.n.sendErrors.Add(1) == 1 {
 			g.r.log.Warn("flow control was not sent; the answer will not arrive", "error", err)
 		}
-		return
+		return err
 	}
 	g.r.n.flowControls.Add(1)
+	return nil
 }
 
 // close forgets the outstanding request.

@@ -47,8 +47,8 @@ func newSession(s *Source, bus Bus) *session {
 	}
 	r.losses = losses{boot: s.cfg.Clock.Boot(), lost: s.cfg.Lost}
 	r.gate = newGate(r)
-	var permit func(uint32, []byte) bool
-	var reply func(uint32, isotp.FlowControl)
+	var permit permitFunc
+	var reply replyFunc
 	if !r.replay && s.cfg.OBD != nil && !s.cfg.OBD.Passive {
 		permit, reply = r.gate.permit, r.gate.flowControl
 	}

@@ -9,16 +9,16 @@ import (
 
 // Message is one reassembled message.
 type Message struct {
+	Address
 	At      telemetry.At // of its single or first frame
-	ID      uint32
 	Frames  int
 	Payload []byte // valid during the call of Deliver only
 }
 
 // Fault is one transfer that broke.
 type Fault struct {
+	Address
 	At     telemetry.At // of its first frame, or of the frame that could not be read
-	ID     uint32
 	Reason Reason
 	Got    int // payload bytes received
 	Want   int // payload bytes announced
@@ -27,31 +27,40 @@ type Fault struct {
 // ReceiverConfig says what a Receiver does with what it hears. Deliver is
 // required; the functions are called from within Feed, Expire and Flush.
 type ReceiverConfig struct {
-	Deliver func(Message)
-	Damaged func(Fault)
-	// Permit reports whether a first frame answers our own outstanding
-	// request, so that Reply may send flow control. Nil: never (passive).
-	Permit func(id uint32, first []byte) bool
-	// Reply sends flow control to the sender of id.
-	Reply func(id uint32, fc FlowControl)
+	// Addressing of every frame that is fed; senders that differ take a
+	// Receiver each.
+	Addressing Addressing
+	Deliver    func(Message)
+	Damaged    func(Fault)
+	// Permit reports whether a first frame, received at the given time, answers
+	// our own outstanding request, so that Reply may send flow control. Nil:
+	// never (passive).
+	Permit func(from Address, at telemetry.At, first []byte) bool
+	// Reply sends flow control to a sender. An error ends the transfer.
+	Reply func(to Address, fc FlowControl) error
 	// BlockSize and STmin are what flow control asks for.
 	BlockSize uint8
 	STmin     time.Duration
 }
 
 // Receiver reassembles the messages of many senders. Its memory is bounded by
-// MaxTransfers times MaxLength. It is used by one goroutine at a time.
+// MaxTransfers messages of 4,095 bytes and MaxLong of MaxLength. It is used by
+// one goroutine at a time.
 type Receiver struct {
 	cfg  ReceiverConfig
-	open map[uint32]*transfer
+	head int // data bytes in front of the PCI
+	open map[uint64]*transfer
+	long int         // open ones above maxShort
 	free []*transfer // spent ones, kept for their buffers
 }
 
 // transfer is one multi-frame message under way.
 type transfer struct {
+	from     Address
 	at, last telemetry.At
 	want     int
 	frames   int
+	dl       int   // bytes of each frame but the last: RX_DL
 	block    uint8 // frames left until flow control is due; 0: none due
 	next     uint8 // expected sequence number
 	ours     bool  // we answer with flow control
@@ -60,8 +69,11 @@ type transfer struct {
 
 // NewReceiver returns a Receiver without transfers.
 func NewReceiver(cfg ReceiverConfig) *Receiver {
-	return &Receiver{cfg: cfg, open: make(map[uint32]*transfer)}
+	return &Receiver{cfg: cfg, head: cfg.Addressing.head(), open: make(map[uint64]*transfer)}
 }
+
+// key makes one word of an Address: a faster map.
+func (a Address) key() uint64 { return uint64(a.ID)<<8 | uint64(a.Ext) }
 
 // Open returns the number of transfers under way.
 func (r *Receiver) Open() int { return len(r.open) }
@@ -69,162 +81,160 @@ func (r *Receiver) Open() int { return len(r.open) }
 // Feed takes the data bytes of one frame. Frames of one identifier come in
 // the order of the bus.
 func (r *Receiver) Feed(at telemetry.At, id uint32, data []byte) {
-	if len(data) == 0 {
-		r.fault(Fault{At: at, ID: id, Reason: ReasonMalformed})
+	from := Address{ID: id}
+	ext, pdu, ok := r.cfg.Addressing.Split(data)
+	if !ok {
+		r.fault(Fault{At: at, Address: from, Reason: ReasonMalformed, Got: len(data)})
 		return
 	}
-	switch data[0] >> 4 {
+	from.Ext = ext
+	switch pdu[0] >> 4 {
 	case pciSingle:
-		r.single(at, id, data)
+		r.single(at, from, pdu)
 	case pciFirst:
-		r.first(at, id, data)
+		r.first(at, from, pdu)
 	case pciConsecutive:
-		r.consecutive(at, id, data)
+		r.consecutive(at, from, pdu)
 	case pciFlow: // between others, or to a Sender
 	default:
-		r.fault(Fault{At: at, ID: id, Reason: ReasonMalformed})
+		r.fault(Fault{At: at, Address: from, Reason: ReasonMalformed})
 	}
 }
 
-func (r *Receiver) single(at telemetry.At, id uint32, data []byte) {
-	n, head := int(data[0]&0xF), 1
-	if n == 0 && len(data) > 8 { // CAN FD: the length is the second byte
-		n, head = int(data[1]), 2
+func (r *Receiver) single(at telemetry.At, from Address, pdu []byte) {
+	n, head := int(pdu[0]&0xF), 1
+	fd := r.head+len(pdu) > 8
+	if fd && n == 0 { // the length is the second byte
+		n, head = int(pdu[1]), 2
 	}
-	if n == 0 || head+n > len(data) || head == 1 && n > 7 {
-		r.fault(Fault{At: at, ID: id, Reason: ReasonLength, Want: n, Got: len(data) - head})
+	if n == 0 || head+n > len(pdu) || fd && head == 1 {
+		r.fault(Fault{At: at, Address: from, Reason: ReasonLength, Want: n, Got: len(pdu) - head})
 		return
 	}
 	if len(r.open) > 0 {
-		r.abandon(id, ReasonAborted)
+		r.abandon(from, ReasonAborted)
 	}
-	r.cfg.Deliver(Message{At: at, ID: id, Frames: 1, Payload: data[head : head+n]})
+	r.cfg.Deliver(Message{At: at, Address: from, Frames: 1, Payload: pdu[head : head+n]})
 }
 
-func (r *Receiver) first(at telemetry.At, id uint32, data []byte) {
-	if len(data) < 8 {
-		r.fault(Fault{At: at, ID: id, Reason: ReasonMalformed, Got: len(data)})
+// longest returns what a single frame carries among frames of so many bytes.
+func longest(dl, head int) int {
+	if dl > 8 {
+		head++ // the length has a byte of its own
+	}
+	return dl - head - 1
+}
+
+func (r *Receiver) first(at telemetry.At, from Address, pdu []byte) {
+	dl := r.head + len(pdu)
+	if dl < 8 {
+		r.fault(Fault{At: at, Address: from, Reason: ReasonMalformed, Got: len(pdu)})
 		return
 	}
-	r.abandon(id, ReasonAborted)
-	want, head := int(data[0]&0xF)<<8|int(data[1]), 2
+	want, head := int(pdu[0]&0xF)<<8|int(pdu[1]), 2
 	if want == 0 { // escape: 32-bit length
-		want, head = int(min(binary.BigEndian.Uint32(data[2:6]), 1<<30)), 6
+		want, head = int(min(binary.BigEndian.Uint32(pdu[2:6]), 1<<30)), 6
 	}
-	switch {
-	case want > MaxLength:
-		r.fault(Fault{At: at, ID: id, Reason: ReasonLength, Want: want})
-		if r.cfg.Permit != nil && r.cfg.Permit(id, data[head:]) {
-			r.cfg.Reply(id, FlowControl{Status: Overflow})
+	if want <= longest(dl, r.head) || head == 6 && want <= maxShort {
+		r.fault(Fault{At: at, Address: from, Reason: ReasonLength, Want: want})
+		return
+	}
+	r.abandon(from, ReasonAborted)
+	ours := r.cfg.Permit != nil && r.cfg.Permit(from, at, pdu[head:])
+	if why := r.room(at, want); why != reasons {
+		r.fault(Fault{At: at, Address: from, Reason: why, Want: want})
+		if ours {
+			_ = r.cfg.Reply(from, FlowControl{Status: Overflow}) // the transfer is refused already
 		}
-		return
-	case want <= len(data)-head || want < 8: // would have been a single frame
-		r.fault(Fault{At: at, ID: id, Reason: ReasonLength, Want: want})
-		return
-	case len(r.open) >= MaxTransfers && !r.evictStale(at):
-		r.fault(Fault{At: at, ID: id, Reason: ReasonCrowded, Want: want})
 		return
 	}
 	t := r.take()
-	t.at, t.last, t.want, t.frames, t.next, t.block = at, at, want, 1, 1, 0
-	t.buf = append(t.buf[:0], data[head:]...)
-	t.ours = r.cfg.Permit != nil && r.cfg.Permit(id, data[head:])
-	r.open[id] = t
-	if t.ours {
-		t.block = r.cfg.BlockSize
-		r.cfg.Reply(id, FlowControl{ContinueToSend, r.cfg.BlockSize, r.cfg.STmin})
+	*t = transfer{from: from, at: at, last: at, want: want, frames: 1, next: 1, dl: dl, ours: ours, buf: append(t.buf[:0], pdu[head:]...)}
+	r.open[from.key()] = t
+	if want > maxShort {
+		r.long++
+	}
+	if ours {
+		r.clear(t)
 	}
 }
 
-func (r *Receiver) consecutive(at telemetry.At, id uint32, data []byte) {
-	t, ok := r.open[id]
+// room reports why a message of so many bytes cannot begin; reasons: it can.
+func (r *Receiver) room(at telemetry.At, want int) Reason {
+	switch {
+	case want > MaxLength:
+		return ReasonLength
+	case len(r.open) >= MaxTransfers && !r.evictStale(at, 0), want > maxShort && r.long >= MaxLong && !r.evictStale(at, maxShort):
+		return ReasonCrowded
+	}
+	return reasons
+}
+
+func (r *Receiver) consecutive(at telemetry.At, from Address, pdu []byte) {
+	t, ok := r.open[from.key()]
 	if !ok {
-		r.fault(Fault{At: at, ID: id, Reason: ReasonUnexpected})
+		r.fault(Fault{At: at, Address: from, Reason: ReasonUnexpected})
 		return
 	}
 	if at.Sub(t.last) > TimeoutCr {
-		r.abandon(id, ReasonTimeout)
+		r.end(t, ReasonTimeout)
 		return
 	}
-	if data[0]&0xF != t.next {
-		r.abandon(id, ReasonSequence)
+	if pdu[0]&0xF != t.next {
+		r.end(t, ReasonSequence)
 		return
 	}
+	dl := r.head + len(pdu)
 	t.last, t.next = at, (t.next+1)&0xF
 	t.frames++
-	t.buf = append(t.buf, data[1:min(len(data), 1+t.want-len(t.buf))]...)
+	t.buf = append(t.buf, pdu[1:min(len(pdu), 1+t.want-len(t.buf))]...)
 	if len(t.buf) < t.want {
-		if len(data) < 8 { // only the last frame may be short
-			r.abandon(id, ReasonLength)
+		if dl != t.dl { // only the last frame may be short
+			r.end(t, ReasonLength)
 			return
 		}
-		r.flow(id, t)
+		r.flow(t)
 		return
 	}
-	delete(r.open, id)
-	r.cfg.Deliver(Message{At: t.at, ID: id, Frames: t.frames, Payload: t.buf})
-	r.free = append(r.free, t)
+	if dl > t.dl {
+		r.end(t, ReasonLength)
+		return
+	}
+	r.close(t)
+	r.cfg.Deliver(Message{At: t.at, Address: from, Frames: t.frames, Payload: t.buf})
+	r.keep(t)
 }
 
 // flow sends the flow control that a full block waits for.
-func (r *Receiver) flow(id uint32, t *transfer) {
+func (r *Receiver) flow(t *transfer) {
 	if !t.ours || r.cfg.BlockSize == 0 {
 		return
 	}
 	if t.block--; t.block == 0 {
-		t.block = r.cfg.BlockSize
-		r.cfg.Reply(id, FlowControl{ContinueToSend, r.cfg.BlockSize, r.cfg.STmin})
+		r.clear(t)
+	}
+}
+
+// clear asks for the next block.
+func (r *Receiver) clear(t *transfer) {
+	t.block = r.cfg.BlockSize
+	if r.cfg.Reply(t.from, FlowControl{ContinueToSend, r.cfg.BlockSize, r.cfg.STmin}) != nil {
+		r.end(t, ReasonUnsent)
 	}
 }
 
 // Expire ends the transfers whose next frame is overdue at the given time.
 func (r *Receiver) Expire(at telemetry.At) {
-	for id, t := range r.open {
+	for _, t := range r.open {
 		if at.Sub(t.last) > TimeoutCr {
-			r.abandon(id, ReasonTimeout)
+			r.end(t, ReasonTimeout)
 		}
 	}
 }
 
 // Flush ends every open transfer: the input is over.
 func (r *Receiver) Flush() {
-	for id := range r.open {
-		r.abandon(id, ReasonUnfinished)
+	for _, t := range r.open {
+		r.end(t, ReasonUnfinished)
 	}
-}
-
-// evictStale makes room by ending one overdue transfer.
-func (r *Receiver) evictStale(at telemetry.At) bool {
-	for id, t := range r.open {
-		if at.Sub(t.last) > TimeoutCr {
-			r.abandon(id, ReasonTimeout)
-			return true
-		}
-	}
-	return false
-}
-
-func (r *Receiver) abandon(id uint32, why Reason) {
-	t, ok := r.open[id]
-	if !ok {
-		return
-	}
-	delete(r.open, id)
-	r.free = append(r.free, t)
-	r.fault(Fault{At: t.at, ID: id, Reason: why, Got: len(t.buf), Want: t.want})
-}
-
-func (r *Receiver) fault(f Fault) {
-	if r.cfg.Damaged != nil {
-		r.cfg.Damaged(f)
-	}
-}
-
-func (r *Receiver) take() *transfer {
-	if n := len(r.free); n > 0 {
-		t := r.free[n-1]
-		r.free = r.free[:n-1]
-		return t
-	}
-	return &transfer{}
 }

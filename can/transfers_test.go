@@ -1,0 +1,166 @@
+package can_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"obu/can"
+	"obu/can/isotp"
+	"obu/can/obd"
+	"obu/internal/clock"
+	"obu/telemetry"
+)
+
+// belated is a bus whose first frames reach the agent long after they were
+// received, as when the unit was held up.
+type belated struct {
+	can.Bus
+	by time.Duration
+}
+
+func (b belated) Receive() (can.Frame, error) {
+	f, err := b.Bus.Receive()
+	if f.Data[0]>>4 == 1 {
+		f.At = f.At.Add(-b.by)
+	}
+	return f, err
+}
+
+// TestLateFirstFrameIsNotAnswered: an ECU that has stopped to wait for flow
+// control must not get one out of the blue.
+func TestLateFirstFrameIsNotAnswered(t *testing.T) {
+	for by, want := range map[time.Duration]uint64{isotp.MaxBr - time.Millisecond: 1, isotp.MaxBr: 0} {
+		synctest.Test(t, func(t *testing.T) {
+			clk := clock.Virtual()
+			agent, car := can.Pair(clk)
+			e := engine()
+			e.bus = car
+			e.run()
+			out := &sink{}
+			src, err := can.New(out.config(clk, belated{agent, by}, speedAndVIN()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+			defer cancel()
+			if err := src.Run(ctx); err != nil {
+				t.Fatal(err)
+			}
+			e.wg.Wait()
+			if st := src.Stats(); st.FlowControls != want || uint64(len(out.events)) != want {
+				t.Errorf("late by %v: %d flow controls, %d events, want %d", by, st.FlowControls, len(out.events), want)
+			}
+		})
+	}
+}
+
+func speedAndVIN() *can.OBDConfig {
+	return &can.OBDConfig{Polls: []can.Poll{{PID: 0x0D, Every: time.Second}}}
+}
+
+// TestECUsAnswerAtOnce: four ECUs answer one functional request with several
+// frames each, turn and turn about. Each gets one flow control, on its own
+// identifier; an ECU that speaks to somebody else gets none.
+func TestECUsAnswerAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		clk := clock.Virtual()
+		agent, car := can.Pair(clk)
+		e := engine()
+		e.bus = car
+		var others []*ecu
+		for id := uint32(0x7E9); id <= 0x7EB; id++ {
+			others = append(others, &ecu{bus: car, response: id, fc: make(chan isotp.FlowControl, 1)})
+		}
+		name := func(id uint32) []byte { return fmt.Appendf([]byte{0x49, 0x0A, 1}, "ECU%X-%013d", id, id) }
+		e.answer = func(service, pid byte) [][]byte {
+			switch {
+			case service == obd.ServiceCurrent && pid == 0:
+				return [][]byte{{0x41, 0, 0, 0x08, 0, 0}}
+			case service == obd.ServiceCurrent:
+				return [][]byte{{0x41, pid, 0x4A}}
+			case service == obd.ServiceVehicle && pid == 0:
+				for _, o := range others {
+					if err := o.SendFrame([]byte{6, 0x49, 0, 0, 0x40, 0, 0}); err != nil {
+						t.Error(err)
+					}
+				}
+				return [][]byte{{0x49, 0, 0, 0x40, 0, 0}} // 0A
+			case service != obd.ServiceVehicle || pid != 0x0A:
+				return nil
+			}
+			// What somebody else is told must not be mistaken for an answer.
+			stranger := ecu{bus: car, response: 0x7EF}
+			if err := stranger.SendFrame([]byte{0x10, 20, 0x62, 0xF1, 0x90, 1, 2, 3}); err != nil {
+				t.Error(err)
+			}
+			for _, o := range others {
+				e.wg.Go(func() {
+					s := isotp.Sender{Conn: spaced{o}, Padding: 0xAA}
+					if err := s.Send(name(o.response)); err != nil {
+						t.Errorf("%X: %v", o.response, err)
+					}
+				})
+			}
+			time.Sleep(time.Millisecond)
+			return [][]byte{name(e.response)}
+		}
+		e.hear = func(f can.Frame) {
+			for _, o := range others {
+				if fc, ok := isotp.ParseFlowControl(f.Data[:f.Len]); ok && f.ID == o.response-8 {
+					o.fc <- fc
+				}
+			}
+		}
+		e.run()
+		out := &sink{}
+		o := speedAndVIN()
+		o.SkipVIN, o.Info = true, true
+		src, err := can.New(out.config(clk, agent, o))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := src.Run(ctx); err != nil {
+			t.Fatal(err)
+		}
+		e.wg.Wait()
+		flows := map[uint32]int{}
+		asked := 0
+		for _, f := range e.transmitted() {
+			switch {
+			case f.Data[0]>>4 == 3:
+				flows[f.ID]++
+			case f.Data[1] == obd.ServiceVehicle && f.Data[2] == 0x0A:
+				asked++
+			}
+		}
+		if asked != 1 || fmt.Sprint(flows) != "map[2016:1 2017:1 2018:1 2019:1]" {
+			t.Errorf("asked %d times, flow control by identifier: %v", asked, flows)
+		}
+		said := map[string]telemetry.Value{}
+		for _, s := range out.events {
+			said[s.Source.Address] = s.Value
+		}
+		for id := uint32(0x7E8); id <= 0x7EB; id++ {
+			if want := telemetry.Text(string(name(id)[3:])); said[fmt.Sprintf("%X", id)] != want {
+				t.Errorf("%X is %v, want %v", id, said[fmt.Sprintf("%X", id)], want)
+			}
+		}
+		if len(said) != 4 {
+			t.Errorf("names of %v", said)
+		}
+	})
+}
+
+// spaced sends every frame of an ECU a millisecond after the one before, so
+// that those of several take turns.
+type spaced struct{ *ecu }
+
+func (s spaced) SendFrame(data []byte) error {
+	time.Sleep(time.Millisecond)
+	return s.ecu.SendFrame(data)
+}
