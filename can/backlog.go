@@ -28,7 +28,7 @@ func (r *session) judgeBacklog() {
 	if !ok || b.ReceiveBuffer() == 0 {
 		return
 	}
-	holds := backlog(b.ReceiveBuffer(), r.cfg.Bitrate)
+	holds := backlog(b.ReceiveBuffer(), r.rate)
 	r.n.backlog.Store(int64(holds))
 	if holds < backlogGoal {
 		r.log.Warn("the kernel's receive buffer is small: frames are lost when the unit stands still for longer; allow more: sysctl -w net.core.rmem_max=8388608, and for ever: echo net.core.rmem_max=8388608 > /etc/sysctl.d/60-obu.conf",

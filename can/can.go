@@ -9,9 +9,10 @@
 // beside another tester, on error frames and when the engine is off. A
 // recording is receive-only: nothing is asked, every overheard answer is read.
 //
-// It does not set bit rates: the one the interface was brought up with counts
-// as proved, so a silent bus is asked, too, until the first error frame; then
-// it waits. It knows neither disk nor network. Values have
+// The bit rate the system or the technician gave the interface counts as
+// proved, so a silent bus is asked, too, until the first error frame; then it
+// waits. A Managed interface is brought up here, and its bit rate found by
+// listening first. The package knows neither disk nor network. Values have
 // the units of package telemetry; times are telemetry.At, from the kernel's
 // receive stamp where there is one. New starts nothing; Run owns the
 // goroutines: one that receives, on a live bus one that asks and one that
@@ -56,8 +57,8 @@ type Config struct {
 	// Lost takes what was lost, summed up over a second. It may be nil.
 	Lost func(telemetry.Gap)
 
-	// Bitrate of the bus in bit/s, for the estimate of its load alone: the
-	// interface runs at the rate the system gave it. 0 means DefaultBitrate.
+	// Bitrate of the bus in bit/s, for the estimate of its load alone, where the
+	// bus does not tell its own. 0 means DefaultBitrate.
 	Bitrate int
 	Log     *slog.Logger // nil discards
 }
@@ -188,7 +189,7 @@ func (s *Source) Run(ctx context.Context) error {
 	if !r.replay {
 		r.judgeBacklog()
 		tasks.Go(func() { r.keepBooks(ctx) })
-		if o := s.cfg.OBD; o != nil && !o.Passive {
+		if o := s.cfg.OBD; o != nil && !o.Passive && !r.mute {
 			tasks.Go(func() { newPoller(r).run(ctx) })
 		}
 		if r.claimant != nil {

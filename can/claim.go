@@ -45,7 +45,7 @@ type claimant struct {
 
 // newClaimant returns nil when the bus is only listened to.
 func newClaimant(r *session) *claimant {
-	if r.replay || r.cfg.J1939 == nil || r.cfg.J1939.Name == 0 {
+	if r.mute || r.cfg.J1939 == nil || r.cfg.J1939.Name == 0 {
 		return nil
 	}
 	return &claimant{r: r, cfg: *r.cfg.J1939, wake: make(chan struct{}, 1)}

@@ -144,6 +144,23 @@ func (c *controller) report(f *Frame) (v verdict) {
 	return v
 }
 
+// observe takes what the driver says. Bus-off begins and ends with error
+// frames, which say when.
+func (c *controller) observe(s *LinkState, at telemetry.At) (v verdict) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s.State != ControllerBusOff && c.State != ControllerBusOff && s.State != c.State {
+		v.bad = s.State != ControllerActive && c.State != ControllerPassive
+		c.enter(s.State, at, &v)
+	}
+	if s.Counts {
+		v.trouble = s.TXErrors > c.TXErrors || s.RXErrors > c.RXErrors
+		c.TXErrors, c.RXErrors = s.TXErrors, s.RXErrors
+	}
+	v.trouble = v.trouble || v.bad
+	return v
+}
+
 // count files what a frame reports.
 func (c *controller) count(f *Frame, v *verdict) {
 	n := &c.Errors

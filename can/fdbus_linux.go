@@ -58,6 +58,7 @@ type fdBus struct {
 	input  *waiter
 	clk    *clock.Clock
 	ends   bool // an empty packet is the peer's farewell
+	index  int  // of the interface; 0: there is none
 	buffer int  // bytes the kernel holds for the receiver; 0: not known
 	closed atomic.Bool
 	drops  atomic.Uint64
@@ -287,6 +288,14 @@ func (b *fdBus) write(p []byte, wait bool) error {
 // ReceiveBuffer returns how many bytes of frames, as the kernel accounts them,
 // wait for a slow reader before further ones are dropped; 0: not known.
 func (b *fdBus) ReceiveBuffer() int { return b.buffer }
+
+// LinkState asks the driver of the interface, if there is one.
+func (b *fdBus) LinkState() (LinkState, error) {
+	if b.index == 0 {
+		return LinkState{}, ErrNotCAN
+	}
+	return linkState(b.index)
+}
 
 func (b *fdBus) Drops() uint64 { return b.drops.Load() }
 

@@ -15,6 +15,10 @@ var ErrBusy = errors.New("transmit queue of the bus is full")
 // DialSocketCAN returns ErrPlatform.
 func DialSocketCAN(context.Context, string, SocketOptions) (Bus, error) { return nil, ErrPlatform }
 
+func socketDialer(string, SocketOptions) Dialer {
+	return func(context.Context) (Bus, error) { return nil, ErrPlatform }
+}
+
 // DialUnix returns ErrPlatform: packets over unix sockets are Linux's.
 func DialUnix(context.Context, string, *clock.Clock) (Bus, error) { return nil, ErrPlatform }
 
@@ -29,3 +33,12 @@ func (*UnixListener) Accept() (Bus, error) { return nil, ErrPlatform }
 
 // Close does nothing.
 func (*UnixListener) Close() error { return nil }
+
+// noLink is the Link where there is none.
+type noLink struct{}
+
+// NewLink returns a Link that only returns ErrPlatform.
+func NewLink(string) Link { return noLink{} }
+
+func (noLink) Set(LinkSettings) error    { return ErrPlatform }
+func (noLink) State() (LinkState, error) { return LinkState{}, ErrPlatform }

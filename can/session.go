@@ -15,7 +15,9 @@ import (
 type session struct {
 	*Source
 	bus    Bus
+	rate   int // bit/s
 	replay bool
+	mute   bool // nothing is sent: a recording, or a controller that only listens
 	losses losses
 	gate   *gate
 
@@ -45,11 +47,16 @@ func newSession(s *Source, bus Bus) *session {
 	if b, ok := bus.(interface{ ReceiveOnly() bool }); ok {
 		r.replay = b.ReceiveOnly()
 	}
+	if b, ok := bus.(interface{ ListenOnly() bool }); ok {
+		r.mute = b.ListenOnly()
+	}
+	r.mute = r.mute || r.replay
+	r.rate = s.rateOf(bus)
 	r.losses = losses{boot: s.cfg.Clock.Boot(), lost: s.cfg.Lost}
 	r.gate = newGate(r)
 	var permit permitFunc
 	var reply replyFunc
-	if !r.replay && s.cfg.OBD != nil && !s.cfg.OBD.Passive {
+	if !r.mute && s.cfg.OBD != nil && !s.cfg.OBD.Passive {
 		permit, reply = r.gate.permit, r.gate.flowControl
 	}
 	r.dec = newDecoder(&decoder{answer: r.answer, read: r.read, failed: r.failed}, r.damaged, permit, reply)
@@ -269,6 +276,7 @@ const bookEvery = time.Second
 func (r *session) keepBooks(ctx context.Context) {
 	tick := time.NewTicker(bookEvery)
 	defer tick.Stop()
+	watch := newWatch(r)
 	for {
 		select {
 		case <-ctx.Done():
@@ -280,7 +288,8 @@ func (r *session) keepBooks(ctx context.Context) {
 		r.dec.rx.Expire(now)
 		r.books(now)
 		r.mu.Unlock()
-		load := r.bits.Swap(0) * 1000 / uint64(r.cfg.Bitrate)
+		watch.look(now)
+		load := r.bits.Swap(0) * 1000 / uint64(r.rate)
 		r.n.loadPermille.Store(load)
 	}
 }

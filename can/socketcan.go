@@ -58,5 +58,5 @@ func Device(name string, opt SocketOptions) Dialer {
 	if path, ok := strings.CutPrefix(name, "unix:"); ok {
 		return func(ctx context.Context) (Bus, error) { return DialUnix(ctx, path, opt.Clock) }
 	}
-	return func(ctx context.Context) (Bus, error) { return DialSocketCAN(ctx, name, opt) }
+	return socketDialer(name, opt)
 }

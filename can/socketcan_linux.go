@@ -16,24 +16,53 @@ const canErrMask = maskExtended
 // DialSocketCAN opens a CAN interface of the kernel with receive stamps, the
 // count of dropped frames, error frames and CAN FD. The interface has to be
 // up: its bit rate is set by the system, not here.
-func DialSocketCAN(_ context.Context, name string, opt SocketOptions) (Bus, error) {
-	b, err := dialSocketCAN(name, opt)
-	if err != nil {
-		return nil, fmt.Errorf("open CAN device %s: %w", name, err)
-	}
-	return b, nil
+func DialSocketCAN(ctx context.Context, name string, opt SocketOptions) (Bus, error) {
+	return socketDialer(name, opt)(ctx)
 }
 
-func dialSocketCAN(name string, opt SocketOptions) (Bus, error) {
-	iface, err := net.InterfaceByName(name)
+// socketDialer remembers which interface it opened: one that was renamed
+// meanwhile is told by its new name.
+func socketDialer(name string, opt SocketOptions) Dialer {
+	i := &namedInterface{name: name}
+	return func(context.Context) (Bus, error) {
+		b, err := i.dial(opt)
+		if err != nil {
+			return nil, fmt.Errorf("open CAN device %s: %w", name, err)
+		}
+		return b, nil
+	}
+}
+
+// namedInterface finds an interface by its name.
+type namedInterface struct {
+	name string
+	last int // its index when it was found last
+}
+
+func (i *namedInterface) find() (*net.Interface, error) {
+	iface, err := net.InterfaceByName(i.name)
+	if err == nil {
+		i.last = iface.Index
+		return iface, nil
+	}
+	if i.last != 0 {
+		if other, err := net.InterfaceByIndex(i.last); err == nil {
+			return nil, &RenamedError{Old: i.name, New: other.Name}
+		}
+	}
+	return nil, ErrNoDevice
+}
+
+func (i *namedInterface) dial(opt SocketOptions) (Bus, error) {
+	iface, err := i.find()
 	fd, serr := unix.Socket(unix.AF_CAN, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.CAN_RAW)
 	if serr != nil {
 		return nil, socketError(serr)
 	}
-	f := os.NewFile(uintptr(fd), name)
+	f := os.NewFile(uintptr(fd), i.name)
 	if err != nil {
 		f.Close()
-		return nil, ErrNoDevice
+		return nil, err
 	}
 	if err := setUp(fd, iface.Index, opt); err != nil {
 		f.Close()
@@ -53,7 +82,7 @@ func dialSocketCAN(name string, opt SocketOptions) (Bus, error) {
 	if err != nil {
 		return nil, err
 	}
-	bus.buffer = buffer
+	bus.buffer, bus.index = buffer, iface.Index
 	return bus, nil
 }
 

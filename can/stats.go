@@ -33,6 +33,7 @@ type Stats struct {
 	Transfers    map[string]uint64 `json:"transfers,omitempty"` // broken ISO-TP transfers by reason, those of J1939 as "j1939-…"
 	BusLoad      float64           `json:"bus_load"`            // estimate over the last second, 0 to 1, of the frames that pass the receive filter
 	BacklogS     float64           `json:"backlog_s,omitempty"` // seconds of a full bus that the kernel's receive buffer holds; 0: not known
+	Bitrate      int               `json:"bitrate,omitempty"`   // of the bus, where it is known
 	Controller   Controller        `json:"controller"`
 	State        string            `json:"state,omitempty"` // "", "listening", "searching", "polling", "resting", "asleep"
 }
@@ -48,6 +49,7 @@ type counters struct {
 	groupFaults                                                [j1939.Reasons]atomic.Uint64
 	loadPermille                                               atomic.Uint64
 	backlog                                                    atomic.Int64 // ns
+	bitrate                                                    atomic.Int64
 	state, claim                                               atomic.Pointer[string]
 	controller                                                 controller
 }
@@ -67,7 +69,7 @@ func (s *Source) Stats() Stats {
 		Timeouts: c.timeouts.Load(), Withheld: c.withheld.Load(), Forbidden: c.forbidden.Load(),
 		SendErrors: c.sendErrors.Load(), Late: c.late.Load(), Drops: c.drops.Load(), DecodeErrors: c.decodeErrors.Load(),
 		Broadcasts: c.broadcasts.Load(), Short: c.short.Load(), Groups: c.groups.Load(), Unavailable: c.unavailable.Load(), Claims: c.claims.Load(),
-		BusLoad: float64(c.loadPermille.Load()) / 1000, Controller: c.controller.snapshot(),
+		BusLoad: float64(c.loadPermille.Load()) / 1000, Controller: c.controller.snapshot(), Bitrate: int(c.bitrate.Load()),
 		BacklogS: float64(c.backlog.Load()) / 1e9,
 	}
 	if c := &out.Controller; c.State != ControllerActive {
