@@ -215,10 +215,33 @@ func plainJSON(batches []telemetry.Batch) any {
 	return out
 }
 
+// fourBuses is a second of four buses that are decoded by database: 40
+// messages of four signals on each, every value new, in the order in which they
+// are on the bus.
+func fourBuses() telemetry.Batch {
+	rnd := rand.New(rand.NewPCG(4, 160))
+	batch := trackCar(1)[0]
+	batch.Content = telemetry.Content{}
+	var signals [160]telemetry.Signal
+	for i := range signals {
+		signals[i] = telemetry.Signal{Name: "M" + strconv.Itoa(i/4) + ".S" + strconv.Itoa(i%4), Kind: telemetry.KindFloat,
+			Step: telemetry.Step{Num: 1, Den: 10}, Level: telemetry.LevelDynamic}
+	}
+	for frame := range 160 {
+		at := telemetry.At(1e12) + telemetry.At(frame)*6e6
+		source := telemetry.Source{Bus: "can" + strconv.Itoa(frame%4), Address: strconv.FormatInt(int64(0x100+frame/4), 16), Method: "dbc"}
+		for i := range 4 {
+			s := &signals[frame/4*4+i]
+			batch.Samples = append(batch.Samples, telemetry.Sample{At: at, Signal: s, Source: source, Value: telemetry.Float(s.Step.Value(rnd.Int64N(1 << 16)))})
+		}
+	}
+	return batch
+}
+
 // BenchmarkBatch is what the buffer pays each second: one batch on disk.
 func BenchmarkBatch(b *testing.B) {
-	loads := map[string]telemetry.Batch{"city": cityCar(7, 2)[1], "track": trackCar(2)[1]}
-	for _, load := range []string{"city", "track"} {
+	loads := map[string]telemetry.Batch{"city": cityCar(7, 2)[1], "track": trackCar(2)[1], "buses": fourBuses()}
+	for _, load := range []string{"city", "track", "buses"} {
 		batch := loads[load]
 		blob, err := telemetry.EncodeBatch(&batch)
 		if err != nil {

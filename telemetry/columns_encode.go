@@ -1,8 +1,6 @@
 package telemetry
 
 import (
-	"slices"
-
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
@@ -45,12 +43,15 @@ type column struct {
 	signal *Signal
 	source Source
 	number uint32 // stable id, or dynamicID and up
-	n      int    // rows
-	from   int    // of the first row in encoder.rows
-	clock  uint32 // 0: own time column; k: that of the column k before
-	hash   uint64 // of the times and the batches they belong to
-	form   uint32
-	states []uint32 // run lengths, when not all rows are in the usual state
+	// speaker stands for the source while columns are written: its place in
+	// order.
+	speaker int32
+	n       int    // rows
+	from    int    // of the first row in encoder.rows
+	clock   uint32 // 0: own time column; k: that of the column k before
+	alike   int32  // the column before it with a clock whose hash is the same, or -1
+	form    uint32
+	states  []uint32 // run lengths, when not all rows are in the usual state
 }
 
 // usual is the state of a row when nothing else is said.
@@ -77,11 +78,18 @@ type encoder struct {
 	cols    []column
 	index   map[colKey]int32
 	next    []int32 // the column that followed this one last time
+	order   []int32
+	sorted  []column
+	clocks  map[uint64]int32 // by hash: the last column with times of its own
 	cuts    []int64
 	xs      []int64
 	texts   map[string]int64
 	textAll []string
 	sources []Source
+
+	speakers map[Source]int32 // every source, in the order they were met
+	numbered []uint32         // by speaker: its place in sources, from 1; 0: not there yet
+
 	declare []*Signal
 	dense   *denseWriter // made with the first envelope of format 2
 	out     []byte
@@ -94,39 +102,22 @@ func (e *encoder) reset(batches []Batch) {
 	clear(e.texts)
 	clear(e.rows)
 	clear(e.cols)
+	clear(e.sorted)
+	clear(e.clocks)
+	clear(e.speakers)
 	clear(e.textAll)
 	clear(e.sources)
 	clear(e.declare)
 	*e = encoder{
 		seqCoder: seqCoder{bitWriter: bitWriter{buf: e.buf[:0]}, try: e.try[:0], best: e.best[:0]},
 		batches:  batches, rows: e.rows[:0], ats: e.ats[:0], starts: e.starts[:0], colOf: e.colOf[:0], cols: e.cols[:0],
-		index: e.index, next: e.next[:0], cuts: e.cuts[:0], xs: e.xs[:0], texts: e.texts, textAll: e.textAll[:0],
+		index: e.index, next: e.next[:0], order: e.order[:0], sorted: e.sorted[:0], clocks: e.clocks,
+		speakers: e.speakers, numbered: e.numbered[:0], cuts: e.cuts[:0], xs: e.xs[:0], texts: e.texts, textAll: e.textAll[:0],
 		sources: e.sources[:0], declare: e.declare[:0], dense: e.dense, out: e.out[:0], msg: e.msg[:0], packed: e.packed[:0],
 	}
 	if e.index == nil {
 		e.index, e.texts = make(map[colKey]int32), make(map[string]int64)
-	}
-}
-
-// shareClocks finds columns with the very same times in the same batches.
-func (e *encoder) shareClocks() {
-	nb := len(e.batches)
-	for i := range e.cols {
-		c := &e.cols[i]
-		h := uint64(14695981039346656037)
-		for _, at := range e.ats[c.from : c.from+c.n] {
-			h = (h ^ uint64(at)) * 1099511628211
-		}
-		c.hash = h
-		for j := i - 1; j >= 0; j-- {
-			d := &e.cols[j]
-			if d.clock == 0 && d.hash == h && d.n == c.n &&
-				slices.Equal(e.starts[i*nb:(i+1)*nb], e.starts[j*nb:(j+1)*nb]) &&
-				slices.Equal(e.ats[c.from:c.from+c.n], e.ats[d.from:d.from+d.n]) {
-				c.clock = uint32(i - j)
-				break
-			}
-		}
+		e.clocks, e.speakers = make(map[uint64]int32), make(map[Source]int32)
 	}
 }
 
@@ -156,41 +147,15 @@ func (e *encoder) samples() error {
 	return nil
 }
 
-// writeClock writes the rows, the batches and the times of column i.
-// The hint is what the previous clock left; it returns what this one leaves.
-func (e *encoder) writeClock(i int, h hint) hint {
-	nb := len(e.batches)
-	c := &e.cols[i]
-	times := e.ats[c.from : c.from+c.n]
-	e.number(int64(c.n - len(h.follow)))
-	if nb > 1 {
-		counts := e.starts[i*nb : (i+1)*nb]
-		if cut := newCutter(e.cuts, times); cut.agrees(counts) {
-			e.write(1, 1)
-		} else {
-			e.write(0, 1)
-			e.xs = e.xs[:0]
-			for _, n := range counts {
-				e.xs = append(e.xs, int64(n))
-			}
-			e.sequence(e.xs)
-		}
-	}
-	left := hint{first: times[0], follow: times}
-	if len(h.follow) != len(times) {
-		h.follow = nil
-	}
-	left.second = e.hinted(times, h)
-	return left
-}
-
 // describe appends the fields that say what the columns are.
 func (e *encoder) describe() {
-	var signals, sources, clocks, forms []uint32
+	n := len(e.cols)
+	all := make([]uint32, 4*n)
+	signals, sources, clocks, forms := all[:0:n], all[n:n:2*n], all[2*n:2*n:3*n], all[3*n:3*n]
 	for i := range e.cols {
 		c := &e.cols[i]
 		signals = append(signals, e.signalNumber(c))
-		sources = append(sources, e.sourceNumber(c.source))
+		sources = append(sources, e.sourceNumber(c)-1)
 		clocks = append(clocks, c.clock)
 		forms = append(forms, c.form)
 	}
@@ -254,14 +219,15 @@ func (e *encoder) signalNumber(c *column) uint32 {
 	return c.number
 }
 
-func (e *encoder) sourceNumber(s Source) uint32 {
-	for i, t := range e.sources {
-		if s == t {
-			return uint32(i)
-		}
+// sourceNumber returns the place of the column's source among those of the
+// body, from 1, and puts it there when it is new.
+func (e *encoder) sourceNumber(c *column) uint32 {
+	at := &e.numbered[c.speaker]
+	if *at == 0 {
+		e.sources = append(e.sources, c.source)
+		*at = uint32(len(e.sources))
 	}
-	e.sources = append(e.sources, s)
-	return uint32(len(e.sources) - 1)
+	return *at
 }
 
 func (e *encoder) message(field protowire.Number, msg []byte) {

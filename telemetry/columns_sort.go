@@ -53,7 +53,7 @@ func (e *encoder) columnOf(s *Sample, prev int32) int32 {
 		if known, ok := Lookup(sig.Name); ok {
 			sig, number = known, known.ID()
 		}
-		e.cols = append(e.cols, column{signal: sig, source: s.Source, number: number})
+		e.cols = append(e.cols, column{signal: sig, source: s.Source, speaker: e.speaker(s.Source, prev), number: number})
 		e.next = append(e.next, -1)
 		e.index[key] = c
 	}
@@ -61,34 +61,81 @@ func (e *encoder) columnOf(s *Sample, prev int32) int32 {
 	return c
 }
 
+// speaker returns the place of a source in speakers. A message has several
+// signals, so the source of the column prev is tried first.
+func (e *encoder) speaker(s Source, prev int32) int32 {
+	if int(prev) < len(e.cols) && e.cols[prev].source == s {
+		return e.cols[prev].speaker
+	}
+	i, ok := e.speakers[s]
+	if !ok {
+		i = int32(len(e.speakers))
+		e.speakers[s] = i
+	}
+	return i
+}
+
 // sortColumns brings the columns into canonical order and renames them in
 // colOf.
 func (e *encoder) sortColumns() {
-	order := make([]int32, len(e.cols))
-	for i := range order {
-		order[i] = int32(i)
+	e.rankSpeakers()
+	e.order = e.order[:0]
+	for i := range e.cols {
+		e.order = append(e.order, int32(i))
 	}
-	slices.SortFunc(order, func(a, b int32) int { return compareColumns(&e.cols[a], &e.cols[b]) })
-	sorted := make([]column, len(order))
-	for to, from := range order {
-		sorted[to] = e.cols[from]
+	slices.SortFunc(e.order, func(a, b int32) int { return compareColumns(&e.cols[a], &e.cols[b]) })
+	for to, from := range e.order {
+		e.sorted = append(e.sorted, e.cols[from])
 		e.next[from] = int32(to)
 	}
-	copy(e.cols, sorted)
+	e.cols, e.sorted = e.sorted, e.cols
 	for i, c := range e.colOf {
 		e.colOf[i] = e.next[c]
 	}
 }
 
+// rankSpeakers renames the sources of the columns by their order, so that
+// columns are sorted without comparing texts over and over.
+func (e *encoder) rankSpeakers() {
+	bySource := make([]Source, 0, len(e.speakers))
+	for s := range e.speakers {
+		bySource = append(bySource, s)
+	}
+	slices.SortFunc(bySource, compareSources)
+	ranks := slices.Grow(e.numbered, len(bySource))[:len(bySource)]
+	for rank, s := range bySource {
+		ranks[e.speakers[s]] = uint32(rank)
+	}
+	for i := range e.cols {
+		e.cols[i].speaker = int32(ranks[e.cols[i].speaker])
+	}
+	clear(ranks)
+	e.numbered = ranks
+}
+
 func compareColumns(a, b *column) int {
-	return cmp.Or(compareNumbers(a.number, b.number), strings.Compare(a.signal.Name, b.signal.Name), compareSources(a.source, b.source))
+	if a.number != b.number {
+		return compareNumbers(a.number, b.number)
+	}
+	if a.signal != b.signal {
+		if c := strings.Compare(a.signal.Name, b.signal.Name); c != 0 {
+			return c
+		}
+	}
+	return cmp.Compare(a.speaker, b.speaker)
 }
 
 // compareNumbers puts signals without a number last.
 func compareNumbers(a, b uint32) int { return cmp.Compare(a-1, b-1) }
 
 func compareSources(a, b Source) int {
-	return cmp.Or(strings.Compare(a.Bus, b.Bus), strings.Compare(a.Address, b.Address), strings.Compare(a.Method, b.Method))
+	if c := strings.Compare(a.Bus, b.Bus); c != 0 {
+		return c
+	}
+	if c := strings.Compare(a.Address, b.Address); c != 0 {
+		return c
+	}
+	return strings.Compare(a.Method, b.Method)
 }
 
 // compareSamples is the canonical order of the samples of a batch.

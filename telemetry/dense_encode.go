@@ -88,16 +88,17 @@ func (e *encoder) denseSignal(c *column, last uint32) uint32 {
 // denseSource writes the source of column i: 0, that of the column before; 1,
 // a new one; else the place of one seen before.
 func (e *encoder) denseSource(i int) {
-	d, s := e.dense, e.cols[i].source
-	if i > 0 && s == e.cols[i-1].source {
+	d, c := e.dense, &e.cols[i]
+	if i > 0 && c.speaker == e.cols[i-1].speaker {
 		d.small(0, &d.models.source)
 		return
 	}
-	if at := slices.Index(e.sources, s); at >= 0 {
-		d.small(uint64(2+at), &d.models.source)
+	if at := e.numbered[c.speaker]; at > 0 {
+		d.small(uint64(1+at), &d.models.source)
 		return
 	}
-	e.sources = append(e.sources, s)
+	e.sourceNumber(c)
+	s := c.source
 	d.small(1, &d.models.source)
 	d.text(s.Bus)
 	d.text(s.Address)
