@@ -10,8 +10,8 @@
 // follow recorded time Join the clock and sleep on their Sleeper; periodic jobs
 // Follow it.
 //
-// It never sets the system clock, stores nothing on disk and starts no
-// goroutine; a paced Replay arms one timer. Every method may be called from
+// It sets the system clock only when it is told to (WithSet), stores nothing on
+// disk and starts no goroutine; a paced Replay arms one timer. Every method may be called from
 // any goroutine. See docs/decisions/0002-time.md.
 package clock
 
@@ -53,6 +53,22 @@ type options struct {
 	sysWall   func() time.Time // the system's wall clock
 	stamping  func() time.Time // the wall clock kernel stamps are taken from
 	synced    func() (time.Duration, bool)
+	suspended func() time.Duration // how long the machine has slept since boot; nil: never
+	offer     func(Sample)
+	set       func(time.Time) error // sets the system clock; nil: never
+
+	oscillator func(elapsed time.Duration) time.Duration // of a Virtual clock; nil: right
+}
+
+// windowStart is where the 1024 weeks begin into which a receiver's date is
+// put: the floor date, or half a window before the last good time when that is
+// later, so that an old program does not age. Half a window, because a last
+// good time that was wrong by years must not make every true one wrong.
+func (o *options) windowStart() time.Time {
+	if from := o.lastGood.Add(-rollover / 2); from.After(o.floor) {
+		return from
+	}
+	return o.floor
 }
 
 // WithLog sets where repairs, refusals and steps are reported.
@@ -92,6 +108,28 @@ func WithWallAt(t time.Time) Option {
 	return func(o *options) { o.wallError = time.Until(t) }
 }
 
+// WithOscillator makes a Virtual clock run as that of a unit does: counted is
+// what it counted after so much true time, and slept how much of that the
+// machine was suspended (nil: none).
+func WithOscillator(counted, slept func(elapsed time.Duration) time.Duration) Option {
+	return func(o *options) {
+		o.oscillator = counted
+		if slept != nil {
+			start := time.Now()
+			o.suspended = func() time.Duration { return slept(time.Since(start)) }
+		}
+	}
+}
+
+// Offer has f called with each fix of a receiver that has earned belief, in the
+// goroutine that called Observe, so that a time daemon can be told.
+func Offer(f func(Sample)) Option { return func(o *options) { o.offer = f } }
+
+// WithSet has f called to set the system clock, once, when a receiver that has
+// earned belief proves it wrong by seconds and no time daemon vouches for it.
+// Without it a Clock never sets the system clock.
+func WithSet(f func(time.Time) error) Option { return func(o *options) { o.set = f } }
+
 // floorDate is before the first release: no unit has ever lived earlier.
 var floorDate = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
 
@@ -105,6 +143,12 @@ func Virtual(opts ...Option) *Clock {
 	c := newClock(opts, virtualFloor)
 	start, base := time.Now(), c.opt.startAt
 	c.read = func() telemetry.At { return base.Add(time.Since(start)) }
+	if run := c.opt.oscillator; run != nil {
+		wall := c.opt.sysWall()
+		c.read = func() telemetry.At { return base.Add(run(time.Since(start))) }
+		c.opt.sysWall = func() time.Time { return wall.Add(c.read().Sub(base)) }
+		c.opt.stamping = c.opt.sysWall
+	}
 	c.wall.start(c)
 	return c
 }

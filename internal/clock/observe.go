@@ -37,19 +37,23 @@ const (
 // run is a row of fixes whose times agree with each other.
 type run struct {
 	n           int
+	fresh       bool // begun after a silence or a contradiction: its first second may be wrong
 	first, last telemetry.At
 	offset      time.Duration // the receiver's UTC (since 1970) minus Fix.At; the largest of the run, which came with the least latency
+	least       time.Duration // the smallest of the run
 }
 
 func (r *run) add(at telemetry.At, offset time.Duration) {
-	apart := (offset - r.offset).Abs()
-	if r.n == 0 || apart > agreeWithin || at.Sub(r.last) > runGap || at < r.last {
-		*r = run{n: 1, first: at, last: at, offset: offset}
+	most, least := max(r.offset, offset), min(r.least, offset)
+	if r.n == 0 || most-least > agreeWithin || at.Sub(r.last) > runGap || at < r.last {
+		*r = run{n: 1, fresh: true, first: at, last: at, offset: offset, least: offset}
 		return
 	}
+	if r.fresh && r.n == 1 { // the first fix has to agree, and says nothing else
+		most, least = offset, offset
+	}
 	r.n++
-	r.last = at
-	r.offset = max(r.offset, offset)
+	r.last, r.offset, r.least = at, most, least
 }
 
 func (r *run) proven(fixes int, span time.Duration) bool {
@@ -73,6 +77,9 @@ func (c *Clock) Observe(f telemetry.Fix) (telemetry.Anchor, bool) {
 	w := &c.wall
 	w.mu.Lock()
 	defer w.unlock(c)
+	if c.replay == nil {
+		w.suspended(c, c.read())
+	}
 	observe := w.observe
 	if c.replay != nil {
 		observe = w.observeReplay
@@ -107,36 +114,57 @@ func (w *wallClock) observe(c *Clock, f telemetry.Fix) (telemetry.Anchor, bool) 
 			"receiver", f.Receiver, "said", f.UTC.Format(time.RFC3339), "taken_as", utc.Format(time.RFC3339))
 	}
 	offset := time.Duration(utc.UnixNano()) - time.Duration(f.At)
+	w.session.hear(f.At)
 	w.run.add(f.At, offset)
+	w.pulse.pair(w, f.At, utc, offset)
 	if !w.run.proven(agreeFixes, agreeSpan) {
 		return telemetry.Anchor{}, false
 	}
 	if w.gnss.Boot.IsZero() {
 		return w.anchor(c, f, offset), true
 	}
-	apart := w.run.offset - (time.Duration(w.gnss.Wall.UnixNano()) - time.Duration(w.gnss.At) - nmeaLatency)
+	apart := w.run.offset - (offsetOf(w.gnss) - nmeaLatency)
 	age := f.At.Sub(w.gnss.At)
 	drift := age.Abs() / 1e6 * driftPPM
 	long := w.run.proven(stepFixes, stepSpan)
 	switch {
 	case apart.Abs() <= agreeWithin+drift:
-		// Less latency than ever seen is news at once; more is not, until the
-		// whole interval says so.
-		if age >= anchorEvery || long && apart > driftStep {
-			return w.anchor(c, f, offset), true
-		}
+		return w.agreed(c, f, offset, apart, long)
 	case apart.Abs() <= leapStep+drift:
 		if long {
 			w.counts.Steps++
 			if args, ok := w.stepped.due(f.At, "receiver", f.Receiver, "by", apart); ok {
 				w.say("the GPS receiver moved its time by seconds, as it does when it learns the leap seconds; the new time is taken", args...)
 			}
-			return w.anchor(c, f, offset), true
+			return w.step(c, f, offset), true
 		}
 	default:
 		w.refuse(f, apart)
 	}
 	return telemetry.Anchor{}, false
+}
+
+// agreed takes a fix that fits the anchor: it may yield a better one, and may
+// serve others.
+func (w *wallClock) agreed(c *Clock, f telemetry.Fix, offset, apart time.Duration, long bool) (telemetry.Anchor, bool) {
+	w.offer(c, f, offset)
+	w.mend = w.mend || long
+	if off, width, ok := w.pulse.news(w.gnss, f.At); ok {
+		return w.anchorAt(c, f.At, off, width), true
+	}
+	// Less latency than ever seen is news at once; more is not, until the
+	// whole interval says so. It is none to who knows better by the pulse.
+	if f.At.Sub(w.gnss.At) >= anchorEvery || long && apart > driftStep {
+		if uncertaintyAt(w.gnss, f.At) >= nmeaUncertainty {
+			return w.anchor(c, f, offset), true
+		}
+	}
+	return telemetry.Anchor{}, false
+}
+
+// offsetOf is an anchor's wall time (since 1970) minus its time since boot.
+func offsetOf(a telemetry.Anchor) time.Duration {
+	return time.Duration(a.Wall.UnixNano()) - time.Duration(a.At)
 }
 
 func (w *wallClock) refuse(f telemetry.Fix, by time.Duration) {
@@ -147,7 +175,7 @@ func (w *wallClock) refuse(f telemetry.Fix, by time.Duration) {
 }
 
 // repair moves the receiver's time by whole rollover periods to where it must
-// lie: beside the anchor, else in the first period from the floor date on.
+// lie: beside the anchor, else in the period that begins with windowStart.
 func (w *wallClock) repair(c *Clock, f telemetry.Fix) (utc time.Time, periods int) {
 	utc = f.UTC.UTC()
 	if !w.gnss.Boot.IsZero() {
@@ -162,7 +190,7 @@ func (w *wallClock) repair(c *Clock, f telemetry.Fix) (utc time.Time, periods in
 		}
 		return moved, int(n)
 	}
-	for utc.Before(c.opt.floor) {
+	for utc.Before(c.opt.windowStart()) {
 		utc = utc.Add(rollover)
 		periods++
 	}
@@ -172,9 +200,16 @@ func (w *wallClock) repair(c *Clock, f telemetry.Fix) (utc time.Time, periods in
 // anchor makes the run, which ends with f, the new anchor; the next run starts
 // with f alone.
 func (w *wallClock) anchor(c *Clock, f telemetry.Fix, offset time.Duration) telemetry.Anchor {
-	wall := time.Unix(0, int64(w.run.offset)+int64(f.At)).UTC().Add(nmeaLatency).Round(time.Millisecond)
-	w.gnss = telemetry.Anchor{Boot: c.boot, At: f.At, Wall: wall, Uncertainty: nmeaUncertainty, By: telemetry.AnchorGNSS}
-	w.run = run{n: 1, first: f.At, last: f.At, offset: offset}
+	a := w.anchorAt(c, f.At, w.run.offset+nmeaLatency, nmeaUncertainty)
+	w.run = run{n: 1, first: f.At, last: f.At, offset: offset, least: offset}
+	return a
+}
+
+// anchorAt makes an anchor of what UTC minus time since boot is.
+func (w *wallClock) anchorAt(c *Clock, at telemetry.At, offset, width time.Duration) telemetry.Anchor {
+	wall := time.Unix(0, int64(offset)+int64(at)).UTC().Round(time.Millisecond)
+	w.gnss = telemetry.Anchor{Boot: c.boot, At: at, Wall: wall, Uncertainty: width, By: telemetry.AnchorGNSS}
+	w.session.keep(w.gnss)
 	w.good = wall
 	return w.gnss
 }

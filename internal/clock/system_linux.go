@@ -28,10 +28,11 @@ func System(opts ...Option) (*Clock, error) {
 	if c.opt.build.After(c.opt.floor) {
 		c.opt.floor = c.opt.build
 	}
-	c.opt.ceiling = c.opt.floor.Add(rollover) // a receiver cannot tell later from earlier
+	c.opt.ceiling = c.opt.windowStart().Add(rollover) // a receiver cannot tell later from earlier
 	if c.opt.synced == nil {
 		c.opt.synced = ntpSynced
 	}
+	c.opt.suspended = slept
 	if c.opt.boot.IsZero() {
 		id, err := kernelBoot(bootIDFile)
 		if err != nil {
@@ -66,6 +67,34 @@ func boottime() (telemetry.At, error) {
 		return 0, err
 	}
 	return telemetry.At(ts.Nano()), nil
+}
+
+// sleptLooks is how often slept looks for a moment without interruption.
+const sleptLooks = 5
+
+// slept returns how long the machine was suspended since it booted, which is
+// what CLOCK_BOOTTIME counted and CLOCK_MONOTONIC did not.
+func slept() (total time.Duration) {
+	var before, boot, after unix.Timespec
+	least := int64(1 << 62)
+	for range sleptLooks {
+		_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &before) // as boottime: it worked at the start
+		_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &boot)
+		_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &after)
+		if width := after.Nano() - before.Nano(); width < least {
+			least, total = width, time.Duration(boot.Nano()-before.Nano()-width/2)
+		}
+		if least < int64(time.Millisecond) {
+			break
+		}
+	}
+	return total
+}
+
+// SetSystem sets the system clock, which needs CAP_SYS_TIME.
+func SetSystem(t time.Time) error {
+	ts := unix.NsecToTimespec(t.UnixNano())
+	return unix.ClockSettime(unix.CLOCK_REALTIME, &ts)
 }
 
 // ntpSynced asks the kernel whether a time daemon disciplines its clock, and

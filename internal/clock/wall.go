@@ -53,70 +53,37 @@ type wallClock struct {
 	pending []telemetry.Anchor
 	looked  telemetry.At // when the system clock was last asked
 	run     run
+	session session
+	pulse   pulses
+	slept   sleeps
+	tried   bool // to set the system clock,
+	set     bool // and it was set
 	counts  Stats
 	said    map[string]bool // complaints made: each once a boot
 	refused complaint
 	stepped complaint
 	notes   []note // said and learnt under mu, passed on by unlock
 	good    time.Time
-}
-
-// note is a log line that waits for the lock to be free, because a log handler
-// may ask this very clock for the time.
-type note struct {
-	text string
-	args []any
-}
-
-// sayOnce notes a complaint unless one of that kind was made before. Call with
-// mu held.
-func (w *wallClock) sayOnce(kind, text string, args ...any) {
-	if w.said[kind] {
-		return
-	}
-	if w.said == nil {
-		w.said = make(map[string]bool)
-	}
-	w.said[kind] = true
-	w.say(text, args...)
-}
-
-// complaint is one that may come with every fix: it is made at most every
-// complainEvery, and then with how often there was reason to.
-type complaint struct {
-	made   bool
-	at     telemetry.At
-	missed int
-}
-
-// due counts a reason to complain at the time at. When it is time to, it
-// returns the arguments of the log line and begins anew.
-func (p *complaint) due(at telemetry.At, args ...any) ([]any, bool) {
-	if p.made && at.Sub(p.at) < complainEvery {
-		p.missed++
-		return nil, false
-	}
-	if p.missed > 0 {
-		args = append(args, "times_not_logged", p.missed)
-	}
-	*p = complaint{made: true, at: at}
-	return args, true
-}
-
-func (w *wallClock) say(text string, args ...any) {
-	w.notes = append(w.notes, note{text, args})
+	sample  *Sample // for Offer, likewise
+	mend    bool    // the system clock may be compared and set
 }
 
 // unlock frees mu, then logs and reports what was learnt under it.
 func (w *wallClock) unlock(c *Clock) {
-	notes, good := w.notes, w.good
-	w.notes, w.good = nil, time.Time{}
+	notes, good, sample, mend := w.notes, w.good, w.sample, w.mend
+	w.notes, w.good, w.sample, w.mend = nil, time.Time{}, nil, false
 	w.mu.Unlock()
 	for _, n := range notes {
 		c.log.Warn(n.text, n.args...)
 	}
 	if !good.IsZero() && c.opt.onGood != nil {
 		c.opt.onGood(good)
+	}
+	if sample != nil {
+		c.opt.offer(*sample)
+	}
+	if mend {
+		c.setSystem()
 	}
 }
 
@@ -126,6 +93,8 @@ type Stats struct {
 	Repaired int // fixes whose time was moved by whole 1024-week periods
 	Refused  int // fixes whose time nothing explains
 	Steps    int // times the receiver's time moved by whole seconds and was followed
+	Pulses   int // of a PPS device, read and believed to come once a second
+	Suspends int // times the machine slept
 }
 
 // Stats returns the counts so far.
@@ -264,6 +233,7 @@ func (c *Clock) look() {
 	w.mu.Lock()
 	defer w.unlock(c)
 	now := c.read()
+	w.suspended(c, now)
 	if now.Sub(w.looked) < lookEvery {
 		return
 	}

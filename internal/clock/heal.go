@@ -1,0 +1,194 @@
+package clock
+
+import (
+	"time"
+
+	"obu/telemetry"
+)
+
+const (
+	// receptionGap ends a reception: a receiver that restarts cold, and may have
+	// forgotten the leap seconds, is silent for longer.
+	receptionGap = 10 * time.Second
+	// leapsLearnt is how long into a reception a receiver may learn the leap
+	// seconds: they come once in 12.5 minutes of uninterrupted signal
+	// (IS-GPS-200, 20.3.3.5.1.6), which is missed in a town once or twice.
+	leapsLearnt = 30 * time.Minute
+	// maxReception bounds the anchors a reception may still have to correct.
+	maxReception = 8
+	// suspendLeast is the shortest suspend that is told from reading two clocks
+	// one after the other, and suspendError what one costs: many kernels measure
+	// it with a clock of whole seconds.
+	suspendLeast = 50 * time.Millisecond
+	suspendError = time.Second
+	// setBeyond is how wrong a system clock is set right.
+	setBeyond = 2 * time.Second
+	// hair separates two anchors between which the time steps.
+	hair = time.Millisecond
+)
+
+// session is a reception without a break.
+type session struct {
+	heard       bool
+	began, last telemetry.At
+	anchors     []telemetry.Anchor // made while the leap seconds may be unknown
+}
+
+func (s *session) hear(at telemetry.At) {
+	if !s.heard || at.Sub(s.last) > receptionGap || at < s.last {
+		*s = session{heard: true, began: at}
+	}
+	s.last = at
+}
+
+func (s *session) learning(at telemetry.At) bool { return at.Sub(s.began) <= leapsLearnt }
+
+func (s *session) keep(a telemetry.Anchor) {
+	if s.heard && s.learning(a.At) && len(s.anchors) < maxReception {
+		s.anchors = append(s.anchors, a)
+	}
+}
+
+// line returns what an anchor says of another moment of its boot.
+func line(a telemetry.Anchor, at telemetry.At) telemetry.Anchor {
+	a.Wall, a.Uncertainty = a.Wall.Add(at.Sub(a.At)).Round(time.Millisecond), uncertaintyAt(a, at)
+	a.At = at
+	return a
+}
+
+// step follows a receiver that moved its time by seconds. Three things make it
+// do so. A leap second was inserted: what was said before stays true. It was
+// restarted: what it said before the silence stays as good as it was. Or it
+// learnt the leap seconds: all it said in this reception was wrong and is
+// corrected, each anchor by one with the same At.
+func (w *wallClock) step(c *Clock, f telemetry.Fix, offset time.Duration) telemetry.Anchor {
+	to := w.run.offset + nmeaLatency
+	from := w.run.first
+	month, leap := monthBegan(time.Unix(0, int64(to)+int64(from)))
+	switch {
+	case leap:
+		from = telemetry.At(month.UnixNano() - int64(to)).Add(-time.Second / 2) // within the second that has two names
+	case w.session.began > w.gnss.At:
+		from = w.session.began
+	case w.session.learning(from):
+		a := w.anchor(c, f, offset)
+		for i, old := range w.session.anchors {
+			if old.At < a.At {
+				w.session.anchors[i] = line(a, old.At)
+				w.push(w.session.anchors[i])
+			}
+		}
+		return a
+	}
+	if from <= w.gnss.At.Add(hair) {
+		return w.anchor(c, f, offset)
+	}
+	w.push(line(w.gnss, from.Add(-hair)))
+	a := w.anchorAt(c, from, to, nmeaUncertainty)
+	w.run = run{n: 1, first: f.At, last: f.At, offset: offset, least: offset}
+	return a
+}
+
+// monthBegan returns the start of the month when t is close behind it: only
+// there UTC has leap seconds (ITU-R TF.460-6).
+func monthBegan(t time.Time) (time.Time, bool) {
+	t = t.UTC()
+	m := time.Date(t.Year(), t.Month(), 1, 0, 0, 0, 0, time.UTC)
+	return m, t.Sub(m) < time.Minute
+}
+
+// sleeps is what is known of the machine's suspends.
+type sleeps struct {
+	known bool
+	total time.Duration
+	seen  telemetry.At // when it was last asked
+}
+
+// suspended widens the anchors when the machine slept since it was last asked.
+// The sure time ends where it was last known to be awake.
+func (w *wallClock) suspended(c *Clock, now telemetry.At) {
+	if c.opt.suspended == nil {
+		return
+	}
+	last := w.slept
+	w.slept = sleeps{true, c.opt.suspended(), now}
+	if !last.known || w.slept.total-last.total < suspendLeast {
+		return
+	}
+	w.counts.Suspends++
+	w.run, w.session, w.pulse.pairs = run{}, session{}, 0
+	for _, a := range [...]*telemetry.Anchor{&w.gnss, &w.ntp} {
+		if a.Boot.IsZero() {
+			continue
+		}
+		if last.seen > a.At {
+			*a = line(*a, last.seen)
+			w.push(*a)
+		}
+		a.At, a.Wall = a.At.Add(hair), a.Wall.Add(hair)
+		a.Uncertainty += suspendError
+		w.push(*a)
+	}
+}
+
+// Sample is what a receiver says of the system clock: at System the true time
+// was Offset later.
+type Sample struct {
+	System time.Time
+	Offset time.Duration
+}
+
+// offer notes what a fix says of the system clock. It is what this epoch says,
+// not what the anchor says: a time daemon that slews the clock slews time since
+// boot with it, and would never see what it has done.
+func (w *wallClock) offer(c *Clock, f telemetry.Fix, offset time.Duration) {
+	if c.opt.offer == nil {
+		return
+	}
+	switch off, _, ok := w.pulse.offsetAt(f.At); {
+	case ok:
+		offset = off
+	case w.pulse.n > 0 && f.At.Sub(w.pulse.last) < time.Minute:
+		return // two kinds of samples, 0.3 s apart, serve nobody
+	default:
+		offset += nmeaLatency
+	}
+	sys := c.opt.sysWall().Add(-c.read().Sub(f.At))
+	w.sample = &Sample{System: sys, Offset: time.Unix(0, int64(offset)+int64(f.At)).Sub(sys)}
+}
+
+// setSystem sets the system clock if it has to be, once.
+func (c *Clock) setSystem() {
+	if c.opt.set == nil {
+		return
+	}
+	if c.opt.synced != nil {
+		if _, ok := c.opt.synced(); ok {
+			return
+		}
+	}
+	w := &c.wall
+	now := c.read()
+	sys := c.opt.sysWall().UTC()
+	w.mu.Lock()
+	r := readingAt(w.gnss, now)
+	off := r.Time.Sub(sys)
+	right, again := off.Abs() <= r.Uncertainty+setBeyond, w.tried
+	w.tried = w.tried || !right
+	if w.set && !right {
+		w.sayOnce("set again", "the system clock is wrong again and is left alone: something else sets it; stop that, or set clock.set: false", "wrong_by", off)
+	}
+	w.unlock(c)
+	if right || again {
+		return
+	}
+	if err := c.opt.set(r.Time.Add(c.read().Sub(now))); err != nil {
+		c.log.Error("the system clock is wrong and could not be set", "wrong_by", off, "error", err,
+			"next", "give the agent CAP_SYS_TIME (systemctl edit obu: AmbientCapabilities=CAP_SYS_TIME), or set clock.set: false")
+		return
+	}
+	w.mu.Lock()
+	w.set = true
+	w.mu.Unlock()
+	c.log.Warn("the system clock was wrong and was set by GPS", "was", sys.Format(time.RFC3339), "wrong_by", off)
+}
