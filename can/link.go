@@ -15,11 +15,10 @@ var (
 	// listen without acknowledging, send without repeating. Write the bit rate
 	// as a number.
 	ErrLinkMode = errors.New("controller or its driver does not have this mode or bit rate")
-	// ErrRenamed: the interface is there under another name, see RenamedError.
-	ErrRenamed = errors.New("interface has another name now")
 )
 
-// RenamedError says how an interface was called, and is called now.
+// RenamedError is ErrNoDevice where the interface is there, under another name.
+// Write that name, or give it its old one back.
 type RenamedError struct{ Old, New string }
 
 // Error names both.
@@ -27,8 +26,8 @@ func (e *RenamedError) Error() string {
 	return "interface " + e.Old + " is called " + e.New + " now"
 }
 
-// Is makes it an ErrRenamed, and an ErrNoDevice: there is none of the old name.
-func (e *RenamedError) Is(target error) bool { return target == ErrRenamed || target == ErrNoDevice }
+// Unwrap returns ErrNoDevice: there is none of the old name.
+func (e *RenamedError) Unwrap() error { return ErrNoDevice }
 
 // LinkSettings are what a controller is brought up with.
 type LinkSettings struct {

@@ -20,8 +20,13 @@ var hints = []struct {
 	err  error
 	hint string
 }{
+	{can.ErrNotAdmin, "allow it: systemctl edit obu, and there [Service], AmbientCapabilities=CAP_NET_RAW CAP_NET_ADMIN, CapabilityBoundingSet=CAP_NET_RAW CAP_NET_ADMIN; or bring the interface up yourself (ip link set can0 up type can bitrate 500000 restart-ms 1000) and remove manage"},
+	{can.ErrLinkMode, "`ip -details link show` tells what the controller has; auto needs one that can listen only and send in one shot: write the bit rate as a number, or use another adapter"},
+	{can.ErrUnreadable, "there is traffic, at another bit rate or broken: check CAN-H, CAN-L and the 120 ohm at both ends; if the vehicle's rate is known write it in bitrate as a number"},
+	{can.ErrProbeFailed, "nobody acknowledges at that bit rate: check the plug; the agent asks again, less and less often, and the other rate next; if the vehicle's rate is known write it in bitrate as a number"},
+	{can.ErrSilent, "turn the ignition on; behind a gateway the bus speaks only when asked, which is done once the receiver says that the vehicle travels; if its rate is known write it in bitrate as a number"},
 	{can.ErrNoDevice, "`ip link` lists the interfaces; a USB adapter shows up after `modprobe can_raw` and plugging it in"},
-	{can.ErrDown, "bring it up, with the vehicle's bit rate: ip link set can0 up type can bitrate 500000 restart-ms 1000"},
+	{can.ErrDown, "bring it up, with the vehicle's bit rate: ip link set can0 up type can bitrate 500000 restart-ms 1000; or have the agent do it: manage: true beside its bitrate"},
 	{can.ErrNoCAN, "modprobe can_raw, and the driver of the adapter; on a kernel built without CAN only unix:PATH and recordings work"},
 	{can.ErrNotCAN, "`ip -details link show type can` lists the CAN interfaces"},
 	{can.ErrPlatform, "run it on Linux; here recordings can be decoded"},
@@ -117,9 +122,13 @@ var systemHints = []struct {
 	{fs.ErrNotExist, "check the path"},
 }
 
-// busHint is for a bus behind a unix socket: it is there while somebody serves
-// it.
+// busHint is for an interface that was renamed, and for a bus behind a unix
+// socket, which is there while somebody serves it.
 func busHint(err error) string {
+	if renamed := new(can.RenamedError); errors.As(err, &renamed) {
+		return "write " + renamed.New + " in can.device and restart the agent; or give it its name back: ip link set " + renamed.New + " down, then ip link set " +
+			renamed.New + " name " + renamed.Old + "; a .link file of systemd (man systemd.link) keeps names"
+	}
 	var op *net.OpError
 	if !errors.As(err, &op) || op.Net != "unixpacket" || op.Op != "dial" {
 		return ""

@@ -192,8 +192,11 @@ func (o *runOptions) liveDevices(cfg *config.Config, deps *agent.Deps, log *slog
 		if c.J1939.Enabled && filters != nil {
 			filters = append(filters, can.J1939Filter)
 		}
-		deps.Devices.CAN = append(deps.Devices.CAN, agent.CANDevice{Name: c.Device,
-			Dial: can.Device(c.Device, can.SocketOptions{Clock: clk, Filters: filters})})
+		d := agent.CANDevice{Name: c.Device, Dial: can.Device(c.Device, can.SocketOptions{Clock: clk, Filters: filters})}
+		if c.Manage {
+			d.Managed = &can.Managed{Link: can.NewLink(c.Device), Dial: d.Dial, Hear: can.Device(c.Device, can.SocketOptions{Clock: clk})}
+		}
+		deps.Devices.CAN = append(deps.Devices.CAN, d)
 		if strings.HasPrefix(c.Device, "unix:") {
 			deps.Devices.Simulated = !o.asReal
 		}

@@ -46,6 +46,9 @@ type Devices struct {
 type CANDevice struct {
 	Name string
 	Dial can.Dialer
+	// Managed, when not nil, is how the agent brings the interface up; it opens
+	// it then. Bitrate, Passive and Ignition are the agent's to fill in.
+	Managed *can.Managed
 }
 
 // GPSDevice is the receiver: Open is called again after it was lost.
@@ -97,6 +100,7 @@ type Agent struct {
 	clock   *clock.Clock
 	batch   *batcher
 	private *privacy
+	travel  travel
 	wipes   chan telemetry.Command // an order to delete everything and begin anew
 	sources []*source
 	budget  *budget.Budget
@@ -131,6 +135,7 @@ func New(cfg config.Config, deps Deps) (*Agent, error) {
 	if deps.Warning != "" {
 		a.warnings = append(a.warnings, deps.Warning)
 	}
+	a.travel.now = deps.Clock.Now
 	a.private = &privacy{dir: cfg.Buffer.Dir, fixed: cfg.GPS != nil && cfg.GPS.Private, boot: deps.Clock.Boot(), now: deps.Clock.Now,
 		wall: a.trustedWall, lost: a.batch.gap, log: a.log}
 	if err := a.buildSources(); err != nil {

@@ -74,8 +74,9 @@ func (a *Agent) buildSources() error {
 func (a *Agent) addCAN(d CANDevice) error {
 	out := &outage{name: d.Name, boot: a.clock.Boot(), now: a.clock.Now, lost: a.batch.gap}
 	var s *source
+	open := d.Dial
 	dial := func(ctx context.Context) (can.Bus, error) {
-		bus, err := d.Dial(ctx)
+		bus, err := open(ctx)
 		if err == nil {
 			out.back()
 			s.supervisor.opened()
@@ -86,7 +87,7 @@ func (a *Agent) addCAN(d CANDevice) error {
 		Databases: a.deps.Databases[d.Name], Rules: signalRules(a.cfg.Signals), Emit: a.batch.samples, Event: a.batch.events, Lost: a.batch.gap}
 	for _, c := range a.cfg.CAN {
 		if c.Device == d.Name {
-			cfg.Bitrate, cfg.OBD = c.Bitrate, obdConfig(c.OBD)
+			cfg.Bitrate, cfg.OBD = c.Bitrate.BitsPerSecond(), obdConfig(c.OBD)
 			if c.J1939.Enabled { // a network on which nobody speaks without a claimed address
 				cfg.J1939, cfg.OBD.Passive = j1939Config(&c.J1939), true
 			}
@@ -94,6 +95,12 @@ func (a *Agent) addCAN(d CANDevice) error {
 	}
 	if cfg.OBD == nil { // a recording, or a bus that the file does not name
 		cfg.OBD = &can.OBDConfig{Passive: true}
+	}
+	if d.Managed != nil {
+		m := *d.Managed
+		m.Bitrate, m.Ignition, m.Log = cfg.Bitrate, a.travel.travels, a.log.With("bus", d.Name)
+		m.Passive = cfg.OBD.Passive && (cfg.J1939 == nil || cfg.J1939.Name == 0)
+		open = m.Dialer()
 	}
 	src, err := can.New(cfg)
 	if err != nil {
@@ -210,6 +217,7 @@ func (a *Agent) addGPS(d *GPSDevice) error {
 			if a.private.keeps(f) {
 				a.batch.fix(f)
 			}
+			a.travel.note(f)
 			a.clock.Observe(f) // the flush asks the clock for new anchors
 		}})
 	if err != nil {

@@ -56,9 +56,12 @@ type CAN struct {
 	// Network interface, or unix:PATH for the bus of a virtual car.
 	Device string `key:"device" example:"can0" check:"bus" required:"it names the network interface, for example can0"`
 	// Bits per second the interface was brought up with: ip link set can0 up
-	// type can bitrate 500000 restart-ms 1000. It serves the estimate of the bus
-	// load; the agent does not set it.
-	Bitrate int `key:"bitrate" example:"500000" oneof:"10000 20000 33333 50000 83333 100000 125000 250000 500000 800000 1000000"`
+	// type can bitrate 500000 restart-ms 1000. With manage it is what the agent
+	// brings it up with: a number, which counts as proof, or auto, which searches.
+	Bitrate Bitrate `key:"bitrate" example:"500000" oneof:"10000 20000 33333 50000 83333 100000 125000 250000 500000 800000 1000000 auto"`
+	// true: the agent brings the interface up by itself, and nothing else should.
+	// It needs CAP_NET_ADMIN (docs/car-first.md). false: it does not touch it.
+	Manage bool `key:"manage" default:"false"`
 	// Asking the vehicle for values by OBD-II (SAE J1979).
 	OBD OBD `key:"obd"`
 	// Databases of this bus: what ECUs say without being asked is decoded with

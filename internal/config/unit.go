@@ -91,7 +91,7 @@ type scalar interface {
 	parse(text string) *problem
 }
 
-var _ = [...]scalar{new(Duration), new(Size), new(Rate), new(PIDNumber), new(Number), new(NodeName), new(NodeAddress)}
+var _ = [...]scalar{new(Duration), new(Size), new(Rate), new(PIDNumber), new(Number), new(NodeName), new(NodeAddress), new(Bitrate)}
 
 // unit is one unit of a quantity.
 type unit struct {

@@ -149,6 +149,7 @@ func (d *decoder) conflicts(c *Config) {
 		d.onlyOnce(index("can", b)+".obd.pids", len(bus.OBD.PIDs), "", func(i int) string { return bus.OBD.PIDs[i].PID.String() },
 			"keep the one with the right period")
 		d.node(index("can", b)+".j1939", &bus.J1939)
+		d.bus(index("can", b), &bus)
 	}
 	d.onlyOnce("dashcam", len(c.Dashcam), "camera", func(i int) string { return c.Dashcam[i].Camera },
 		"give each camera its own name")

@@ -187,7 +187,12 @@ func TestInterfaceGoesAway(t *testing.T) {
 			[]string{"link set other0 down", "link set other0 name vcan0", "link set vcan0 up"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			b := dial(t, vcan(t, "vcan0"), nil)
+			again := can.Device(vcan(t, "vcan0"), can.SocketOptions{Clock: system(t)})
+			b, err := again(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { b.Close() })
 			ended := make(chan error, 1)
 			go func() { _, err := b.Receive(); ended <- err }()
 			time.Sleep(50 * time.Millisecond)
@@ -203,7 +208,11 @@ func TestInterfaceGoesAway(t *testing.T) {
 				t.Error("Receive still waits")
 				b.Close()
 			}
-			if _, err := can.DialSocketCAN(t.Context(), "vcan0", can.SocketOptions{Clock: system(t)}); !errors.Is(err, tt.then) {
+			_, err = again(t.Context())
+			if !errors.Is(err, tt.then) {
+				t.Errorf("dialled again: %v", err)
+			}
+			if renamed := new(can.RenamedError); errors.As(err, &renamed) != (tt.name == "renamed") || renamed.New != map[string]string{"renamed": "other0"}[tt.name] {
 				t.Errorf("dialled again: %v", err)
 			}
 			for _, c := range tt.back {
