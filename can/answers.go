@@ -11,7 +11,7 @@ import (
 func (p *poller) collect(ctx context.Context, expect int) ([]answer, error) {
 	timer := time.NewTimer(answerWindow)
 	defer timer.Stop()
-	putOff := 0
+	putOff, long := 0, false
 	for {
 		select {
 		case <-ctx.Done():
@@ -19,6 +19,12 @@ func (p *poller) collect(ctx context.Context, expect int) ([]answer, error) {
 		case <-timer.C:
 			return p.finish(), nil
 		case <-p.wake:
+		}
+		if began, broken := p.longAnswer(long); broken {
+			return p.finish(), nil
+		} else if began {
+			long = true
+			timer.Reset(transferWindow)
 		}
 		done, pending := p.progress()
 		if done >= expect {

@@ -46,6 +46,10 @@ type Config struct {
 	// included; the first one about a signal counts.
 	Rules []Rule
 
+	// UDS are the ECUs that are asked by UDS where OBD asks, too, and whose
+	// answers to other testers are read.
+	UDS []ECU
+
 	// J1939 reads the bus as a network of SAE J1939; nil does not.
 	J1939 *J1939Config
 
@@ -122,6 +126,9 @@ type Source struct {
 	log *slog.Logger
 	n   counters
 
+	ecus map[ecuKey]*enhanced // of cfg.UDS
+	book *book
+
 	memory *memory    // of the session's receiving goroutine
 	emitMu sync.Mutex // Emit and Event are called by one goroutine at a time
 }
@@ -154,6 +161,10 @@ func New(cfg Config) (*Source, error) {
 			return nil, err
 		}
 	}
+	ecus, err := compileECUs(cfg.UDS, cfg.Name)
+	if err != nil {
+		return nil, err
+	}
 	if cfg.Bitrate == 0 {
 		cfg.Bitrate = DefaultBitrate
 	}
@@ -166,7 +177,7 @@ func New(cfg Config) (*Source, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Source{cfg: cfg, memory: newMemory(), log: cfg.Log.With("bus", cfg.Name)}, nil
+	return &Source{cfg: cfg, ecus: ecus, book: newBook(ecus, cfg.UDS), memory: newMemory(), log: cfg.Log.With("bus", cfg.Name)}, nil
 }
 
 // Run opens the device and reads it until ctx ends or a recording is over

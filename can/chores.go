@@ -65,6 +65,9 @@ func (p *poller) planChores(now time.Time) {
 	add := func(service, pid byte, expect int, every time.Duration) {
 		c.list = append(c.list, chore{request: request{service: service, pid: pid, extended: p.extended}, expect: expect, every: every, due: now})
 	}
+	if len(p.ecus) == 0 {
+		return // a car without OBD
+	}
 	if p.cfg.Codes {
 		every := p.cfg.CodesEvery
 		if every == 0 {
@@ -158,7 +161,7 @@ func (p *poller) errand(ctx context.Context, q *poll) (done bool, err error) {
 			return true, err
 		}
 	}
-	return false, nil
+	return p.askEnhanced(ctx, now)
 }
 
 // finishChore settles when a chore is due again.

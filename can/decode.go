@@ -95,7 +95,7 @@ func Decode(r io.Reader, opt DecodeOptions, emit func(Record) error, problem fun
 // flush ends what the log left open.
 func (d *logDecoder) flush() {
 	for _, b := range d.buses {
-		b.rx.Flush()
+		b.decoder.flush()
 		if b.broadcast != nil {
 			b.broadcast.flush()
 			d.stats.Messages += b.broadcast.messages

@@ -11,8 +11,14 @@ import (
 type decoder struct {
 	rx       *isotp.Receiver
 	readings []obd.Reading
-	readTime bool // the frame under way was stamped when read
+	readTime bool                 // the frame under way was stamped when read
+	enhanced map[ecuKey]*enhanced // asked by UDS
+	behind   *isotp.Receiver      // of those behind an address byte; nil: none
+	only     bool                 // OBD is not read
 
+	// diagnostic hears a positive answer of services 22 or 19 of an ECU that is
+	// asked by UDS, before answer does; it may be nil.
+	diagnostic func(at telemetry.At, e *enhanced, payload []byte)
 	// answer hears every reassembled payload of an ECU, before it is read.
 	answer func(ecu ecuKey, payload []byte)
 	// read hears what an answer said; the slice is valid during the call.
@@ -33,12 +39,45 @@ func newDecoder(d *decoder, damaged func(isotp.Fault), permit permitFunc, reply 
 	d.rx = isotp.NewReceiver(isotp.ReceiverConfig{
 		Deliver: d.deliver, Damaged: damaged, Permit: permit, Reply: reply,
 	})
+	for _, e := range d.enhanced {
+		if e.head() > 0 && d.behind == nil { // mixed and extended frames look alike
+			d.behind = isotp.NewReceiver(isotp.ReceiverConfig{Addressing: isotp.Extended,
+				Deliver: d.deliver, Damaged: damaged, Permit: permit, Reply: reply})
+		}
+	}
 	return d
+}
+
+// expire ends transfers that are overdue.
+func (d *decoder) expire(now telemetry.At) {
+	d.rx.Expire(now)
+	if d.behind != nil {
+		d.behind.Expire(now)
+	}
+}
+
+// flush ends every transfer.
+func (d *decoder) flush() {
+	d.rx.Flush()
+	if d.behind != nil {
+		d.behind.Flush()
+	}
 }
 
 // frame takes one frame; it reports whether it was an OBD answer.
 func (d *decoder) frame(f *Frame) bool {
 	ecu, ok := responseKey(f)
+	if ok = ok && !d.only; !ok && len(d.enhanced) > 0 && !f.Remote && !f.Error {
+		if d.behind != nil && f.Len > 0 && !f.Extended {
+			if ecu = addressedKey(f.ID, f.Data[0]); d.enhanced[ecu] != nil {
+				d.readTime = f.ReadTime
+				d.behind.Feed(f.At, uint32(ecu), f.Data[:f.Len])
+				return true
+			}
+		}
+		ecu = keyOf(f.ID, f.Extended)
+		ok = d.enhanced[ecu] != nil
+	}
 	if !ok {
 		return false
 	}
@@ -49,10 +88,13 @@ func (d *decoder) frame(f *Frame) bool {
 
 func (d *decoder) deliver(m isotp.Message) {
 	ecu := ecuKey(m.ID)
+	if e := d.enhanced[ecu]; e != nil && isAnswer(m.Payload) && d.diagnostic != nil {
+		d.diagnostic(m.At, e, m.Payload)
+	}
 	if d.answer != nil {
 		d.answer(ecu, m.Payload)
 	}
-	if !obd.Known(m.Payload[0]) {
+	if !obd.Known(m.Payload[0]) || d.only || !isOBD(ecu) {
 		return // a negative answer, or enhanced diagnostics of another tester
 	}
 	r, err := obd.Decode(d.readings[:0], m.Payload)

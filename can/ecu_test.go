@@ -19,6 +19,9 @@ type ecu struct {
 	delay    time.Duration
 	answer   func(service, pid byte) [][]byte // instead of answers
 	several  func(request []byte) [][]byte    // instead of both, when several PIDs are asked for
+	request  uint32                           // of uds, when other than 7E0
+	uds      func(request []byte) [][]byte    // answers services 22 and 19 to request
+	more     *ecu                             // another one on the same bus, asked by its request alone
 	noFlow   bool                             // ignore flow control: send the rest anyway
 	hear     func(can.Frame)                  // every frame on the bus; nil: nothing
 
@@ -31,6 +34,9 @@ type ecu struct {
 
 func (e *ecu) run() {
 	e.fc = make(chan isotp.FlowControl, 16)
+	if e.more != nil {
+		e.more.bus, e.more.fc = e.bus, make(chan isotp.FlowControl, 16)
+	}
 	e.wg.Go(func() {
 		for {
 			f, err := e.bus.Receive()
@@ -50,6 +56,10 @@ func (e *ecu) take(f can.Frame) {
 	if e.hear != nil {
 		e.hear(f)
 	}
+	if e.more != nil && f.ID == e.more.request {
+		e.more.take(f)
+		return
+	}
 	if f.Extended != e.extended {
 		return
 	}
@@ -61,11 +71,17 @@ func (e *ecu) take(f can.Frame) {
 		return
 	}
 	service, pid := f.Data[1], f.Data[2]
+	if e.uds != nil && (service == 0x22 || service == 0x19) && f.ID != e.request {
+		return
+	}
 	e.wg.Go(func() {
 		time.Sleep(e.delay)
 		replies := e.reply
 		if n := f.Data[0]; e.several != nil && service == obd.ServiceCurrent && n > 2 {
 			replies = func(byte, byte) [][]byte { return e.several(f.Data[1 : 1+n]) }
+		}
+		if e.uds != nil && (service == 0x22 || service == 0x19) {
+			replies = func(byte, byte) [][]byte { return e.uds(f.Data[1 : 1+f.Data[0]]) }
 		}
 		for _, p := range replies(service, pid) {
 			s := isotp.Sender{Conn: e, Padding: 0xAA}

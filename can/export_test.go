@@ -2,6 +2,8 @@ package can
 
 var (
 	AllowedRequest = allowedRequest
-	AllowedFlow    = allowedFlow
+	AllowedFlow    = func(f *Frame) bool { return allowedFlow(f, 0, false) }
+	AllowedLongUDS = func(f *Frame) bool { return allowedFlow(f, 0, true) }
+	AllowedAddress = allowedAddressed
 	AllowedNetwork = allowedNetwork
 )

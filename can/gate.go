@@ -76,19 +76,39 @@ func allowedRequest(f *Frame) bool {
 	return isRequest(f) || enhanced && !f.Extended && f.ID >= 0x700 && f.ID <= 0x7FF
 }
 
-// allowedFlow reports whether f is flow control to the physical identifier of
-// an ECU.
-func allowedFlow(f *Frame) bool {
-	if f.Remote || f.Error || f.FD || f.Len < 3 || f.Len > 8 || f.Data[0]>>4 != 3 {
+// allowedAddressed is the allow-list of requests with an address byte in front:
+// services 19 and 22 to the physical identifiers 700-7FF. An ECU that does not
+// know the address would take it for the length, and the length for the service:
+// four bytes would be service 04, which clears.
+func allowedAddressed(f *Frame) bool {
+	if f.Remote || f.Error || f.FD || f.Extended || f.Len != 8 || f.ID < 0x700 || f.ID > 0x7FF || f.ID == idFunctional11 {
 		return false
 	}
-	return isRequest(f) && f.ID != idFunctional11 && f.ID != idFunctional29
+	n := f.Data[1]
+	return n >= 3 && n <= 6 && n != 4 && (f.Data[2] == 0x19 || f.Data[2] == 0x22)
+}
+
+// allowedFlow reports whether f is flow control to the physical identifier of
+// an ECU: with a request of services 19 or 22 outstanding, of 700-7FF, too. head
+// is the number of address bytes in front.
+func allowedFlow(f *Frame, head int, enhanced bool) bool {
+	if f.Remote || f.Error || f.FD || f.Len < 3 || f.Len > 8 || f.Data[head]>>4 != 3 {
+		return false
+	}
+	if f.ID == idFunctional11 || f.ID == idFunctional29 {
+		return false
+	}
+	return isRequest(f) || enhanced && !f.Extended && f.ID >= 0x700 && f.ID <= 0x7FF
 }
 
 // ask sends a request and remembers it as outstanding.
 func (g *gate) ask(q request, window time.Duration) error {
 	f := q.frame()
-	if !allowedRequest(&f) {
+	allowed := allowedRequest
+	if q.to.head() > 0 {
+		allowed = allowedAddressed
+	}
+	if !allowed(&f) {
 		g.r.n.forbidden.Add(1)
 		return errForbidden
 	}
@@ -111,9 +131,14 @@ const padByte = 0xCC
 // its sender still waits for the flow control.
 func (g *gate) permit(from isotp.Address, at telemetry.At, first []byte) bool {
 	g.mu.Lock()
-	defer g.mu.Unlock()
 	o := &g.open
-	return o.answeredBy(ecuKey(from.ID), first) && time.Now().Before(o.until) && g.r.cfg.Clock.Now().Sub(at) < isotp.MaxBr
+	ours := o.answeredBy(ecuKey(from.ID), first) && time.Now().Before(o.until) && g.r.cfg.Clock.Now().Sub(at) < isotp.MaxBr
+	enhanced := o.to != nil
+	g.mu.Unlock()
+	if p := g.r.poller.Load(); ours && enhanced && p != nil {
+		p.begun()
+	}
+	return ours
 }
 
 // extend gives the answer to the outstanding request more time: its ECU put it
@@ -129,10 +154,23 @@ func (g *gate) extend(window time.Duration) {
 // flowControl answers a first frame that permit let through.
 func (g *gate) flowControl(to isotp.Address, fc isotp.FlowControl) error {
 	f := Frame{Len: 8}
+	for i := range f.Data[:8] {
+		f.Data[i] = padByte
+	}
 	f.ID, f.Extended = ecuKey(to.ID).request()
+	g.mu.Lock()
+	ecu := g.open.to
+	g.mu.Unlock()
+	if ecu != nil && ecu.key == ecuKey(to.ID) {
+		f.ID, f.Extended = ecu.Request, ecu.Extended
+	}
+	head := ecu.head()
+	if head > 0 {
+		f.Data[0] = ecu.Address
+	}
 	b := fc.Bytes()
-	f.Data = [64]byte{b[0], b[1], b[2], padByte, padByte, padByte, padByte, padByte}
-	if !allowedFlow(&f) {
+	copy(f.Data[head:], b[:])
+	if !allowedFlow(&f, head, ecu != nil) {
 		g.r.n.forbidden.Add(1)
 		return errForbidden
 	}

@@ -31,6 +31,11 @@ func responseKey(f *Frame) (ecuKey, bool) {
 	return ecuKey(f.ID), f.ID >= idFirstResponse && f.ID <= idLastResponse
 }
 
+// isOBD reports whether an ECU's answers may be OBD's.
+func isOBD(k ecuKey) bool {
+	return k&flagExtended != 0 && uint32(k&^flagExtended)&^0xFF == idResponse29 || k >= idFirstResponse && k <= idLastResponse
+}
+
 // isRequest reports whether a frame is a diagnostic request or flow control of
 // a tester.
 func isRequest(f *Frame) bool {
@@ -57,6 +62,9 @@ func (k ecuKey) request() (id uint32, extended bool) {
 func (k ecuKey) String() string {
 	if k&flagExtended != 0 {
 		return fmt.Sprintf("%08X", uint32(k&^flagExtended))
+	}
+	if k&flagAddressed != 0 {
+		return fmt.Sprintf("%03X/%02X", uint32(k)&maskStandard, uint32(k)>>16&0xFF)
 	}
 	return fmt.Sprintf("%03X", uint32(k))
 }

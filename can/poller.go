@@ -2,6 +2,7 @@ package can
 
 import (
 	"context"
+	"hash/maphash"
 	"sync"
 	"time"
 
@@ -75,6 +76,7 @@ type poller struct {
 	saidMute bool // that no ECU answers; one that has answered may sleep
 
 	chores chores
+	askers []*asker
 
 	mu    sync.Mutex // guards what follows
 	asked request
@@ -84,6 +86,13 @@ type poller struct {
 	alive time.Time // engine or charger last seen running
 	last  time.Time // an ECU was last heard
 	heard [256]bool // PIDs answered since they were asked for, late or not
+
+	dids  map[didKey]bool   // answered since the last request by UDS
+	moved map[didKey]uint64 // hash of the data of a DID
+	moves bool              // data that moves says that the car is in use
+	fresh []freshCode
+	long  int          // 1: a long answer to a request by UDS has begun; 2: it broke
+	seed  maphash.Seed // fixed
 }
 
 // poll is one PID under way.
@@ -106,7 +115,8 @@ type answer struct {
 }
 
 func newPoller(r *session) *poller {
-	p := &poller{r: r, cfg: *r.cfg.OBD, wake: make(chan struct{}, 1), want: new([256]bool)}
+	p := &poller{r: r, cfg: *r.cfg.OBD, wake: make(chan struct{}, 1), want: new([256]bool),
+		dids: make(map[didKey]bool), moved: make(map[didKey]uint64), seed: maphash.MakeSeed()}
 	rate := MaxRequestRate
 	if p.cfg.MaxRate > 0 {
 		rate = min(rate, p.cfg.MaxRate)
@@ -116,6 +126,7 @@ func newPoller(r *session) *poller {
 		p.want[q.PID] = true
 		p.onChange[q.PID] = q.OnChange
 	}
+	p.newAskers()
 	r.poller.Store(p)
 	return p
 }
@@ -132,7 +143,7 @@ func (p *poller) run(ctx context.Context) {
 	}
 	for ctx.Err() == nil {
 		p.r.n.setState("searching")
-		if p.search(ctx) {
+		if p.search(ctx) || ctx.Err() == nil && p.searchEnhanced(ctx) {
 			p.retry, p.saidMute = 0, true
 			p.scan(ctx)
 			p.schedule()
@@ -169,8 +180,9 @@ func (p *poller) poll(ctx context.Context) {
 		} else if done {
 			continue
 		}
-		if q == nil || !p.chores.firstDue().After(q.due) {
-			if pause(ctx, min(restEvery, time.Until(p.chores.firstDue()))) != nil {
+		first := p.enhancedDue(p.chores.firstDue())
+		if q == nil || !first.After(q.due) {
+			if pause(ctx, min(restEvery, time.Until(first))) != nil {
 				return
 			}
 			continue
@@ -229,7 +241,10 @@ func (p *poller) send(ctx context.Context, q request, expect int) ([]answer, err
 			p.heard[pid] = false
 		}
 	}
-	p.got = p.got[:0]
+	if q.to != nil {
+		clear(p.dids)
+	}
+	p.got, p.long = p.got[:0], 0
 	p.mu.Unlock()
 	defer p.r.gate.close()
 	if err := p.r.gate.ask(q, answerWindow); err != nil {

@@ -37,6 +37,9 @@ func (p *poller) look(ctx context.Context) (answered bool) {
 		}
 		answered = answered || len(answers) > 0
 	}
+	if p.supporters(obd.PIDEngineSpeed) == 0 && p.lookEnhanced(ctx, false) {
+		answered = true
+	}
 	return answered
 }
 
@@ -62,6 +65,11 @@ func (p *poller) rest(ctx context.Context) bool {
 	for i := range p.polls {
 		p.polls[i].due = now
 	}
+	for _, a := range p.askers {
+		for i := range a.items {
+			a.items[i].due = now
+		}
+	}
 	p.awake = true
 	p.r.n.setState("polling")
 	return true
@@ -81,6 +89,7 @@ func (p *poller) reportAsleep() {
 	if len(out) > 0 {
 		p.r.emit(out)
 	}
+	p.sleepEnhanced()
 }
 
 // sleep waits before the next search: longer each time, so that a parked car

@@ -71,7 +71,9 @@ func (p *poller) scan(ctx context.Context) {
 		names = append(names, ecu.String())
 	}
 	slices.Sort(names)
-	p.r.log.Info("ECUs found", "ecus", names)
+	if len(names) > 0 {
+		p.r.log.Info("ECUs found", "ecus", names)
+	}
 }
 
 func (p *poller) supporters(pid byte) int {
@@ -123,9 +125,11 @@ func (p *poller) schedule() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.want, p.alive, p.last = want, now, now
-	p.engine = p.supporters(obd.PIDEngineSpeed) > 0
+	p.moves = p.supporters(obd.PIDEngineSpeed) == 0
+	p.engine = !p.moves || len(p.askers) > 0
 	p.awake, p.unheard = true, 0
 	p.planChores(now)
+	p.planEnhanced(now)
 	if p.vinDue.IsZero() {
 		p.vinDue = now
 	}

@@ -8,6 +8,7 @@ import (
 
 	"obu/can/isotp"
 	"obu/can/obd"
+	"obu/can/uds"
 	"obu/telemetry"
 )
 
@@ -38,7 +39,11 @@ type session struct {
 	current []obd.Reading
 	news    []obd.Reading
 	values  *memory // told, of the polls with OnChange
-	drops   uint64  // of the bus, already listed
+
+	diagnosis []uds.Reading   // scratch
+	requests  map[ecuKey]bool // on which ECUs are asked by UDS; fixed
+
+	drops   uint64 // of the bus, already listed
 	flushed telemetry.At
 }
 
@@ -59,7 +64,11 @@ func newSession(s *Source, bus Bus) *session {
 	if !r.mute && s.cfg.OBD != nil && !s.cfg.OBD.Passive {
 		permit, reply = r.gate.permit, r.gate.flowControl
 	}
-	r.dec = newDecoder(&decoder{answer: r.answer, read: r.read, failed: r.failed}, r.damaged, permit, reply)
+	r.requests = make(map[ecuKey]bool)
+	for _, e := range s.ecus {
+		r.requests[keyOf(e.Request, e.Extended)] = true
+	}
+	r.dec = newDecoder(&decoder{enhanced: s.ecus, only: s.cfg.OBD == nil, diagnostic: r.diagnostic, answer: r.answer, read: r.read, failed: r.failed}, r.damaged, permit, reply)
 	r.dbc = newListener(r)
 	r.j1939 = newNetwork(r)
 	if r.dbc != nil && r.j1939 != nil {
@@ -90,7 +99,7 @@ func (r *session) receive() error {
 		}
 		if !r.replay {
 			r.heard.Add(1)
-			if isRequest(&f) {
+			if isRequest(&f) || len(r.requests) > 0 && r.requests[keyOf(f.ID, f.Extended)] {
 				r.gate.otherTester()
 			}
 			if r.claimant != nil {
@@ -98,7 +107,7 @@ func (r *session) receive() error {
 			}
 		}
 		r.mu.Lock()
-		if r.cfg.OBD != nil {
+		if r.cfg.OBD != nil || len(r.ecus) > 0 {
 			r.dec.frame(&f)
 		}
 		if r.dbc != nil {
@@ -223,6 +232,9 @@ func (r *session) failed(at telemetry.At, ecu ecuKey, err error) {
 
 func (r *session) damaged(f isotp.Fault) {
 	r.n.transfers[f.Reason].Add(1)
+	if p := r.poller.Load(); p != nil {
+		p.broke(ecuKey(f.ID))
+	}
 	r.losses.add(lossKey{telemetry.ReasonDecode, r.source(ecuKey(f.ID))}, f.At, 1)
 	r.log.Debug("transfer broke", "ecu", r.names.name(ecuKey(f.ID)), "reason", f.Reason, "got", f.Got, "want", f.Want)
 }
@@ -285,7 +297,7 @@ func (r *session) keepBooks(ctx context.Context) {
 		}
 		now := r.cfg.Clock.Now()
 		r.mu.Lock()
-		r.dec.rx.Expire(now)
+		r.dec.expire(now)
 		r.books(now)
 		r.mu.Unlock()
 		watch.look(now)
@@ -324,7 +336,7 @@ func (r *session) finish() {
 	if c := r.n.controller.leave(); r.off {
 		r.listOff(c.Since, r.cfg.Clock.Now())
 	}
-	r.dec.rx.Flush()
+	r.dec.flush()
 	if r.dbc != nil {
 		r.dbc.finish()
 	}

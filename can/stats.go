@@ -35,6 +35,7 @@ type Stats struct {
 	BacklogS     float64           `json:"backlog_s,omitempty"` // seconds of a full bus that the kernel's receive buffer holds; 0: not known
 	Bitrate      int               `json:"bitrate,omitempty"`   // of the bus, where it is known
 	Controller   Controller        `json:"controller"`
+	UDS          []ECUStats        `json:"uds,omitempty"`
 	State        string            `json:"state,omitempty"` // "", "listening", "searching", "polling", "resting", "asleep"
 }
 
@@ -97,6 +98,7 @@ func (s *Source) Stats() Stats {
 	for why := range c.groupFaults {
 		broke("j1939-"+j1939.Reason(why).String(), c.groupFaults[why].Load())
 	}
+	out.UDS = s.book.stats()
 	if p := c.claim.Load(); p != nil {
 		out.Claim = *p
 	}
