@@ -36,6 +36,9 @@ type epoch struct {
 	hasPos     bool
 	lat, lon   angle
 	digits     int
+	voidPos    bool // a sentence without a fix shows a position
+	voidLat    angle
+	voidLon    angle
 	quality    int     // -1 unknown
 	qualityBy  claimer // who said so
 	speed      float64
@@ -135,6 +138,9 @@ func (e *epoch) merge(s *sentence) {
 	if s.hasPos && s.says == claimFix && (!e.hasPos || s.digits > e.digits) {
 		e.hasPos, e.lat, e.lon, e.digits = true, s.lat, s.lon, s.digits
 	}
+	if s.hasPos && s.says == claimVoid && !e.voidPos {
+		e.voidPos, e.voidLat, e.voidLon = true, s.lat, s.lon
+	}
 	e.mergeSats(s)
 	if by := claimerOf(s.Type); s.quality >= 0 && by > e.qualityBy {
 		e.quality, e.qualityBy = s.quality, by
@@ -181,11 +187,11 @@ func claimerOf(kind string) claimer {
 }
 
 // mergeSats: a talker of one constellation (GPGGA beside GLGGA) counts only
-// its own satellites.
+// its own satellites; a GN of the same kind counts all.
 func (e *epoch) mergeSats(s *sentence) {
 	switch {
 	case s.sats < 0:
-	case e.sats < 0:
+	case e.sats < 0 || s.Talker == "GN" && e.satsBy.talker() != "GN" && s.Type == e.satsBy.kind():
 		e.sats, e.satsBy = s.sats, s.addr
 	case s.Type == e.satsBy.kind() && e.satsBy.talker() != "GN" && s.Talker != "GN" && s.Talker != e.satsBy.talker():
 		e.sats += s.sats

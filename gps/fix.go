@@ -44,7 +44,7 @@ func (m *merger) fix(e *epoch) telemetry.Fix {
 	f.Mode = m.modeOf(e)
 	f.SpeedMPS, f.CourseDeg, f.AltM, f.GeoidM = e.speed, e.course, e.alt, e.geoid
 	f.Valid = e.hasPos
-	if e.void || e.gsaVoid && !e.gsaFix || !e.hasPos && !e.badPos {
+	if e.void || e.gsaVoid && !e.gsaFix || !e.hasPos && !e.badPos || m.fromNothing(e) {
 		f.Doubt |= telemetry.DoubtModeMismatch
 		f.Valid = false
 	}
@@ -67,6 +67,12 @@ func (m *merger) fix(e *epoch) telemetry.Fix {
 		f.Doubt |= telemetry.DoubtZeroIsland
 	}
 	return f
+}
+
+// fromNothing reports a fix that claims to come from fewer satellites than any
+// can, with no GSA of late that knows of more.
+func (m *merger) fromNothing(e *epoch) bool {
+	return e.sats >= 0 && e.sats < 3 && !e.estimated && (m.modeAge >= modeAges || m.mode == telemetry.ModeNone)
 }
 
 // modeOf returns what GSA says, in this epoch or one of the last few; without

@@ -2,10 +2,12 @@
 // log, into one telemetry.Fix per epoch.
 //
 // It reads NMEA 0183 (2.x to 4.1x): RMC, GGA, GLL, GNS, GSA, VTG and ZDA of
-// any talker, in any order, with noise between them. The checksum is enforced.
-// A position is Valid only when every sentence of its epoch that has an
-// opinion agrees; what is dubious is delivered with its Doubt. Nothing is
-// repaired and no clock is set here: that is internal/clock's part.
+// any talker, in any order, with noise between them; satellites (GSV), error
+// estimates (GST) and the antenna's state go with the fix as its Detail. The
+// checksum is enforced. A position is Valid only when every sentence of its
+// epoch that has an opinion agrees; what is dubious, by itself or after those
+// before it, is delivered with its Doubt. Nothing is repaired and no clock is
+// set here: that is internal/clock's part.
 //
 // Units are those of telemetry.Fix: degrees (WGS-84) on a grid of 1e-7, 1e-9
 // under RTK; metres above mean sea level; metres per second, converted from

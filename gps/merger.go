@@ -50,10 +50,13 @@ type merger struct {
 	dayAt   telemetry.At  // and when that was
 	mode    telemetry.Mode
 	modeAge int // epochs since a GSA said mode
+
+	detail detail
+	judge  judge
 }
 
 func newMerger(stats *Stats, emit func(telemetry.Fix, time.Duration)) *merger {
-	return &merger{stats: stats, emit: emit, parser: newParser(), patience: firstPatience}
+	return &merger{stats: stats, emit: emit, parser: newParser(), patience: firstPatience, detail: newDetail()}
 }
 
 // line takes one line from '$' or '!' on, without its line end.
@@ -62,7 +65,7 @@ func (m *merger) line(at telemetry.At, line []byte) reject {
 	if why != accepted {
 		return why
 	}
-	if line[0] != '$' || !wanted(body) {
+	if line[0] != '$' || m.detail.line(body) || !wanted(body) {
 		m.stats.Sentences++
 		m.stats.Ignored++
 		return accepted
@@ -73,6 +76,9 @@ func (m *merger) line(at telemetry.At, line []byte) reject {
 		return rejectMalformed
 	}
 	m.stats.Sentences++
+	if s.Type == "GSA" {
+		m.detail.sky.gsa([2]byte(body), s.system, s.used)
+	}
 	m.add(at, s)
 	return accepted
 }
@@ -153,6 +159,9 @@ func (m *merger) deliver() {
 	e := &m.cur
 	e.delivered = true
 	f := m.fix(e)
+	m.judge.doubt(&f, e)
+	f.Detail = m.detail.of(&f, e.tod)
+	m.stats.show(f.Detail)
 	m.stats.Epochs++
 	if f.Valid {
 		m.stats.Valid++

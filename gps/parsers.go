@@ -138,7 +138,8 @@ func parseGNS(b nmea.BaseSentence) (nmea.Sentence, error) {
 	return s, nil
 }
 
-// parseGSA: A/M, fix type 1-3, 12 satellites, PDOP, HDOP, VDOP, system (4.1).
+// parseGSA: A/M, fix type 1-3, 12 satellites (24 on some receivers), PDOP,
+// HDOP, VDOP, system (4.1).
 func parseGSA(b nmea.BaseSentence) (nmea.Sentence, error) {
 	s := newSentence(b)
 	if len(b.Fields) < 17 {
@@ -154,8 +155,15 @@ func parseGSA(b nmea.BaseSentence) (nmea.Sentence, error) {
 	default:
 		return nil, errFields
 	}
+	dops := 14
+	if len(b.Fields) > 20 {
+		dops = len(b.Fields) - 3
+	} else if id := s.field(17); len(id) == 1 && allDigits(id) {
+		s.system = int(id[0] - '0')
+	}
+	s.used = b.Fields[2:dops]
 	n := 0
-	for _, f := range b.Fields[2:14] {
+	for _, f := range s.used {
 		if f != "" {
 			n++
 		}
@@ -163,7 +171,7 @@ func parseGSA(b nmea.BaseSentence) (nmea.Sentence, error) {
 	if n > 0 { // none listed may mean none told
 		s.sats = n
 	}
-	s.pdop, s.hdop, s.vdop = dop(s.field(14)), dop(s.field(15)), dop(s.field(16))
+	s.pdop, s.hdop, s.vdop = dop(s.field(dops)), dop(s.field(dops+1)), dop(s.field(dops+2))
 	return s, nil
 }
 

@@ -45,7 +45,9 @@ type sentence struct {
 	hdop      float64
 	vdop      float64
 	pdop      float64
-	sats      int // -1 unknown
+	sats      int      // -1 unknown
+	system    int      // of GSA, NMEA 4.1; 0 not told
+	used      []string // satellites of GSA
 	mode      telemetry.Mode
 }
 

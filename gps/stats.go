@@ -1,5 +1,11 @@
 package gps
 
+import (
+	"math"
+
+	"obu/telemetry"
+)
+
 // Stats counts what a Source or Decode read. Counters rise for its life.
 type Stats struct {
 	Bytes     uint64   `json:"bytes"`     // read
@@ -14,6 +20,12 @@ type Stats struct {
 	Late      uint64   `json:"late"`     // sentences that came after their epoch's fix had left
 	Opens     uint64   `json:"opens"`    // times the device was opened
 	Garbled   uint64   `json:"garbled"`  // times a device delivered bytes but no sentence
+
+	// As of the last fix; zero where the receiver does not say.
+	Sky         telemetry.Sky     `json:"sky"`
+	Antenna     telemetry.Antenna `json:"antenna,omitempty"`
+	HorizontalM float64           `json:"horizontal_m,omitempty"` // error by GST, one standard deviation
+	VerticalM   float64           `json:"vertical_m,omitempty"`
 }
 
 // Rejected counts lines that were not used, by reason.
@@ -38,4 +50,17 @@ func (r *Rejected) count(why reject) {
 	case rejectTooLong:
 		r.TooLong++
 	}
+}
+
+// show takes over what the last fix says of the reception.
+func (s *Stats) show(d *telemetry.Detail) {
+	s.Sky, s.Antenna = d.Sky, d.Sky.Antenna
+	s.HorizontalM, s.VerticalM = centimetres(math.Hypot(d.Accuracy.LatM, d.Accuracy.LonM)), centimetres(d.Accuracy.AltM)
+}
+
+func centimetres(v float64) float64 {
+	if math.IsNaN(v) {
+		return 0
+	}
+	return math.Round(v*100) / 100
 }

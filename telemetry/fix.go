@@ -36,10 +36,11 @@ const (
 	DoubtEstimated                      // dead reckoning, manual or simulator mode
 	DoubtFrozen                         // position repeats while speed says moving
 	DoubtJump                           // further than any car drives in the time
-	DoubtTime                           // the receiver's time is impossible or repaired
+	DoubtTime                           // the receiver's time is impossible, repaired or stands still
+	DoubtStored                         // repeats what was shown before the lock
 )
 
-var doubtNames = [...]string{"mode-mismatch", "zero-island", "range", "estimated", "frozen", "jump", "time"}
+var doubtNames = [...]string{"mode-mismatch", "zero-island", "range", "estimated", "frozen", "jump", "time", "stored"}
 
 // Strings returns the names of the reasons, in bit order.
 func (d Doubt) Strings() []string {
@@ -73,7 +74,14 @@ type Fix struct {
 	Quality   uint8 // GGA fix quality (NMEA 0183): 0 none, 1 GPS, 2 DGPS, 4 RTK, 5 RTK float, 6 estimated
 	Valid     bool  // the receiver vouches for the position
 	Doubt     Doubt // why it is not to be trusted all the same
+
+	// Detail is what else the receiver said. It is not part of the contract:
+	// nil in what was decoded from the wire, and Equal does not look at it.
+	Detail *Detail
 }
+
+// EllipsoidM returns the height above the WGS-84 ellipsoid, NaN when unknown.
+func (f *Fix) EllipsoidM() float64 { return f.AltM + f.GeoidM }
 
 // NoFix returns a Fix in which every field is unknown.
 func NoFix() Fix {

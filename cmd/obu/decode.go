@@ -210,7 +210,7 @@ func appendFix(b []byte, f *telemetry.Fix) []byte {
 		reasons, _ := json.Marshal(f.Doubt.Strings())
 		b = append(append(b, `,"doubt":`...), reasons...)
 	}
-	return append(b, "}\n"...)
+	return append(appendDetail(b, f), "}\n"...)
 }
 
 // withFile opens FILE or standard input and buffers the output.

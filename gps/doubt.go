@@ -1,0 +1,212 @@
+package gps
+
+import (
+	"math"
+	"time"
+
+	"obu/telemetry"
+)
+
+// What no car does, with room for what receivers do. They are generous: a
+// doubt has to mean something.
+const (
+	maxSpeedMPS  = 100    // 360 km/h
+	jumpSlackM   = 100    // a first fix is that far off, and its successor on the other side
+	maxAltM      = 10_000 // no road, and no aircraft of ours
+	frozenMPS    = 2      // slower, a receiver may hold the position still
+	frozenM      = 25     // so far has the speed carried us while the position stood
+	backwards    = time.Second
+	stuckEpochs  = 12 // a receiver of 10 Hz may print whole seconds
+	stuckFor     = 3 * time.Second
+	storedEpochs = 30 // repeated longer than this by a fix, a stored position is one
+)
+
+// A jump, or a step of time, is believed when it goes on: after so many epochs
+// in a row that agree with each other, over that time.
+const (
+	believeEpochs = 4
+	believeAfter  = 3 * time.Second
+)
+
+// place is where and when a fix was.
+type place struct {
+	when     time.Duration // on the receiver's clock, since some origin
+	lat, lon float64
+	known    bool
+}
+
+// judge holds each fix against those before it: stored positions repeated,
+// positions that stand still or jump, time that does. It doubts; it never
+// corrects.
+type judge struct {
+	origin time.Time // of when, for fixes with a date
+
+	good   place // the last fix without doubt
+	since  place // where a run of fixes began that contradicts it
+	run    place // its last
+	runs   int
+	travel float64 // metres by speed since the position last changed
+	lastAt place   // position of the last fix, whatever its doubt
+
+	newest time.Duration // latest time seen; valid if timed
+	timed  bool
+	behind int // epochs in a row that are before it
+	prev   time.Duration
+	prevAt telemetry.At // when prev was shown first
+	same   int          // epochs that showed prev
+
+	locked   bool
+	shown    place // in a void epoch before the lock
+	repeated int
+}
+
+// doubt adds the reasons why f is not to be trusted. shown is a position that
+// the epoch's void sentences carry.
+func (j *judge) doubt(f *telemetry.Fix, e *epoch) {
+	when, timed := j.when(f, e)
+	if timed {
+		j.time(f, when)
+	}
+	if !f.Valid {
+		if !j.locked && e.voidPos {
+			j.shown = place{lat: e.voidLat.degrees(fineGrid), lon: e.voidLon.degrees(fineGrid), known: true}
+		}
+		return
+	}
+	j.stored(f, e)
+	if f.SpeedMPS > maxSpeedMPS {
+		f.Doubt |= telemetry.DoubtJump
+	}
+	if math.Abs(f.AltM) > maxAltM {
+		f.Doubt |= telemetry.DoubtRange
+	}
+	if !timed || f.Doubt&telemetry.DoubtZeroIsland != 0 {
+		return
+	}
+	now := place{when, f.LatDeg, f.LonDeg, true}
+	j.frozen(f, now, e.digits)
+	j.jump(f, now)
+	j.lastAt = now
+	if f.Doubt == 0 {
+		j.good = now
+	}
+}
+
+// when returns the time of the epoch as the receiver counts it; without a date
+// it goes on over midnight.
+func (j *judge) when(f *telemetry.Fix, e *epoch) (time.Duration, bool) {
+	switch {
+	case !f.UTC.IsZero():
+		if j.origin.IsZero() { // the first date: count from there
+			locked, shown, repeated := j.locked, j.shown, j.repeated
+			*j = judge{origin: f.UTC, locked: locked, shown: shown, repeated: repeated}
+		}
+		return f.UTC.Sub(j.origin), true
+	case e.tod < 0 || !j.origin.IsZero():
+		return 0, false
+	}
+	when := e.tod
+	if j.timed {
+		const half, day = 12 * time.Hour, 24 * time.Hour
+		when += j.prev - j.prev%day
+		switch {
+		case j.prev-when > half:
+			when += day
+		case when-j.prev > half:
+			when -= day
+		}
+	}
+	return when, true
+}
+
+// time doubts a clock that goes back, until it has gone forward for a while
+// from there, and one that stands still.
+func (j *judge) time(f *telemetry.Fix, when time.Duration) {
+	switch {
+	case !j.timed:
+		j.timed, j.newest = true, when
+	case when >= j.newest-backwards:
+		j.newest, j.behind = max(j.newest, when), 0
+	default:
+		f.Doubt |= telemetry.DoubtTime
+		if when < j.prev {
+			j.behind = 0
+		}
+		if j.behind++; j.behind >= believeEpochs {
+			*j = judge{origin: j.origin, timed: true, newest: when, locked: true}
+		}
+	}
+	if when != j.prev || j.same == 0 {
+		j.prev, j.prevAt, j.same = when, f.At, 0
+	}
+	if j.same++; j.same > stuckEpochs || f.At.Sub(j.prevAt) > stuckFor {
+		f.Doubt |= telemetry.DoubtTime | telemetry.DoubtFrozen
+	}
+}
+
+// stored doubts a fix that repeats, to the last digit, what the receiver showed
+// while it said that it had none.
+func (j *judge) stored(f *telemetry.Fix, e *epoch) {
+	if j.locked {
+		return
+	}
+	same := j.shown.known && j.shown.lat == e.lat.degrees(fineGrid) && j.shown.lon == e.lon.degrees(fineGrid)
+	if j.repeated++; !same || j.repeated > storedEpochs {
+		j.locked = true
+		return
+	}
+	f.Doubt |= telemetry.DoubtStored
+}
+
+// frozen doubts a position that stays the same to the last digit while the
+// speed says otherwise.
+func (j *judge) frozen(f *telemetry.Fix, now place, digits int) {
+	dt := now.when - j.lastAt.when
+	if !j.lastAt.known || j.lastAt.lat != now.lat || j.lastAt.lon != now.lon || !(f.SpeedMPS > frozenMPS) || dt < 0 || dt > time.Minute {
+		j.travel = 0
+		return
+	}
+	j.travel += f.SpeedMPS * dt.Seconds()
+	if j.travel > frozenM+2*resolutionM(digits) {
+		f.Doubt |= telemetry.DoubtFrozen
+	}
+}
+
+// resolutionM is the step of a position with that many decimals of a minute.
+func resolutionM(digits int) float64 { return 1852 / math.Pow10(digits) }
+
+// jump doubts a position that no car can have reached since the last good one,
+// until enough of its successors agree with it.
+func (j *judge) jump(f *telemetry.Fix, now place) {
+	if reachable(j.good, now) {
+		j.runs = 0
+		return
+	}
+	if j.runs == 0 || !reachable(j.run, now) {
+		j.since, j.runs = now, 0
+	}
+	j.run = now
+	if j.runs++; j.runs > believeEpochs && now.when-j.since.when >= believeAfter {
+		j.runs = 0
+		return
+	}
+	f.Doubt |= telemetry.DoubtJump
+}
+
+// reachable reports whether a car can be at b after it was at a.
+func reachable(a, b place) bool {
+	dt := (b.when - a.when).Seconds()
+	if !a.known || dt < 0 {
+		return true // time has its own doubt
+	}
+	return distanceM(a, b) <= jumpSlackM+maxSpeedMPS*dt
+}
+
+// distanceM is the distance on a sphere; for what a car drives it is right to
+// half a percent.
+func distanceM(a, b place) float64 {
+	const radius, deg = 6_371_000, math.Pi / 180
+	sinLat, sinLon := math.Sin((b.lat-a.lat)*deg/2), math.Sin((b.lon-a.lon)*deg/2)
+	h := sinLat*sinLat + math.Cos(a.lat*deg)*math.Cos(b.lat*deg)*sinLon*sinLon
+	return 2 * radius * math.Asin(math.Min(1, math.Sqrt(h)))
+}

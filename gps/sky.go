@@ -1,0 +1,187 @@
+package gps
+
+import (
+	"math"
+	"math/bits"
+
+	"obu/telemetry"
+)
+
+// Bounds of what is remembered of the sky. A receiver of six systems on three
+// frequencies sends under twenty views; NMEA 0183 allows nine sentences in one,
+// makers send up to twelve.
+const (
+	maxViews = 24
+	maxParts = 16
+	maxFound = 64 // fields of one sentence
+)
+
+// skyAges is for how many epochs satellites are remembered: many receivers list
+// them every fifth epoch.
+const skyAges = 12
+
+// satellite is one entry of a GSV sentence.
+type satellite struct {
+	system telemetry.GNSS
+	id     uint8 // within its system; 0: none
+	cn0    uint8 // dB-Hz; 0: not heard
+}
+
+// part is one sentence of a view.
+type part struct {
+	epoch uint32
+	sats  [4]satellite
+}
+
+// view is what the GSV sentences of one talker and signal list.
+type view struct {
+	talker [2]byte
+	signal byte // of NMEA 4.1; 0 in older forms
+	total  uint8
+	epoch  uint32 // of its newest sentence
+	parts  [maxParts]part
+}
+
+// sky gathers GSV and GSA sentences, whatever their order. Sentences are kept
+// by their place in the view, so that a view that is half renewed is still one.
+type sky struct {
+	epoch     uint32
+	views     [maxViews]view
+	n         int
+	used      [telemetry.GNSSCount][4]uint64 // bit per id
+	usedEpoch uint32
+	antenna   telemetry.Antenna
+	changed   bool // since summary
+	last      telemetry.Sky
+	lastEpoch uint32
+}
+
+// gsv reads satellites in view: sentences, number, in view, then number,
+// elevation, azimuth, C/N0 of up to four, signal (4.1).
+func (s *sky) gsv(talker [2]byte, f []string) bool {
+	if len(f) < 3 {
+		return false
+	}
+	total, number := count(f[0]), count(f[1])
+	if total < 1 || number < 1 || number > total || total > maxParts {
+		return false
+	}
+	list, signal := f[3:], byte(0)
+	if extra := len(list) % 4; extra > 0 {
+		if x := list[len(list)-extra]; len(x) == 1 {
+			signal = x[0]
+		}
+		list = list[:len(list)-extra]
+	}
+	v := s.view(talker, signal)
+	v.total, v.epoch = uint8(total), s.epoch
+	p := &v.parts[number-1]
+	*p = part{epoch: s.epoch}
+	for i := 0; i+4 <= len(list) && i < 16; i += 4 {
+		sys, id := satelliteOf(talker, 0, list[i])
+		p.sats[i/4] = satellite{system: sys, id: id, cn0: cn0Of(list[i+3])}
+	}
+	s.changed = true
+	return true
+}
+
+// view returns the view of a talker and signal; of too many, the one not heard
+// of for longest.
+func (s *sky) view(talker [2]byte, signal byte) *view {
+	oldest := 0
+	for i := range s.views[:s.n] {
+		v := &s.views[i]
+		if v.talker == talker && v.signal == signal {
+			return v
+		}
+		if v.epoch < s.views[oldest].epoch {
+			oldest = i
+		}
+	}
+	if s.n < maxViews {
+		oldest = s.n
+		s.n++
+	}
+	s.views[oldest] = view{talker: talker, signal: signal}
+	return &s.views[oldest]
+}
+
+// gsa notes the satellites of the solution. The lists of one epoch add up.
+func (s *sky) gsa(talker [2]byte, system int, ids []string) {
+	if s.usedEpoch != s.epoch {
+		s.used, s.usedEpoch = [telemetry.GNSSCount][4]uint64{}, s.epoch
+	}
+	for _, f := range ids {
+		if sys, id := satelliteOf(talker, system, f); id != 0 {
+			s.used[sys][id/64] |= 1 << (id % 64)
+		}
+	}
+	s.changed = true
+}
+
+// summary counts what is known as of this epoch.
+func (s *sky) summary() telemetry.Sky {
+	if !s.changed && s.epoch-s.lastEpoch < skyAges {
+		return s.last
+	}
+	s.changed, s.lastEpoch = false, s.epoch
+	var best [telemetry.GNSSCount][256]uint8 // C/N0 plus 1; 0: not in view
+	for i := range s.views[:s.n] {
+		v := &s.views[i]
+		for j := range v.parts[:v.total] {
+			p := &v.parts[j]
+			if s.epoch-p.epoch >= skyAges {
+				continue
+			}
+			for _, sat := range p.sats {
+				if sat.id != 0 {
+					b := &best[sat.system][sat.id]
+					*b = max(*b, sat.cn0+1)
+				}
+			}
+		}
+	}
+	out := telemetry.Sky{Antenna: s.antenna}
+	known := s.epoch-s.usedEpoch < skyAges
+	for sys := range best {
+		r := &out.Systems[sys]
+		sum, n := 0, 0
+		for id, b := range best[sys] {
+			if b == 0 {
+				continue
+			}
+			r.InView++
+			if b == 1 {
+				continue
+			}
+			cn0 := b - 1
+			r.Heard++
+			if cn0 >= telemetry.Strong {
+				r.Strong++
+			}
+			r.Best = max(r.Best, cn0)
+			if known && s.used[sys][id/64]&(1<<(id%64)) != 0 {
+				sum, n = sum+int(cn0), n+1
+			}
+		}
+		if known {
+			for _, w := range s.used[sys] {
+				r.Used += uint8(bits.OnesCount64(w))
+			}
+		}
+		if n > 0 {
+			r.Mean = float32(math.Round(float64(sum)*10/float64(n)) / 10)
+		}
+	}
+	s.last = out
+	return out
+}
+
+// cn0Of reads a carrier-to-noise density; some receivers give a decimal.
+func cn0Of(f string) uint8 {
+	v := numberIn(f, 0, 99)
+	if math.IsNaN(v) {
+		return 0
+	}
+	return uint8(v + 0.5)
+}

@@ -1,0 +1,154 @@
+package telemetry
+
+import (
+	"math"
+	"strconv"
+)
+
+// GNSS is a satellite navigation system.
+type GNSS uint8
+
+// The systems whose satellites receivers list.
+const (
+	GPS GNSS = iota
+	SBAS
+	Galileo
+	BeiDou
+	QZSS
+	GLONASS
+	NavIC
+	GNSSCount int = iota
+)
+
+var gnssNames = [GNSSCount]string{"GPS", "SBAS", "Galileo", "BeiDou", "QZSS", "GLONASS", "NavIC"}
+
+// String returns the system's usual name, "GPS" to "NavIC".
+func (g GNSS) String() string {
+	if int(g) < GNSSCount {
+		return gnssNames[g]
+	}
+	return "unknown"
+}
+
+// Antenna is what a receiver says of its antenna.
+type Antenna uint8
+
+// The states of an antenna.
+const (
+	AntennaUnknown Antenna = iota // the receiver does not say
+	AntennaOK
+	AntennaOpen     // no current flows: cut, unplugged or passive
+	AntennaShort    // too much current flows
+	AntennaInternal // the receiver uses its own instead of the one plugged in
+)
+
+var antennaNames = [...]string{"", "ok", "open", "short", "internal"}
+
+// String returns "ok", "open", "short", "internal", or "" when unknown.
+func (a Antenna) String() string {
+	if int(a) < len(antennaNames) {
+		return antennaNames[a]
+	}
+	return ""
+}
+
+// MarshalText is String.
+func (a Antenna) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
+
+// Strong is the carrier-to-noise density in dB-Hz from which a satellite under
+// open sky is received well.
+const Strong = 30
+
+// Reception sums up the satellites of one system, or of all.
+type Reception struct {
+	InView uint8   // listed
+	Heard  uint8   // of them: with a carrier-to-noise density
+	Strong uint8   // of them: with at least Strong dB-Hz
+	Used   uint8   // in the solution
+	Best   uint8   // highest C/N0 in dB-Hz; 0: none heard
+	Mean   float32 // of the used ones with a C/N0, in dB-Hz; 0: none
+}
+
+// Sky is what a receiver last said of its satellites and its antenna. It is
+// comparable; the zero Sky knows nothing.
+type Sky struct {
+	Systems [GNSSCount]Reception
+	Antenna Antenna
+}
+
+// Total sums up all systems.
+func (s *Sky) Total() Reception {
+	var t Reception
+	sum, n := 0.0, 0
+	for _, r := range s.Systems {
+		t.InView += r.InView
+		t.Heard += r.Heard
+		t.Strong += r.Strong
+		t.Used += r.Used
+		t.Best = max(t.Best, r.Best)
+		if r.Mean > 0 {
+			sum += float64(r.Mean) * float64(r.Used)
+			n += int(r.Used)
+		}
+	}
+	if n > 0 {
+		t.Mean = float32(math.Round(sum/float64(n)*10) / 10)
+	}
+	return t
+}
+
+// AppendJSON appends the systems that are in view or used, by name; a C/N0 that
+// nothing was heard with is null.
+func (s *Sky) AppendJSON(b []byte) []byte {
+	start := len(b)
+	field := func(key string, v float64, known bool) {
+		b = append(append(append(b, ',', '"'), key...), `":`...)
+		if known {
+			b = strconv.AppendFloat(b, v, 'f', -1, 32)
+		} else {
+			b = append(b, "null"...)
+		}
+	}
+	for g, r := range s.Systems {
+		if r.InView == 0 && r.Used == 0 {
+			continue
+		}
+		b = append(append(append(b, ',', '"'), gnssNames[g]...), `":{"in_view":`...)
+		b = strconv.AppendUint(b, uint64(r.InView), 10)
+		field("heard", float64(r.Heard), true)
+		field("strong", float64(r.Strong), true)
+		field("used", float64(r.Used), true)
+		field("best", float64(r.Best), r.Best > 0)
+		field("mean", float64(r.Mean), r.Mean > 0)
+		b = append(b, '}')
+	}
+	if len(b) == start {
+		return append(b, "{}"...)
+	}
+	b[start] = '{'
+	return append(b, '}')
+}
+
+// MarshalJSON is AppendJSON.
+func (s Sky) MarshalJSON() ([]byte, error) { return s.AppendJSON(nil), nil }
+
+// Accuracy is a receiver's own estimate of its error (NMEA GST), one standard
+// deviation in metres. Unknown values are NaN.
+type Accuracy struct {
+	RMSM      float64 // of the pseudoranges
+	MajorM    float64 // semi-major axis of the error ellipse
+	MinorM    float64
+	OrientDeg float64 // of the major axis, from true north
+	LatM      float64
+	LonM      float64
+	AltM      float64
+}
+
+// Detail is what a receiver said about an epoch beyond the Fix. It stays on the
+// unit: what of it goes to the cloud are samples, once a minute or when it
+// changes.
+type Detail struct {
+	ClimbMPS float64 // from the altitude of the fix before; NaN unknown
+	Accuracy Accuracy
+	Sky      Sky
+}
