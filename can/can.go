@@ -1,7 +1,7 @@
 // Package can reads a CAN bus and turns OBD-II answers, and what DBC files
 // explain or a J1939 network says, into samples. A Bus is
 // SocketCAN, a unix socket that carries the same frames, an in-memory Pair or
-// a candump log; a Source reads one Bus and, on a live one, asks the ECUs for
+// a log of candump and other programs; a Source reads one Bus and, on a live one, asks the ECUs for
 // the configured PIDs (SAE J1979 over ISO 15765-4, ISO 15765-2).
 //
 // The car comes first: everything transmitted passes one allow-list, the

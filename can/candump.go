@@ -1,197 +1,112 @@
 package can
 
-import (
-	"bufio"
-	"bytes"
-	"compress/flate"
-	"compress/gzip"
-	"errors"
-	"fmt"
-	"io"
-)
+import "bytes"
 
-// maxLine bounds one line of a candump log. The longest legal one, CAN FD
-// with 64 bytes, has about 170 characters.
-const maxLine = 4096
-
-// Entry is one line of a candump log. Frame.At is not set: the log's own
-// time is Stamp.
-type Entry struct {
-	Frame
-	Stamp     Stamp
-	Interface string
-	Line      int
-}
-
-// LineError is a line of a log that could not be read, or the end of a log
-// that was cut. The rest of the log goes on behind it.
-type LineError struct {
-	Line int
-	Err  error
-}
-
-// Error says the line and what is wrong with it.
-func (e *LineError) Error() string { return fmt.Sprintf("line %d: %v", e.Line, e.Err) }
-
-// Unwrap returns what is wrong.
-func (e *LineError) Unwrap() error { return e.Err }
-
-// Errors of a LineError.
-var (
-	// ErrLine: not "(time) interface ID#DATA".
-	ErrLine = errors.New("not a candump line")
-	// ErrLongLine: no line break for 4,096 bytes.
-	ErrLongLine = errors.New("line is too long")
-	// ErrCut: the file ends in the middle of a line or of its compressed data.
-	ErrCut = errors.New("log is cut short")
-)
-
-// LogReader reads candump logs ("candump -L", "-l"), plain or compressed with
-// gzip. It reads as it goes: memory does not grow with the log.
-type LogReader struct {
-	src    io.Reader
-	r      *bufio.Reader
-	line   int
-	ifaces map[string]string
-	end    error
-}
-
-// maxInterfaces bounds the interface names kept from a log.
-const maxInterfaces = 64
-
-// ReadLog returns a reader of the log in r.
-func ReadLog(r io.Reader) *LogReader {
-	return &LogReader{src: r, ifaces: make(map[string]string)}
-}
-
-// Next returns the next frame, a *LineError for a line that cannot be read
-// (call Next again), io.EOF at the end, or the error of the source.
-func (l *LogReader) Next() (Entry, error) {
-	if l.end != nil {
-		return Entry{}, l.end
+// beginsCandump: every line of candump begins with its time, or has none and
+// is "can0  7E8   [8]  03 41 0D 4A".
+func beginsCandump(s []byte) bool {
+	if s = bytes.TrimLeft(s, " "); s[0] == '(' {
+		return true
 	}
-	if l.r == nil {
-		if err := l.start(); err != nil {
-			return Entry{}, l.fail(err)
+	_, rest := word(s)
+	var l LogReader
+	var e Entry
+	found, err := l.readPrinted(&e, rest)
+	return found && err == nil
+}
+
+// readCandump reads a line that candump logs ("-l", "-L"),
+// "(1725695599.863200) can0 7E8#03410D4A" with an optional direction behind
+// it, or one that it prints.
+func (l *LogReader) readCandump(e *Entry, s []byte) (bool, error) {
+	timed := false
+	switch s = bytes.TrimLeft(s, " "); s[0] {
+	case '\t': // explains the error frame above it
+		return false, nil
+	case '(':
+		end := bytes.IndexByte(s, ')')
+		if end < 0 {
+			return false, ErrLine
 		}
-	}
-	for {
-		text, err := l.r.ReadSlice('\n')
-		l.line++
-		switch {
-		case errors.Is(err, bufio.ErrBufferFull):
-			return Entry{}, l.skipLine()
-		case err == io.EOF && len(text) == 0:
-			return Entry{}, l.fail(io.EOF)
-		case err != nil && err != io.EOF:
-			return Entry{}, l.fail(err)
+		if at := bytes.TrimSpace(s[1:end]); !l.candumpTime(e, at) {
+			return false, badField("time", at)
 		}
-		cut := err == io.EOF
-		text = bytes.TrimRight(text, "\r\n \t")
-		if len(text) == 0 {
-			continue
+		s, timed = s[end+1:], true
+	}
+	iface, rest := word(s)
+	frame, more := word(rest)
+	if len(iface) == 0 || len(frame) == 0 {
+		return false, ErrLine
+	}
+	if bytes.IndexByte(frame, '#') < 0 {
+		if found, err := l.readPrinted(e, rest); !found || err != nil {
+			return found, err
 		}
-		var e Entry
-		if perr := l.parse(&e, text); perr != nil {
-			if cut {
-				perr = fmt.Errorf("%w (%w)", ErrCut, perr)
-			}
-			return Entry{}, &LineError{l.line, perr}
-		}
-		e.Line = l.line
-		return e, nil
+		e.Interface = l.name(iface)
+		return true, nil
 	}
-}
-
-// start looks whether the log is compressed.
-func (l *LogReader) start() error {
-	br := bufio.NewReaderSize(l.src, maxLine)
-	if magic, _ := br.Peek(2); len(magic) == 2 && magic[0] == 0x1F && magic[1] == 0x8B {
-		z, err := gzip.NewReader(br)
-		if err != nil {
-			return err
-		}
-		br = bufio.NewReaderSize(z, maxLine)
-	}
-	l.r = br
-	return nil
-}
-
-// fail ends the log. Compressed data that stops early is the log's own fault:
-// one LineError, then io.EOF.
-func (l *LogReader) fail(err error) error {
-	l.end = err
-	if err == io.EOF {
-		return err
-	}
-	var corrupt flate.CorruptInputError
-	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, gzip.ErrChecksum) || errors.Is(err, gzip.ErrHeader) || errors.As(err, &corrupt) {
-		l.end = io.EOF
-		return &LineError{max(l.line, 1), fmt.Errorf("%w (%w)", ErrCut, err)}
-	}
-	l.end = fmt.Errorf("read log: %w", err)
-	return l.end
-}
-
-func (l *LogReader) skipLine() error {
-	for {
-		_, err := l.r.ReadSlice('\n')
-		if errors.Is(err, bufio.ErrBufferFull) {
-			continue
-		}
-		if err != nil && err != io.EOF {
-			return l.fail(err)
-		}
-		return &LineError{l.line, ErrLongLine}
-	}
-}
-
-// parse reads "(1725695599.863200) can0 7E8#03410D4A" with an optional
-// direction flag behind it.
-func (l *LogReader) parse(e *Entry, s []byte) error {
-	end := bytes.IndexByte(s, ')')
-	if s[0] != '(' || end < 0 {
-		return ErrLine
-	}
-	stamp, ok := parseStamp(bytes.TrimSpace(s[1:end]))
-	if !ok {
-		return fmt.Errorf("%w: time %q", ErrLine, clip(s[1:end]))
-	}
-	e.Stamp = stamp
-	iface, rest := word(s[end+1:])
-	frame, rest := word(rest)
-	if len(iface) == 0 || len(frame) == 0 || len(rest) > 0 && string(rest) != "R" && string(rest) != "T" {
-		return ErrLine
+	if !timed || len(more) > 0 && string(more) != "R" && string(more) != "T" {
+		return false, ErrLine
 	}
 	if !parseText(&e.Frame, frame) {
-		return fmt.Errorf("%w: frame %q", ErrLine, clip(frame))
+		return false, badField("frame", frame)
 	}
 	e.Interface = l.name(iface)
-	return nil
+	return true, nil
 }
 
-// name keeps one string for each interface.
-func (l *LogReader) name(b []byte) string {
-	if s, ok := l.ifaces[string(b)]; ok {
-		return s
+// candumpTime reads seconds, or with -tA the date and time of the machine's zone.
+func (l *LogReader) candumpTime(e *Entry, s []byte) bool {
+	if l.stamp(e, s, 0) {
+		return true
 	}
-	s := string(clip(b))
-	if len(l.ifaces) < maxInterfaces {
-		l.ifaces[s] = s
-	}
-	return s
+	n, got := numbers(s)
+	at, ok := date(n[0], n[1], n[2], n[3], n[4], n[5], 0)
+	e.Stamp = Stamp{at.Nanos + int64(n[6])*1000, 6}
+	return ok && got == 7 && n[6] < 1e6 && len(s) == len("2014-04-22 00:57:03.803317")
 }
 
-// clip bounds what of the input is repeated in messages and names.
-func clip(b []byte) []byte { return b[:min(len(b), 40)] }
-
-// word returns the first word of s and what is behind it.
-func word(s []byte) (w, rest []byte) {
-	s = bytes.TrimLeft(s, " \t")
-	if i := bytes.IndexAny(s, " \t"); i >= 0 {
-		return s[:i], bytes.TrimLeft(s[i:], " \t")
+// readPrinted reads a frame as candump prints it on a screen: "7E8   [8]  03
+// 41 …", in front of it with -x "RX - -"; "[08]" is CAN FD.
+func (l *LogReader) readPrinted(e *Entry, s []byte) (bool, error) {
+	w := l.split(s, ' ')
+	if len(w) > 3 && (string(w[0]) == "RX" || string(w[0]) == "TX") {
+		w = w[3:]
 	}
-	return s, nil
+	if len(w) < 2 || len(w[1]) < 3 || w[1][0] != '[' || w[1][len(w[1])-1] != ']' {
+		return false, ErrLine
+	}
+	n, ok := parseNumber(w[1][1:len(w[1])-1], 10, 64)
+	if !ok || !parseID(&e.Frame, w[0]) {
+		return false, badField("frame", s)
+	}
+	e.FD = len(w[1]) > 3
+	if len(w) > 2 && string(w[2]) == "remote" {
+		e.Remote = true
+	}
+	return true, l.fill(e, w[2:], int(n))
+}
+
+// parseID reads an identifier of 3 digits or, extended or with the flag of an
+// error frame in it, of 8.
+func parseID(f *Frame, s []byte) bool {
+	if len(s) != 3 && len(s) != 8 {
+		return false
+	}
+	var id uint32
+	for _, c := range s {
+		d := unhex[c]
+		if d > 0xF {
+			return false
+		}
+		id = id<<4 | uint32(d)
+	}
+	f.Extended = len(s) == 8
+	if f.Extended && id&flagError != 0 {
+		f.Error, f.Extended, id = true, false, id&^flagError
+	}
+	f.ID = id
+	return true
 }
 
 // parseText reads a frame as candump prints it: ID#DATA, ID#R[length],
@@ -199,22 +114,9 @@ func word(s []byte) (w, rest []byte) {
 // What it accepts passes Validate.
 func parseText(f *Frame, s []byte) bool {
 	hash := bytes.IndexByte(s, '#')
-	if hash != 3 && hash != 8 {
+	if hash < 0 || !parseID(f, s[:hash]) {
 		return false
 	}
-	var id uint32
-	for _, c := range s[:hash] {
-		d := unhex[c]
-		if d > 0xF {
-			return false
-		}
-		id = id<<4 | uint32(d)
-	}
-	f.Extended = hash == 8
-	if f.Extended && id&flagError != 0 {
-		f.Error, f.Extended, id = true, false, id&^flagError
-	}
-	f.ID = id
 	data := s[hash+1:]
 	switch {
 	case len(data) > 0 && data[0] == '#':

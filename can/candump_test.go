@@ -16,8 +16,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	einride "go.einride.tech/can"
-
 	"obu/can"
 	"obu/internal/clock"
 	"obu/telemetry"
@@ -347,44 +345,6 @@ func TestHostileLogBoundsMemory(t *testing.T) {
 	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 8<<20 {
 		t.Errorf("heap grew by %d bytes", grown)
 	}
-}
-
-// FuzzCandump: no line panics; what is accepted is a valid frame, re-encodes
-// to a line that reads the same, and is accepted by einride's parser as well.
-func FuzzCandump(f *testing.F) {
-	for _, s := range []string{
-		"(1725695599.863200) can0 7E8#03410D4A00000000", "(0.1) can0 123##1000102030405060708090A0B",
-		"(0.1) can0 20000004#0001000000000000", "(0) x 123#R4", "(1.0) can0 18DAF110#0441", "(1.0) can0 FFF#00", "\x1f\x8b\x08",
-	} {
-		f.Add([]byte(s))
-	}
-	f.Fuzz(func(t *testing.T, in []byte) {
-		log := can.ReadLog(bytes.NewReader(in))
-		for range 1000 {
-			e, err := log.Next()
-			var bad *can.LineError
-			if errors.As(err, &bad) {
-				continue
-			}
-			if err != nil {
-				return
-			}
-			if err := e.Frame.Validate(); err != nil {
-				t.Fatalf("%v: %v", e.Frame, err)
-			}
-			line := fmt.Sprintf("(%s) %s %s\n", e.Stamp, e.Interface, e.Frame)
-			again, err := can.ReadLog(strings.NewReader(line)).Next()
-			if err != nil || again.Frame != e.Frame || again.Stamp != e.Stamp {
-				t.Fatalf("%q became %q: %v", in, line, err)
-			}
-			if !e.FD && !e.Error {
-				var other einride.Frame
-				if err := other.UnmarshalString(e.Frame.String()); err != nil || other.Validate() != nil || other.ID != e.ID {
-					t.Fatalf("%v: %v", e.Frame, err)
-				}
-			}
-		}
-	})
 }
 
 func BenchmarkReadLog(b *testing.B) {

@@ -49,7 +49,7 @@ func DecodeOBD(r io.Reader, emit func(Record) error, problem func(error)) (Decod
 	return Decode(r, DecodeOptions{OBD: true}, emit, problem)
 }
 
-// Decode reads a candump log, plain or gzip, and calls emit for each value of
+// Decode reads a log that LogReader knows, plain or gzip, and calls emit for each value of
 // each OBD answer and each message of J1939 and of the databases in it, in the
 // order they were complete. It keeps a bounded state per interface and repairs nothing.
 // Lines, transfers and answers that cannot be read are counted and told to

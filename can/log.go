@@ -55,13 +55,16 @@ const (
 	mostDisorder = time.Second
 )
 
-// OpenLog opens a candump log, plain or .gz, that Receive plays through
+// OpenLog opens a log that LogReader knows, plain or .gz, that Receive plays through
 // clk.Join. A line that cannot be read is reported, counted in Drops, and the
 // rest goes on; a jump of the logger's clock is not waited for.
 func OpenLog(path string, clk *clock.Clock, opt LogOptions) (*LogBus, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("open CAN log: %w", err)
+	}
+	if opt.Log != nil {
+		opt.Log = opt.Log.With("file", path)
 	}
 	return NewLogBus(f, clk, opt), nil
 }
@@ -184,7 +187,7 @@ func InspectLog(path string) (LogInfo, error) {
 		case err == io.EOF:
 			return info, nil
 		case err != nil:
-			return info, err
+			return info, fmt.Errorf("%s: %w", path, err)
 		}
 		if info.Frames == 0 || e.Stamp.Nanos < info.First.Nanos {
 			info.First = e.Stamp

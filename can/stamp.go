@@ -1,7 +1,6 @@
 package can
 
 import (
-	"bytes"
 	"strconv"
 	"time"
 )
@@ -30,36 +29,34 @@ func (s Stamp) Append(b []byte) []byte {
 // Time returns the stamp as wall time, UTC.
 func (s Stamp) Time() time.Time { return time.Unix(0, s.Nanos).UTC() }
 
-// parseStamp reads seconds with up to nine decimals.
-func parseStamp(s []byte) (Stamp, bool) {
-	whole, frac, point := s, []byte(nil), bytes.IndexByte(s, '.')
-	if point >= 0 {
-		whole, frac = s[:point], s[point+1:]
-	}
-	if len(whole) == 0 || len(whole) > 10 || len(frac) > 9 || point >= 0 && len(frac) == 0 {
-		return Stamp{}, false
-	}
+// parseUnits reads a decimal number of seconds, or of units that are shift
+// decimals less, as a time down to the nanosecond.
+func parseUnits(s []byte, shift int) (Stamp, bool) {
 	var n int64
-	for _, c := range whole {
-		if c < '0' || c > '9' {
+	frac := -1 // digits behind the point
+	for _, c := range s {
+		switch {
+		case c == '.' && frac < 0 && len(s) > 1 && s[0] != '.':
+			frac = 0
+			continue
+		case c < '0' || c > '9' || n > (1<<63-10)/10:
 			return Stamp{}, false
+		case frac >= 0:
+			frac++
 		}
 		n = n*10 + int64(c-'0')
 	}
-	if n >= maxLogSeconds {
+	if len(s) == 0 || frac == 0 || frac+shift > 9 {
 		return Stamp{}, false
 	}
-	for i := range 9 {
-		n *= 10
-		if i < len(frac) {
-			c := frac[i]
-			if c < '0' || c > '9' {
-				return Stamp{}, false
-			}
-			n += int64(c - '0')
+	frac = max(frac, 0) + shift
+	for range 9 - frac {
+		if n > maxLogSeconds*1e9/10 {
+			return Stamp{}, false
 		}
+		n *= 10
 	}
-	return Stamp{n, uint8(len(frac))}, true
+	return Stamp{n, uint8(frac)}, n < maxLogSeconds*1e9
 }
 
 // maxLogSeconds is the year 2262, where nanoseconds since 1970 end.

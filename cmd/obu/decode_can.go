@@ -17,7 +17,11 @@ func decodeCANCommand() *command {
 	var files []string
 	cmd := &command{
 		Use:   "can [--dbc FILE]... [--obd] [--j1939] FILE|-",
-		Short: "values in a candump log (plain or .gz)",
+		Short: "values in a log of CAN frames (plain or .gz)",
+		Long: `Reads logs of candump (-l, -L and what -ta prints), Vector (ASC), PEAK (TRC),
+OVMS (CRTD) and SavvyCAN (GVRET CSV, and its other text exports): the first
+lines tell which one it is. Times are the log's own; a date in its head counts
+as UTC. BLF, MDF and pcap files have to be converted first.`,
 		Example: "  obu decode can --obd candump-2026-11-22.log.gz\n  obu decode can --dbc car.dbc --dbc can1:gps.dbc drive.log\n" +
 			"  obu decode can --j1939 truck.log.gz\n  candump -L can0 | obu decode can --obd -",
 		Args: exactly("FILE"),
@@ -76,7 +80,7 @@ func decodeCAN(r io.Reader, opt can.DecodeOptions, w *bufio.Writer, errw io.Writ
 		return err
 	}, said.add)
 	if err == nil && stats.Frames == 0 && stats.BadLines > 0 {
-		return fmt.Errorf("no line of %d reads like candump's log format, `(1700000000.123456) can0 7E8#03410D38`: record with `candump -L`%s",
+		return fmt.Errorf("no line of %d reads like a log of candump, `(1700000000.123456) can0 7E8#03410D38`, or of another program it knows (ASC, TRC, CRTD, GVRET): record with `candump -L`%s",
 			stats.BadLines, said.examples())
 	}
 	said.end()

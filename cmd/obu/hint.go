@@ -34,6 +34,7 @@ var hints = []struct {
 	{can.ErrConfig, "correct the entry of this bus under can; `obu config example` explains each setting"},
 	{can.ErrClosed, "check the adapter's plug and driver (ip link; dmesg | tail), or the virtual car behind unix:PATH; the agent opens it again by itself"},
 	{can.ErrRecording, "check free space (df -h) and rights of the folder; --total bounds what a recording takes"},
+	{can.ErrNotText, "convert it to ASC or candump's format: `python3 -m can.logconvert FILE out.asc` (BLF, MDF; package python-can), SavvyCAN, or the program that wrote it"},
 	{can.ErrLine, "record with `candump -L can0 > can0.log`"},
 	{gps.ErrNoDevice, "plug the receiver in; `ls /dev/serial/by-id` shows names that stay"},
 	{gps.ErrPermission, "join the group that owns the port: usermod -aG dialout USER, then start again"},

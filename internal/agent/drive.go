@@ -21,8 +21,8 @@ import (
 	"obu/telemetry"
 )
 
-// ErrNoDrive: the folder holds nothing to replay. Cure: it wants can*.log or
-// can*.log.gz (candump -L), gps.nmea or a folder dashcam/.
+// ErrNoDrive: the folder holds nothing to replay. Cure: it wants can*.log (or
+// .asc, .trc, .crtd, .csv; plain or .gz), gps.nmea or a folder dashcam/.
 var ErrNoDrive = errors.New("nothing to replay in folder")
 
 // ErrFile: a replay wants a folder. Cure: name the one the file lies in.
@@ -40,7 +40,7 @@ type Drive struct {
 	Dashcam *DriveDashcam `yaml:"dashcam"`
 }
 
-// DriveCAN is one candump log; each interface in it is one bus.
+// DriveCAN is one log of frames; each interface in it is one bus.
 type DriveCAN struct {
 	File      string        `yaml:"file"`
 	Interface string        `yaml:"interface"` // only this one; default: all
@@ -100,7 +100,7 @@ func (d *Drive) discover() error {
 		switch {
 		case e.IsDir() && name == "dashcam" && d.Dashcam == nil:
 			d.Dashcam = &DriveDashcam{Dir: name}
-		case strings.HasPrefix(name, "can") && (strings.HasSuffix(name, ".log") || strings.HasSuffix(name, ".log.gz")) && !listed(name):
+		case isLog(name) && !listed(name):
 			d.CAN = append(d.CAN, DriveCAN{File: name})
 		case (name == "gps.nmea" || name == "gps.nmea.gz") && d.GPS == nil:
 			d.GPS = &DriveFile{File: name}
@@ -113,6 +113,13 @@ func (d *Drive) discover() error {
 		d.Dashcam.Dir, d.Dashcam.Camera = cmp.Or(d.Dashcam.Dir, "dashcam"), cmp.Or(d.Dashcam.Camera, "front")
 	}
 	return nil
+}
+
+// isLog reports whether a file of a replay folder is a log of a bus; what
+// program wrote it shows in it.
+func isLog(name string) bool {
+	name, _ = strings.CutSuffix(name, ".gz")
+	return strings.HasPrefix(name, "can") && slices.Contains([]string{".log", ".asc", ".trc", ".crtd", ".csv"}, filepath.Ext(name))
 }
 
 func (d *Drive) path(name string) string {

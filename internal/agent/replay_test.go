@@ -387,3 +387,34 @@ func sameDigits(v float64, want string) bool {
 	w, err := strconv.ParseFloat(want, 64)
 	return err == nil && math.Round(v*math.Pow10(digits)) == math.Round(w*math.Pow10(digits))
 }
+
+// TestDriveOfOtherLogs: the logs of other programs are found in a folder, each
+// with the buses and the date that it tells.
+func TestDriveOfOtherLogs(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"can-a.asc": "date Sat Sep 30 15:06:13.000 2017\nbase hex timestamps absolute\n 1.5 1 7E8 Rx d 4 03 41 0D 4A\n",
+		"can-b.trc": ";$FILEVERSION=1.3\n 1) 1000.0 2 Rx 07E8 - 4 03 41 0D 4A\n",
+		"can-c.csv": "Time Stamp,ID,Extended,Dir,Bus,LEN,D1\n1000000,7E8,false,Rx,3,1,03\n",
+		"notes.csv": "not a log",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	drive, err := agent.ReadDrive(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clk, dev, err := drive.Open(0, t.TempDir(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := ""
+	for _, c := range dev.CAN {
+		names += c.Name + " "
+	}
+	if names != "can1 can2 can3 " || !clk.Wall().Time.Equal(time.Date(2017, 9, 30, 15, 6, 14, 5e8, time.UTC)) {
+		t.Errorf("buses %s, start %v", names, clk.Wall())
+	}
+}

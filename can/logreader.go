@@ -1,0 +1,248 @@
+package can
+
+import (
+	"bufio"
+	"bytes"
+	"compress/flate"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// maxLine bounds one line of a log. The longest legal one, CAN FD with 64
+// bytes in Vector's ASC, has about 400 characters.
+const maxLine = 4096
+
+// Entry is one frame of a log. Frame.At is not set: the log's own time is
+// Stamp. Logs that number their buses have them as "can" and the number.
+type Entry struct {
+	Frame
+	Stamp     Stamp
+	Interface string
+	Line      int
+}
+
+// LineError is a line of a log that could not be read, or the end of a log
+// that was cut. The rest of the log goes on behind it.
+type LineError struct {
+	Line int
+	Err  error
+}
+
+// Error says the line and what is wrong with it.
+func (e *LineError) Error() string { return fmt.Sprintf("line %d: %v", e.Line, e.Err) }
+
+// Unwrap returns what is wrong.
+func (e *LineError) Unwrap() error { return e.Err }
+
+// Errors of a log.
+var (
+	// ErrLine: not a line of the log's format, or of any that is known.
+	ErrLine = errors.New("not a line of a CAN log")
+	// ErrLongLine: no line break for 4,096 bytes.
+	ErrLongLine = errors.New("line is too long")
+	// ErrCut: the file ends in the middle of a line or of its compressed data.
+	ErrCut = errors.New("log is cut short")
+	// ErrNotText: the file is a recording, but no text. Convert it to ASC or
+	// candump's format first.
+	ErrNotText = errors.New("not a log of text lines")
+)
+
+// LogReader reads logs of text lines, plain or compressed with gzip: candump
+// ("-l", "-L" and what it prints), Vector ASC, PEAK TRC 1.0 to 2.1, CRTD, and
+// the exports of SavvyCAN (GVRET and generic CSV, BusMaster, Microchip). What
+// it is shows in its first lines. It reads as it goes: memory does not grow
+// with the log.
+type LogReader struct {
+	src    io.Reader
+	r      *bufio.Reader
+	line   int
+	ifaces map[string]string
+	end    error
+	head   logHead
+	entry  Entry    // of the present line,
+	words  [][]byte // and its words
+}
+
+// logHead is what the head of a log says about the lines behind it.
+type logHead struct {
+	format   *logFormat // nil: no line has told yet
+	columns  string     // one letter each, see trcColumns
+	start    Stamp      // what the times of the log count from
+	begun    bool       // a frame was read: the head is over
+	fixed    bool       // start is the trigger's
+	relative bool       // times count from the line before, which was at
+	last     int64
+	decimal  bool // base of identifiers and data
+}
+
+// logFormat is one kind of log.
+type logFormat struct {
+	prefix string                 // what its first line begins with,
+	begins func(line []byte) bool // or looks like
+	// read reads a line into e. It is false for lines that hold no frame.
+	read func(l *LogReader, e *Entry, line []byte) (bool, error)
+
+	columns string // of a table; others tell their own
+	sep     byte   // between them
+	shift   int    // decimals its times are less than seconds: 3 in ms, 6 in µs
+}
+
+// logFormats are all of them; the first that a line begins is it.
+var logFormats = [...]logFormat{
+	{begins: beginsCandump, read: (*LogReader).readCandump},
+	{prefix: "date ", read: (*LogReader).readASC},
+	{prefix: "base ", read: (*LogReader).readASC},
+	{prefix: ";", read: (*LogReader).readTRC, sep: ' ', shift: 3},
+	{prefix: "Time Stamp,ID,Extended,Dir", read: (*LogReader).readTable, columns: "OiE-BlD", sep: ',', shift: 6}, // SavvyCAN
+	{prefix: "Time Stamp,ID,Extended", read: (*LogReader).readTable, columns: "OiEBlD", sep: ',', shift: 6},
+	{prefix: "ID,Data Bytes", read: (*LogReader).readTable, columns: "iD", sep: ','}, // without times
+	{prefix: "Microchip Technology", read: (*LogReader).readTable, columns: "O-ilD", sep: ';', shift: 3},
+	{prefix: "***BUSMASTER", read: (*LogReader).readBusMaster, sep: ' '},
+	{begins: beginsCRTD, read: (*LogReader).readTable, columns: "OKkD", sep: ' '},
+}
+
+// begins is bytes.HasPrefix for either case.
+//
+//go:noinline
+func begins(line []byte, with string) bool {
+	return len(line) >= len(with) && strings.EqualFold(string(line[:len(with)]), with)
+}
+
+// maxInterfaces bounds the interface names kept from a log.
+const maxInterfaces = 64
+
+// ReadLog returns a reader of the log in r.
+func ReadLog(r io.Reader) *LogReader {
+	return &LogReader{src: r, ifaces: make(map[string]string)}
+}
+
+// Next returns the next frame, a *LineError for a line that cannot be read
+// (call Next again), io.EOF at the end, or the error of the source.
+func (l *LogReader) Next() (Entry, error) {
+	if l.end != nil {
+		return Entry{}, l.end
+	}
+	if l.r == nil {
+		if err := l.start(); err != nil {
+			return Entry{}, l.fail(err)
+		}
+	}
+	for {
+		text, err := l.r.ReadSlice('\n')
+		l.line++
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull):
+			return Entry{}, l.skipLine()
+		case err == io.EOF && len(text) == 0:
+			return Entry{}, l.fail(io.EOF)
+		case err != nil && err != io.EOF:
+			return Entry{}, l.fail(err)
+		}
+		cut := err == io.EOF
+		text = bytes.TrimRight(text, "\r\n \t")
+		if l.line == 1 {
+			text = bytes.TrimPrefix(text, []byte("\uFEFF"))
+		}
+		if len(text) == 0 {
+			continue
+		}
+		l.entry = Entry{}
+		found, perr := l.read(&l.entry, text)
+		if perr != nil {
+			if cut {
+				perr = fmt.Errorf("%w (%w)", ErrCut, perr)
+			}
+			return Entry{}, &LineError{l.line, perr}
+		}
+		if found {
+			l.head.begun = true
+			l.entry.Line = l.line
+			return l.entry, nil
+		}
+	}
+}
+
+// read reads one line, and finds out of what format it is as long as none is
+// known.
+func (l *LogReader) read(e *Entry, line []byte) (bool, error) {
+	if l.head.format == nil {
+		for i := range logFormats {
+			f := &logFormats[i]
+			if f.prefix != "" && begins(line, f.prefix) || f.begins != nil && f.begins(line) {
+				l.head.format = f
+				break
+			}
+		}
+		if l.head.format == nil {
+			if begins(line, "//") { // above the head of a log
+				return false, nil
+			}
+			return false, ErrLine
+		}
+	}
+	return l.head.format.read(l, e, line)
+}
+
+// notText are the first bytes of recordings that are no text.
+var notText = [...][2]string{
+	{"LOGG", "a Vector BLF recording"},
+	{"MDF ", "an ASAM MDF recording"},
+	{"\xD4\xC3\xB2\xA1", "a pcap capture"},
+	{"\x4D\x3C\xB2\xA1", "a pcap capture"},
+	{"\x0A\x0D\x0D\x0A", "a pcapng capture"},
+	{"PK\x03\x04", "a zip archive"},
+	{"\xFF\xFE", "text in UTF-16"},
+	{"@ TE", "a trace of CarBusAnalyzer"},
+}
+
+// start looks whether the log is compressed, and whether it is one.
+func (l *LogReader) start() error {
+	br := bufio.NewReaderSize(l.src, maxLine)
+	if magic, _ := br.Peek(2); len(magic) == 2 && magic[0] == 0x1F && magic[1] == 0x8B {
+		z, err := gzip.NewReader(br)
+		if err != nil {
+			return err
+		}
+		br = bufio.NewReaderSize(z, maxLine)
+	}
+	magic, _ := br.Peek(4)
+	for _, kind := range notText {
+		if strings.HasPrefix(string(magic), kind[0]) {
+			return fmt.Errorf("%w: %s", ErrNotText, kind[1])
+		}
+	}
+	l.r = br
+	return nil
+}
+
+// fail ends the log. Compressed data that stops early is the log's own fault:
+// one LineError, then io.EOF.
+func (l *LogReader) fail(err error) error {
+	l.end = err
+	if err == io.EOF {
+		return err
+	}
+	var corrupt flate.CorruptInputError
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, gzip.ErrChecksum) || errors.Is(err, gzip.ErrHeader) || errors.As(err, &corrupt) {
+		l.end = io.EOF
+		return &LineError{max(l.line, 1), fmt.Errorf("%w (%w)", ErrCut, err)}
+	}
+	l.end = fmt.Errorf("read log: %w", err)
+	return l.end
+}
+
+func (l *LogReader) skipLine() error {
+	for {
+		_, err := l.r.ReadSlice('\n')
+		if errors.Is(err, bufio.ErrBufferFull) {
+			continue
+		}
+		if err != nil && err != io.EOF {
+			return l.fail(err)
+		}
+		return &LineError{l.line, ErrLongLine}
+	}
+}
