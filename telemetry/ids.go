@@ -485,6 +485,16 @@ var signalIDs = [...]string{
 	"Vehicle.Obu.Diagnostics.Pending.Cleared",
 	"Vehicle.Obu.Diagnostics.Permanent.Appeared",
 	"Vehicle.Obu.Diagnostics.Permanent.Cleared",
+	"Vehicle.Obu.CAN.ErrorFrames",
+	"Vehicle.Obu.CAN.Overruns",
+	"Vehicle.Obu.CAN.NoACKs",
+	"Vehicle.Obu.CAN.Warnings",
+	"Vehicle.Obu.CAN.Passives",
+	"Vehicle.Obu.CAN.BusOffs",
+	"Vehicle.Obu.CAN.ControllerRestarts",
+	"Vehicle.Obu.CAN.TXErrors",
+	"Vehicle.Obu.CAN.RXErrors",
+	"Vehicle.Obu.CAN.ControllerState",
 }
 
 var idByName = func() map[string]uint32 {

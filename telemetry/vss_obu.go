@@ -11,6 +11,18 @@ var obuSignals = []Signal{
 	{Name: "Vehicle.Obu.CAN.Samples", Kind: KindInt, Level: LevelObu},
 	{Name: "Vehicle.Obu.CAN.Drops", Kind: KindInt, Level: LevelObu},
 	{Name: "Vehicle.Obu.CAN.DecodeErrors", Kind: KindInt, Level: LevelObu},
+	// Of the controller of one bus, which is the source. All but the first come
+	// once there is something to tell.
+	{Name: "Vehicle.Obu.CAN.ErrorFrames", Kind: KindInt, Level: LevelObu}, // lost arbitrations included
+	{Name: "Vehicle.Obu.CAN.Overruns", Kind: KindInt, Level: LevelObu},    // times it lost received frames; each is a Gap
+	{Name: "Vehicle.Obu.CAN.NoACKs", Kind: KindInt, Level: LevelObu},      // nobody acknowledged what was sent
+	{Name: "Vehicle.Obu.CAN.Warnings", Kind: KindInt, Level: LevelObu},    // an error counter rose above 96
+	{Name: "Vehicle.Obu.CAN.Passives", Kind: KindInt, Level: LevelObu},    // above 127
+	{Name: "Vehicle.Obu.CAN.BusOffs", Kind: KindInt, Level: LevelObu},     // above 255; each is a Gap
+	{Name: "Vehicle.Obu.CAN.ControllerRestarts", Kind: KindInt, Level: LevelObu},
+	{Name: "Vehicle.Obu.CAN.TXErrors", Kind: KindInt, Level: LevelObu}, // the error counters themselves
+	{Name: "Vehicle.Obu.CAN.RXErrors", Kind: KindInt, Level: LevelObu},
+	{Name: "Vehicle.Obu.CAN.ControllerState", Kind: KindText, Level: LevelObu}, // active, warning, passive, bus-off
 	{Name: "Vehicle.Obu.GPS.Sentences", Kind: KindInt, Level: LevelObu},
 	{Name: "Vehicle.Obu.GPS.Rejected", Kind: KindInt, Level: LevelObu},
 	{Name: "Vehicle.Obu.GPS.Fixes", Kind: KindInt, Level: LevelObu},

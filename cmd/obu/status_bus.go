@@ -18,16 +18,28 @@ func busStats(m map[string]any) (s can.Stats) {
 	return s
 }
 
-// controllerLine says how the controller of a bus is; "" when all is well.
+// controllerLine says how the controller of a bus is, and what was wrong since
+// the agent's start; "" when nothing is or was.
 func controllerLine(m map[string]any) string {
 	s := busStats(m)
 	c := &s.Controller
-	if c.State == can.ControllerActive {
-		return ""
+	line := ""
+	if c.State != can.ControllerActive {
+		line = fmt.Sprintf(", controller %s for %s", c.State, seconds(c.ForS))
 	}
-	line := fmt.Sprintf(", controller %s for %s", c.State, seconds(c.ForS))
 	if c.TXErrors > 0 || c.RXErrors > 0 {
 		line += fmt.Sprintf(" (error counters: sending %d, receiving %d)", c.TXErrors, c.RXErrors)
+	}
+	n, sep := &c.Errors, "; since start: "
+	for _, x := range [...]struct {
+		n    uint64
+		what string
+	}{{n.BusOffs, "bus-off"}, {n.Restarts, "restarted"}, {n.Passives, "error-passive"}, {n.Warnings, "error warning"},
+		{n.Overruns, "overrun"}, {n.Protocol, "broken frame"}, {n.NoACKs, "not acknowledged"}} {
+		if x.n > 0 {
+			line += fmt.Sprintf("%s%s %d×", sep, x.what, x.n)
+			sep = ", "
+		}
 	}
 	return line
 }

@@ -23,8 +23,10 @@ func TestStatusOfABus(t *testing.T) {
 		"bus-off":       {can.Stats{Controller: off}, []string{"controller bus-off for 12 s", "next:", "restart-ms 1000"}},
 		"passive":       {can.Stats{Controller: passive}, []string{"controller passive for 1 min 10 s", "sending 136, receiving 4", "next:", "120 ohm"}},
 		"nobody there":  {can.Stats{Controller: deaf}, []string{"next:", "acknowledges"}},
-		"someone there": {can.Stats{Controller: deaf, Responses: 1}, nil},
-		"small buffer":  {can.Stats{BacklogS: 0.12}, []string{"next:", "0.1 s of a full bus", "net.core.rmem_max=8388608"}},
+		"someone there": {can.Stats{Controller: deaf, Responses: 1}, []string{"since start: not acknowledged 3×\n"}},
+		"recovered": {can.Stats{Controller: can.Controller{Errors: can.ErrorCounts{BusOffs: 2, Restarts: 2, Passives: 1, Overruns: 7}}},
+			[]string{"since start: bus-off 2×, restarted 2×, error-passive 1×, overrun 7×\n"}},
+		"small buffer": {can.Stats{BacklogS: 0.12}, []string{"next:", "0.1 s of a full bus", "net.core.rmem_max=8388608"}},
 	} {
 		got := shown(t, agent.Status{Sources: []agent.SourceReport{source("can", tt.stats, agent.SourceStatus{})}})
 		for _, w := range tt.want {

@@ -56,6 +56,7 @@ func (a *Agent) statistics() []telemetry.Sample {
 	count("Process.ResidentBytes", s.Process.ResidentBytes)
 	add("Process.CPUSeconds", telemetry.Float(telemetry.Step{Num: 1, Den: 100}.Value(int64(s.Process.CPUS*100))))
 	a.sourceStatistics(s.Sources, count)
+	out = a.controllerStatistics(out, s.Sources)
 	add("IsPrivate", telemetry.Bool(s.Private != nil))
 	count("Batcher.Held", int64(s.Batcher.Held))
 	count("Batcher.Drops", int64(s.Batcher.Drops))
@@ -141,6 +142,42 @@ func (a *Agent) sourceStatistics(sources []SourceReport, count func(string, int6
 		count("Dashcam.Bytes", d.Bytes)
 		count("Dashcam.Lost", d.Lost)
 	}
+}
+
+// controllerStatistics appends how the controllers of the buses are, each under
+// the name of its bus. One with which nothing is or was wrong says only that.
+func (a *Agent) controllerStatistics(out []telemetry.Sample, sources []SourceReport) []telemetry.Sample {
+	now := a.clock.Now()
+	for _, s := range sources {
+		v, ok := s.Stats.(can.Stats)
+		if !ok {
+			continue
+		}
+		add := func(name string, value telemetry.Value) {
+			if sig, ok := telemetry.Lookup("Vehicle.Obu.CAN." + name); ok {
+				out = append(out, telemetry.Sample{At: now, Signal: sig, Source: telemetry.Source{Bus: s.Name, Method: "stat"}, Value: value})
+			}
+		}
+		c := &v.Controller
+		n := &c.Errors
+		add("ErrorFrames", telemetry.Int(int64(v.ErrorFrames)))
+		if c.State == can.ControllerActive && c.TXErrors == 0 && c.RXErrors == 0 && *n == (can.ErrorCounts{LostArbitrations: n.LostArbitrations}) {
+			continue
+		}
+		for _, x := range [...]struct {
+			name string
+			n    uint64
+		}{{"Overruns", n.Overruns}, {"NoACKs", n.NoACKs}, {"Warnings", n.Warnings}, {"Passives", n.Passives}, {"BusOffs", n.BusOffs},
+			{"ControllerRestarts", n.Restarts}, {"TXErrors", uint64(c.TXErrors)}, {"RXErrors", uint64(c.RXErrors)}} {
+			add(x.name, telemetry.Int(int64(x.n)))
+		}
+		state := c.State
+		if state == can.ControllerActive {
+			state = "active"
+		}
+		add("ControllerState", telemetry.Text(state))
+	}
+	return out
 }
 
 // hardwareID names the board the store is bound to, so that a cloned card gets

@@ -82,3 +82,48 @@ func TestSilentBusIsAskedWhenTheCarTravels(t *testing.T) {
 		a.stop()
 	})
 }
+
+// TestHealthTellsOfTheController: a controller with which nothing was wrong
+// says only that; what happened to one is told under the name of its bus, and
+// stays told after it has recovered.
+func TestHealthTellsOfTheController(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "controller")
+		a := r.start()
+		time.Sleep(20 * time.Second)
+		figure := func(name string) (string, bool) {
+			v, ok := r.cloud.health["Vehicle.Obu.CAN."+name]
+			return v.String(), ok
+		}
+		synctest.Wait()
+		if v, ok := figure("ErrorFrames"); !ok || v != "0" {
+			t.Errorf("%s error frames, %v", v, ok)
+		}
+		if v, ok := figure("ControllerState"); ok {
+			t.Errorf("controller %s, which is no news", v)
+		}
+		say := func(class uint32, detail, tx byte) {
+			r.plug.mu.Lock()
+			defer r.plug.mu.Unlock()
+			if err := r.plug.bus.Send(can.Frame{ID: class, Error: true, Len: 8, Data: [64]byte{1: detail, 6: tx}}); err != nil {
+				t.Error(err)
+			}
+		}
+		say(0x204, 0x21, 130) // overrun and error-passive
+		say(0x40, 0, 0)
+		time.Sleep(time.Minute)
+		for name, want := range map[string]string{"ErrorFrames": "2", "Overruns": "1", "Passives": "1", "BusOffs": "1", "TXErrors": "130", "ControllerState": "bus-off"} {
+			if v, _ := figure(name); v != want {
+				t.Errorf("%s is %s, want %s", name, v, want)
+			}
+		}
+		say(0x100, 0, 0)
+		time.Sleep(time.Minute)
+		for name, want := range map[string]string{"BusOffs": "1", "ControllerRestarts": "1", "TXErrors": "0", "ControllerState": "active"} {
+			if v, _ := figure(name); v != want {
+				t.Errorf("%s is %s, want %s", name, v, want)
+			}
+		}
+		a.stop()
+	})
+}
