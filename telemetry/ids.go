@@ -495,6 +495,14 @@ var signalIDs = [...]string{
 	"Vehicle.Obu.CAN.TXErrors",
 	"Vehicle.Obu.CAN.RXErrors",
 	"Vehicle.Obu.CAN.ControllerState",
+	"Vehicle.Obu.GNSS.InView",
+	"Vehicle.Obu.GNSS.Used",
+	"Vehicle.Obu.GNSS.Strong",
+	"Vehicle.Obu.GNSS.CN0.Best",
+	"Vehicle.Obu.GNSS.CN0.Mean",
+	"Vehicle.Obu.GNSS.Antenna",
+	"Vehicle.CurrentLocation.HorizontalAccuracy",
+	"Vehicle.CurrentLocation.VerticalAccuracy",
 }
 
 var idByName = func() map[string]uint32 {

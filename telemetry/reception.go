@@ -145,7 +145,7 @@ type Accuracy struct {
 }
 
 // Detail is what a receiver said about an epoch beyond the Fix. It stays on the
-// unit: what of it goes to the cloud are samples, once a minute or when it
+// unit: what of it goes to the cloud are samples, every few minutes or when it
 // changes.
 type Detail struct {
 	ClimbMPS float64 // from the altitude of the fix before; NaN unknown

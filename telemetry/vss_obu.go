@@ -69,4 +69,13 @@ var obuSignals = []Signal{
 	{Name: "Vehicle.Obu.Uplink.Awaiting", Kind: KindInt, Level: LevelObu},     // batches acknowledged by the broker and not yet by the cloud
 	{Name: "Vehicle.Obu.Uplink.IsTakenOver", Kind: KindBool, Level: LevelObu}, // another device uses this unit's client id
 	{Name: "Vehicle.Obu.Uplink.IsDenied", Kind: KindBool, Level: LevelObu},    // the broker closes the connection on one of the topics
+	// By system (the address of the source) and receiver.
+	{Name: "Vehicle.Obu.GNSS.InView", Kind: KindInt, Level: LevelObu},
+	{Name: "Vehicle.Obu.GNSS.Used", Kind: KindInt, Level: LevelObu},
+	{Name: "Vehicle.Obu.GNSS.Strong", Kind: KindInt, Level: LevelObu}, // in view with at least 30 dB-Hz
+	{Name: "Vehicle.Obu.GNSS.CN0.Best", Unit: "dB-Hz", Kind: KindInt, Level: LevelObu},
+	{Name: "Vehicle.Obu.GNSS.CN0.Mean", Unit: "dB-Hz", Kind: KindFloat, Step: Step{1, 10}, Level: LevelObu}, // of the used ones
+	{Name: "Vehicle.Obu.GNSS.Antenna", Kind: KindText, Level: LevelObu},                                     // an event when it changes
+	{Name: "Vehicle.CurrentLocation.HorizontalAccuracy", Unit: "m", Kind: KindFloat, Step: Step{1, 100}, Level: LevelCore},
+	{Name: "Vehicle.CurrentLocation.VerticalAccuracy", Unit: "m", Kind: KindFloat, Step: Step{1, 100}, Level: LevelCore},
 }

@@ -79,6 +79,7 @@ func (b *batcher) fix(f telemetry.Fix) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.room(telemetry.ClassTelemetry, 1) {
+		f.Detail = nil // it does not travel, and is larger than the fix
 		b.telemetry.Fixes = append(b.telemetry.Fixes, f)
 	}
 }

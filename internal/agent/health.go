@@ -29,12 +29,15 @@ const healthFirst = 10 * time.Second
 func (a *Agent) healthLoop(ctx context.Context) {
 	wait := time.NewTimer(healthFirst)
 	defer wait.Stop()
-	for {
+	for n := 0; ; n++ {
 		select {
 		case <-ctx.Done():
 			return
 		case <-wait.C:
 			a.batch.statistics(a.statistics())
+			if n%receptionEvery == 0 {
+				a.batch.statistics(a.reception())
+			}
 			wait.Reset(healthEvery)
 		}
 	}

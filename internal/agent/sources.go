@@ -212,8 +212,10 @@ func (a *Agent) addGPS(d *GPSDevice) error {
 		}
 		return r, err
 	}
+	ant := antenna{emit: a.batch.events}
 	src, err := gps.New(gps.Config{Name: d.Name, Open: open, Clock: a.clock, Log: a.log, Lost: a.batch.gap,
 		Emit: func(f telemetry.Fix) {
+			ant.note(&f)
 			if a.private.keeps(f) {
 				a.batch.fix(f)
 			}
