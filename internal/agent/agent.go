@@ -55,6 +55,14 @@ type CANDevice struct {
 type GPSDevice struct {
 	Name string
 	Open func(ctx context.Context) (io.ReadCloser, error)
+	PPS  *PPSDevice // nil: none
+}
+
+// PPSDevice is the receiver's pulse per second. Run calls edge with each pulse,
+// as clock.Clock.Pulse takes it, until ctx ends or the device is lost.
+type PPSDevice struct {
+	Name string
+	Run  func(ctx context.Context, edge func(at telemetry.At, late time.Duration)) error
 }
 
 // DashcamDevice is one camera's folder. Drip, if set, runs beside it and fills
@@ -101,6 +109,7 @@ type Agent struct {
 	batch   *batcher
 	private *privacy
 	travel  travel
+	undated *undated
 	wipes   chan telemetry.Command // an order to delete everything and begin anew
 	sources []*source
 	budget  *budget.Budget
@@ -138,6 +147,7 @@ func New(cfg config.Config, deps Deps) (*Agent, error) {
 	a.travel.now = deps.Clock.Now
 	a.private = &privacy{dir: cfg.Buffer.Dir, fixed: cfg.GPS != nil && cfg.GPS.Private, boot: deps.Clock.Boot(), now: deps.Clock.Now,
 		wall: a.trustedWall, lost: a.batch.gap, log: a.log}
+	a.undated = newUndated(cfg.Buffer.Dir, deps.Clock, a.log)
 	if err := a.buildSources(); err != nil {
 		return nil, err
 	}

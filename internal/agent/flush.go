@@ -37,6 +37,7 @@ func (a *Agent) flushLoop(ctx context.Context, buf *buffer.Buffer, up *uplink.Up
 func (a *Agent) flushOnce(buf *buffer.Buffer, up *uplink.Uplink) {
 	t := a.batch.take()
 	t.event.Anchors = append(t.event.Anchors, a.clock.Anchors()...)
+	t.event.Anchors = append(t.event.Anchors, a.undated.anchors()...)
 	for _, g := range t.lost {
 		buf.Lost(g)
 	}

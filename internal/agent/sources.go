@@ -227,7 +227,16 @@ func (a *Agent) addGPS(d *GPSDevice) error {
 	}
 	s = a.add("gps", d.Name, src.Run, func() any { return src.Stats() }, true)
 	s.supervisor.opens = true
+	if p := d.PPS; p != nil {
+		a.add("pps", p.Name, func(ctx context.Context) error { return p.Run(ctx, a.clock.Pulse) },
+			func() any { return PPSStats{Pulses: a.clock.Stats().Pulses} }, false)
+	}
 	return nil
+}
+
+// PPSStats counts pulses that came once a second.
+type PPSStats struct {
+	Pulses int `json:"pulses"`
 }
 
 func (a *Agent) addDashcam(d DashcamDevice) error {

@@ -192,6 +192,18 @@ func (c *Clock) VerifyTime() time.Time {
 	return known
 }
 
+// Earliest returns a time that has passed for certain: the floor date, when the
+// program was built, or the last good time.
+func (c *Clock) Earliest() time.Time {
+	t := c.opt.floor
+	for _, known := range [...]time.Time{c.opt.build, c.opt.lastGood} {
+		if known.After(t) {
+			t = known
+		}
+	}
+	return t
+}
+
 // start takes the system clock as it stands, if it is plausible.
 func (w *wallClock) start(c *Clock) {
 	w.looked = c.Now().Add(-lookEvery)

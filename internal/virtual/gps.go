@@ -7,12 +7,59 @@ import (
 	"time"
 )
 
-// GPSOptions says how the receiver behaves.
+// GPSOptions says how the receiver behaves, and misbehaves. What it says of the
+// time adds up: each setting is one fault of real receivers.
 type GPSOptions struct {
-	Latency time.Duration              // from the epoch to its first sentence
-	Drift   time.Duration              // the receiver's clock error: added to the UTC it writes
-	Phase   time.Duration              // shifts the moment of the epochs within the second; the UTC written stays whole
-	Visible func(s time.Duration) bool // whether the sky is visible at a time since the start; nil: always
+	Latency    time.Duration              // from the epoch to its first sentence
+	LatencyMax time.Duration              // the latency is drawn anew up to here; 0: it is always Latency
+	Drift      time.Duration              // the receiver's clock error: added to the UTC it writes
+	Phase      time.Duration              // shifts the moment of the epochs within the second; the UTC written stays whole
+	Visible    func(s time.Duration) bool // whether the sky is visible at a time since the start; nil: always
+
+	ColdSecond  time.Duration // added to the UTC of the first epoch with a fix, each time after none
+	Leaps       time.Duration // added until the leap seconds are learnt,
+	LeapsAfter  time.Duration // so long after the first fix
+	LeapSecond  time.Time     // a leap second is inserted before this UTC; zero: none
+	WeeksBehind int           // the date is behind by so many weeks, as after a rollover: 1024
+}
+
+// sky is what a receiver remembers from epoch to epoch.
+type sky struct {
+	o       GPSOptions
+	r       rng
+	valid   bool // the last epoch had a fix
+	fixedAt time.Time
+}
+
+// late is from an epoch to its first sentence.
+func (k *sky) late() time.Duration {
+	if k.o.LatencyMax <= k.o.Latency {
+		return k.o.Latency
+	}
+	return k.o.Latency + time.Duration(k.r.float()*float64(k.o.LatencyMax-k.o.Latency))
+}
+
+// says returns the UTC that the receiver writes for an epoch, and whether that
+// is the leap second itself, which is written as the 60th of its minute.
+func (k *sky) says(epoch time.Time, valid bool) (utc time.Time, leap bool) {
+	utc = epoch.Add(k.o.Drift)
+	if !k.o.LeapSecond.IsZero() && !utc.Before(k.o.LeapSecond) {
+		leap = utc.Before(k.o.LeapSecond.Add(time.Second))
+		utc = utc.Add(-time.Second)
+	}
+	if valid {
+		if k.fixedAt.IsZero() {
+			k.fixedAt = epoch
+		}
+		if !k.valid {
+			utc = utc.Add(k.o.ColdSecond)
+		}
+		if epoch.Sub(k.fixedAt) < k.o.LeapsAfter {
+			utc = utc.Add(k.o.Leaps)
+		}
+	}
+	k.valid = valid
+	return utc.AddDate(0, 0, -7*k.o.WeeksBehind), leap
 }
 
 // WriteGPS writes the sentences of one epoch a second to w and journals each
@@ -21,14 +68,16 @@ type GPSOptions struct {
 // it is not journalled.
 func (c *Car) WriteGPS(ctx context.Context, w io.Writer, o GPSOptions) error {
 	next := c.UTC(c.clk.Now()).Truncate(time.Second).Add(time.Second)
+	k := sky{o: o, r: rng(c.seed ^ 0x736b79)}
 	for {
-		at := c.origin.Add(next.Sub(c.start) + o.Phase + o.Latency)
+		at := c.origin.Add(next.Sub(c.start) + o.Phase + k.late())
 		if !pause(ctx, at.Sub(c.clk.Now())) {
 			return nil
 		}
 		state := c.stateAt(c.origin.Add(next.Sub(c.start)))
 		valid := o.Visible == nil || o.Visible(next.Sub(c.start))
-		text, p := epoch(next.Add(o.Drift), &state, valid)
+		utc, leap := k.says(next, valid)
+		text, p := epoch(utc, leap, &state, valid)
 		if _, err := io.WriteString(w, text); err == nil {
 			p.At = c.clk.Now()
 			c.journal.Locate(p)

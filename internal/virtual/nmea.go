@@ -8,9 +8,13 @@ import (
 
 // epoch returns the sentences of one second (RMC, GGA, GSA, VTG; NMEA 0183
 // 4.1), each with its checksum and line end, and the fix as the digits say it.
-func epoch(utc time.Time, s *State, valid bool) (string, Position) {
+// Leap is the second that has no other name: 59 is written as 60.
+func epoch(utc time.Time, leap bool, s *State, valid bool) (string, Position) {
 	utc = utc.UTC().Round(10 * time.Millisecond)
 	clock := utc.Format("150405.00")
+	if leap {
+		clock = utc.Format("1504") + "60" + utc.Format(".00")
+	}
 	if !valid {
 		p := Position{UTC: utc, LatDeg: math.NaN(), LonDeg: math.NaN(), AltM: math.NaN(),
 			SpeedMPS: math.NaN(), CourseDeg: math.NaN(), HDOP: math.NaN()}

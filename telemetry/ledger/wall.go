@@ -120,7 +120,8 @@ func rank(by telemetry.AnchorBy) int {
 // and then answers better. Between two anchors of the best source it follows
 // the line through them, which takes out the drift of the unit's clock;
 // outside it keeps the nearest anchor's offset. A boot without any anchor is
-// put between the boots before and after it, as wide as that is; so is one
+// put between the boots before and after it, as the unit's estimate or the order
+// of a stream tells, as wide as that is; so is one
 // whose only anchors come from a battery's clock, where that says more or
 // proves the battery's clock wrong. ok is false when nothing is known.
 func (l *Ledger) WallTime(unit string, id telemetry.BootID, at telemetry.At) (wall time.Time, uncertainty time.Duration, ok bool) {
@@ -136,25 +137,28 @@ func (l *Ledger) WallTime(unit string, id telemetry.BootID, at telemetry.At) (wa
 		return wall, uncertainty, true
 	}
 	earliest, latest := u.between(o, at)
+	for _, a := range o.anchors {
+		if a.By == telemetry.AnchorEstimate {
+			mid, width, _ := extrapolate(a, at)
+			earliest, latest = overlap(earliest, latest, mid.Add(-width), mid.Add(width))
+			ok = ok && rank(o.line[0].By) < rank(telemetry.AnchorEstimate)
+		}
+	}
 	if ok {
 		earliest, latest = overlap(earliest, latest, wall.Add(-uncertainty), wall.Add(uncertainty))
 	}
-	if earliest.IsZero() || latest.Before(earliest) {
+	if earliest.IsZero() || latest.Before(earliest) { // also when one is not known
 		return time.Time{}, 0, false
 	}
 	half := latest.Sub(earliest) / 2
 	return earliest.Add(half), half, true
 }
 
-// overlap narrows the bounds that other boots set to those of the boot's own
-// clock. Where they contradict, the others' are proof and its own are not. A
-// bound that is not known is zero; latest is zero when nothing is left.
+// overlap narrows the bounds that are proven by those that are said. Where they
+// contradict, the proven ones stand. A bound that is not known is zero.
 func overlap(earliest, latest, from, to time.Time) (time.Time, time.Time) {
 	switch {
 	case !earliest.IsZero() && to.Before(earliest), !latest.IsZero() && from.After(latest):
-		if latest.IsZero() {
-			return time.Time{}, time.Time{}
-		}
 		return earliest, latest
 	}
 	if earliest.Before(from) {
@@ -212,7 +216,12 @@ func interpolate(a, b telemetry.Anchor, at telemetry.At) (time.Time, time.Durati
 	return a.Wall.Add(at.Sub(a.At) + time.Duration(part*float64(dWall-dAt))), sure, true
 }
 
-// best returns the anchors of the best source there is, by time.
+// stepWithin: two anchors that close say that the time steps between them, or
+// that it is less sure from there on.
+const stepWithin = 2 * time.Millisecond
+
+// best returns the anchors of the best source there is, by time. One that a
+// much surer one behind it contradicts in nothing says what that one says.
 func best(anchors []telemetry.Anchor) []telemetry.Anchor {
 	top := 4
 	for _, a := range anchors {
@@ -222,6 +231,13 @@ func best(anchors []telemetry.Anchor) []telemetry.Anchor {
 	for _, a := range anchors {
 		if rank(a.By) == top && (len(out) == 0 || out[len(out)-1].At != a.At) {
 			out = append(out, a)
+		}
+	}
+	for i := len(out) - 2; i >= 0; i-- {
+		a, b := &out[i], out[i+1]
+		wall, u, _ := extrapolate(b, a.At)
+		if b.At.Sub(a.At) > stepWithin && u < a.Uncertainty/2 && abs(wall.Sub(a.Wall)) <= u+a.Uncertainty {
+			a.Wall, a.Uncertainty = wall, u
 		}
 	}
 	return out
