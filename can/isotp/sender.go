@@ -90,13 +90,14 @@ func (c *cut) segmented(pci int) error {
 	if err := c.put(pci); err != nil {
 		return err
 	}
+	between := false // two consecutive frames
 	for seq := byte(1); len(c.rest) > 0; {
 		fc, err := c.clearance()
 		if err != nil {
 			return err
 		}
 		for sent := 1; len(c.rest) > 0; sent++ {
-			if sent > 1 && fc.STmin > 0 {
+			if between && fc.STmin > 0 { // also when flow control came in between
 				if err := c.Conn.Pause(fc.STmin); err != nil {
 					return err
 				}
@@ -109,6 +110,7 @@ func (c *cut) segmented(pci int) error {
 			if err := c.put(1); err != nil {
 				return err
 			}
+			between = true
 			if seq = (seq + 1) & 0xF; full {
 				break
 			}
