@@ -62,6 +62,16 @@ func newBroadcast(b *broadcast, bus string, all []Database) *broadcast {
 	return b
 }
 
+// explains reports whether a file knows an identifier.
+func (b *broadcast) explains(id uint32, extended bool) bool {
+	for _, d := range b.files {
+		if d.Find(id, extended) != nil {
+			return true
+		}
+	}
+	return false
+}
+
 // frame takes one frame.
 func (b *broadcast) frame(f *Frame) {
 	if f.Remote || f.Error {

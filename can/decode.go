@@ -8,6 +8,7 @@ import (
 	"obu/can/dbc"
 	"obu/can/isotp"
 	"obu/can/obd"
+	"obu/can/uds"
 	"obu/telemetry"
 )
 
@@ -26,6 +27,7 @@ type Record struct {
 type DecodeOptions struct {
 	OBD       bool
 	J1939     bool
+	UDS       []ECU // whose answers to services 22 and 19 are read
 	Databases []Database
 }
 
@@ -35,6 +37,7 @@ type DecodeStats struct {
 	BadLines  int
 	Answers   int // positive answers of a known service
 	Negatives int
+	UDS       int                // positive answers of services 22 and 19
 	Failed    int                // answers that could not be read
 	Transfers [isotp.Reasons]int // ISO-TP transfers that broke, by isotp.Reason
 
@@ -79,7 +82,7 @@ func Decode(r io.Reader, opt DecodeOptions, emit func(Record) error, problem fun
 		b := d.bus(e.Interface)
 		b.digits = e.Stamp.Digits
 		e.Frame.At = telemetry.At(e.Stamp.Nanos)
-		if opt.OBD {
+		if opt.OBD || len(opt.UDS) > 0 {
 			b.frame(&e.Frame)
 		}
 		if b.broadcast != nil {
@@ -116,7 +119,10 @@ type logDecoder struct {
 	buses   map[string]*logBus
 	stats   DecodeStats
 	entry   Entry // being read
-	err     error
+
+	diagnosis []uds.Reading // scratch
+
+	err error
 }
 
 type logBus struct {
@@ -140,7 +146,8 @@ func (d *logDecoder) bus(iface string) *logBus {
 		}
 	}
 	b := &logBus{names: make(addresses)}
-	b.decoder = newDecoder(&decoder{
+	b.decoder = newDecoder(&decoder{only: !d.opt.OBD, enhanced: d.ecus(iface),
+		diagnostic: func(at telemetry.At, e *enhanced, payload []byte) { d.diagnostic(iface, b, at, e, payload) },
 		answer: func(_ ecuKey, payload []byte) {
 			if _, _, ok := obd.ParseNegative(payload); ok {
 				d.stats.Negatives++

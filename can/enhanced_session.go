@@ -39,6 +39,9 @@ func (r *session) diagnostic(at telemetry.At, e *enhanced, payload []byte) {
 
 // tellDID passes on what a DID says.
 func (r *session) tellDID(at telemetry.At, e *enhanced, did uint16, all []uds.Reading) {
+	if r.dbc != nil && e.table.IsRaw(did) && r.dbc.explains(e.Response, e.Extended) {
+		return // the same bytes, with names
+	}
 	if e.onChange[did] {
 		kept := all[:0]
 		for _, rd := range all {

@@ -530,3 +530,39 @@ func TestAllowListBehindAnAddress(t *testing.T) {
 		}
 	}
 }
+
+// TestDBCExplainsTheAnswers: a DID without signals is asked for, and a DBC file
+// of the bus says what comes; its bytes are not told besides.
+func TestDBCExplainsTheAnswers(t *testing.T) {
+	for _, with := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBattery()
+			e := car(b)
+			clk := clock.Virtual()
+			agent, their := can.Pair(clk)
+			e.bus = their
+			e.run()
+			out := &sink{}
+			cfg := out.config(clk, agent, speedOnly())
+			cfg.UDS = []can.ECU{bms(can.DIDPoll{DID: uds.DID{ID: 0x0101}, Every: time.Second})}
+			if with { // byte 0 is the length of the transfer
+				cfg.Databases = databases(t, "BO_ 2028 Battery: 10 X\n SG_ SoC : 32|8@1+ (0.5,0) [0|0] \"%\" X\n")
+			}
+			src, err := can.New(cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			if err := src.Run(ctx); err != nil {
+				t.Fatal(err)
+			}
+			e.wg.Wait()
+			e.more.wg.Wait()
+			got := []int{out.count("Battery.SoC", telemetry.QualityLive), out.count("Vehicle.Obu.UDS.DID0101", telemetry.QualityLive)}
+			if with && (got[0] == 0 || got[1] != 0) || !with && (got[0] != 0 || got[1] < 8) {
+				t.Errorf("with a DBC file %v: %v", with, got)
+			}
+		})
+	}
+}

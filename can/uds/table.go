@@ -181,6 +181,9 @@ func (t *Table) Length(did uint16) int {
 	return 0
 }
 
+// IsRaw reports whether nobody has said what the bytes of a DID mean.
+func (t *Table) IsRaw(did uint16) bool { return t.dids[did] != nil && t.dids[did].raw != nil }
+
 // Signals calls yield for each signal of a DID.
 func (t *Table) Signals(did uint16, yield func(*telemetry.Signal)) {
 	c := t.dids[did]

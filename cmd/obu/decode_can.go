@@ -10,26 +10,35 @@ import (
 
 	"obu/can"
 	"obu/can/dbc"
+	"obu/internal/agent"
+	"obu/internal/config"
 )
 
 func decodeCANCommand() *command {
 	var obd, groups bool
 	var files []string
+	var ecus string
 	cmd := &command{
-		Use:   "can [--dbc FILE]... [--obd] [--j1939] FILE|-",
+		Use:   "can [--dbc FILE]... [--obd] [--j1939] [--uds FILE] FILE|-",
 		Short: "values in a log of CAN frames (plain or .gz)",
 		Long: `Reads logs of candump (-l, -L and what -ta prints), Vector (ASC), PEAK (TRC),
 OVMS (CRTD) and SavvyCAN (GVRET CSV, and its other text exports): the first
 lines tell which one it is. Times are the log's own; a date in its head counts
 as UTC. BLF, MDF and pcap files have to be converted first.`,
 		Example: "  obu decode can --obd candump-2026-11-22.log.gz\n  obu decode can --dbc car.dbc --dbc can1:gps.dbc drive.log\n" +
-			"  obu decode can --j1939 truck.log.gz\n  candump -L can0 | obu decode can --obd -",
+			"  obu decode can --j1939 truck.log.gz\n  obu decode can --uds /etc/obu/obu.yaml diagnosis.log\n  candump -L can0 | obu decode can --obd -",
 		Args: exactly("FILE"),
 		RunE: func(cmd *command, args []string) error {
-			if !obd && !groups && len(files) == 0 {
-				return usageError{errors.New("decode can wants --obd, --j1939 or --dbc FILE, or several of them: say what to decode")}
+			if !obd && !groups && len(files) == 0 && ecus == "" {
+				return usageError{errors.New("decode can wants --obd, --j1939, --uds FILE or --dbc FILE, or several of them: say what to decode")}
 			}
 			opt := can.DecodeOptions{OBD: obd, J1939: groups}
+			if ecus != "" {
+				var err error
+				if opt.UDS, err = loadECUs(ecus); err != nil {
+					return err
+				}
+			}
 			for _, arg := range files {
 				db, err := loadDatabase(arg, cmd.ErrOrStderr())
 				if err != nil {
@@ -44,9 +53,35 @@ as UTC. BLF, MDF and pcap files have to be converted first.`,
 	}
 	cmd.Flags().BoolVar(&obd, "obd", false, "answers to OBD-II requests (SAE J1979)")
 	cmd.Flags().BoolVar(&groups, "j1939", false, "values, trouble codes and identifications of SAE J1939")
+	cmd.Flags().StringVar(&ecus, "uds", "", "answers of ECUs by UDS (ISO 14229-1), as can.uds of a configuration `FILE` explains them")
 	cmd.Flags().Func("dbc", "signals of a DBC `FILE`; can1:FILE for those of one bus alone; may be repeated",
 		func(f string) error { files = append(files, f); return nil })
 	return cmd
+}
+
+// loadECUs reads the ECUs of a configuration. Those of several buses belong to
+// the interfaces of the same names, those of one bus to all of the log.
+func loadECUs(path string) (all []can.ECU, err error) {
+	buses, err := config.LoadUDS(path)
+	if err != nil {
+		return nil, err
+	}
+	n := 0
+	for _, c := range buses {
+		n += min(len(c.UDS), 1)
+	}
+	for _, c := range buses {
+		for _, e := range agent.ECUs(c.UDS) {
+			if n > 1 {
+				e.Bus = c.Device
+			}
+			all = append(all, e)
+		}
+	}
+	if len(all) == 0 {
+		return nil, usageError{fmt.Errorf("there is no can.uds in %s: `obu config example` shows how to write it", path)}
+	}
+	return all, nil
 }
 
 // loadDatabase reads FILE or BUS:FILE, and says what of it was left out.
@@ -92,6 +127,9 @@ func decodeCAN(r io.Reader, opt can.DecodeOptions, w *bufio.Writer, errw io.Writ
 	}
 	if opt.OBD && stats.Answers == 0 {
 		fmt.Fprintf(errw, "obu: warning: %d frames, but no answer to an OBD request among them (7E8-7EF, 18DAF1xx)\n", stats.Frames)
+	}
+	if len(opt.UDS) > 0 && stats.UDS == 0 {
+		fmt.Fprintf(errw, "obu: warning: %d frames, but no answer of these ECUs by UDS among them: compare request and response with the log\n", stats.Frames)
 	}
 	if opt.J1939 && stats.Groups.Messages == 0 {
 		fmt.Fprintf(errw, "obu: warning: %d frames, but no message of J1939 that is known among them: is it a log of a truck or a machine? `--dbc` reads messages of its maker\n", stats.Frames)

@@ -192,6 +192,9 @@ func (o *runOptions) liveDevices(cfg *config.Config, deps *agent.Deps, log *slog
 		if c.J1939.Enabled && filters != nil {
 			filters = append(filters, can.J1939Filter)
 		}
+		if filters != nil {
+			filters = append(filters, can.ECUFilters(agent.ECUs(c.UDS))...)
+		}
 		d := agent.CANDevice{Name: c.Device, Dial: can.Device(c.Device, can.SocketOptions{Clock: clk, Filters: filters})}
 		if c.Manage {
 			d.Managed = &can.Managed{Link: can.NewLink(c.Device), Dial: d.Dial, Hear: can.Device(c.Device, can.SocketOptions{Clock: clk})}

@@ -130,6 +130,7 @@ func (w rows) source(src *agent.SourceReport, uptimeS float64) {
 	}
 	w.row(src.Kind+" "+src.Name, "%s%s", line, statsLine(src.Stats))
 	w.next(nextOf(src, uptimeS))
+	w.ecus(src)
 }
 
 func (w rows) buffer(s *agent.Status) {

@@ -87,6 +87,7 @@ func (a *Agent) addCAN(d CANDevice) error {
 		Databases: a.deps.Databases[d.Name], Rules: signalRules(a.cfg.Signals), Emit: a.batch.samples, Event: a.batch.events, Lost: a.batch.gap}
 	for _, c := range a.cfg.CAN {
 		if c.Device == d.Name {
+			cfg.UDS = ECUs(c.UDS)
 			cfg.Bitrate, cfg.OBD = c.Bitrate.BitsPerSecond(), obdConfig(c.OBD)
 			if c.J1939.Enabled { // a network on which nobody speaks without a claimed address
 				cfg.J1939, cfg.OBD.Passive = j1939Config(&c.J1939), true

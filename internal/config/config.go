@@ -71,6 +71,10 @@ type CAN struct {
 	// Listening to the network of a truck, a bus or a machine (SAE J1939).
 	// j1939: true is short for all of it.
 	J1939 J1939 `key:"j1939"`
+	// ECUs to ask by UDS (ISO 14229-1) for what their maker has defined, in the
+	// default session and for reading alone. It needs obd.enabled, and is silent
+	// and rests as OBD does.
+	UDS []ECU `key:"uds"`
 }
 
 // J1939 is what to hear on the network of a heavy vehicle.
@@ -291,8 +295,7 @@ type Log struct {
 // later names the keys of the design that a later release brings, by path.
 func later() map[string]bool {
 	return map[string]bool{
-		"can.uds": true,
-		"power":   true, "status.prometheus": true,
+		"power": true, "status.prometheus": true,
 	}
 }
 

@@ -13,6 +13,7 @@ type decoder struct {
 	wrong   Errors
 	origin  map[string]Origin
 	places  map[string]place // of each key that is set, by path
+	within  string           // what is missing elsewhere is not reported; ""
 	partial bool             // a file could not be parsed: what is missing may stand there
 	spare   bool             // it ran well with an older release: see checkSelection
 
@@ -22,7 +23,7 @@ type decoder struct {
 
 // missing is a required key that is not set.
 type missing struct {
-	key       string
+	path, key string
 	where     place
 	what, why string
 }
@@ -38,7 +39,7 @@ func (d *decoder) root(main *source, n *node, cfg *Config) {
 	top.place = place{src: main} // what is missing is missing in the file as a whole
 	d.structure("", &top, reflect.ValueOf(cfg).Elem())
 	for _, m := range d.missing {
-		if !d.partial && !d.meant[m.key] { // a misspelt key is one mistake, not two
+		if !d.partial && !d.meant[m.key] && strings.Contains(m.path, d.within) { // a misspelt key is one mistake, not two
 			d.fail(m.where, m.what, m.why)
 		}
 	}
@@ -103,7 +104,7 @@ func (d *decoder) structure(path string, n *node, v reflect.Value) {
 			d.structure(child(path, key), &node{kind: kindMap, place: n.place}, field)
 		}
 		if why := tag.Get("required"); why != "" {
-			d.missing = append(d.missing, missing{key, n.place, fmt.Sprintf("`%s` is missing%s", key, under(path)), why})
+			d.missing = append(d.missing, missing{path, key, n.place, fmt.Sprintf("`%s` is missing%s", key, under(path)), why})
 		}
 	})
 }

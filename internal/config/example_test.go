@@ -21,13 +21,20 @@ const exampleHead = `# The configuration of one unit. Lines that begin with # ar
 # ${NAME} in a value is replaced by the environment variable NAME.
 `
 
-// fieldDocs returns the doc comment of each field in config.go, by Type.Field.
+// fieldDocs returns the doc comment of each field, by Type.Field.
 func fieldDocs(t *testing.T) map[string][]string {
-	f, err := parser.ParseFile(token.NewFileSet(), "config.go", nil, parser.ParseComments)
-	if err != nil {
-		t.Fatal(err)
-	}
 	docs := map[string][]string{}
+	for _, name := range [...]string{"config.go", "ecu.go"} {
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		addDocs(docs, f)
+	}
+	return docs
+}
+
+func addDocs(docs map[string][]string, f *ast.File) {
 	ast.Inspect(f, func(n ast.Node) bool {
 		ts, ok := n.(*ast.TypeSpec)
 		if !ok {
@@ -46,7 +53,6 @@ func fieldDocs(t *testing.T) map[string][]string {
 		}
 		return false
 	})
-	return docs
 }
 
 // writeExample renders a struct type as the example shows it.
@@ -67,7 +73,7 @@ func writeExample(b *strings.Builder, docs map[string][]string, typ reflect.Type
 		}
 		section := ft.Kind() == reflect.Struct && f.Tag.Get("example") == ""
 		value := f.Tag.Get("default")
-		unset := off || !section && value == "" && f.Tag.Get("required") == "" && key != "unit" || f.Type == reflect.TypeFor[*config.TLS]() || f.Type == reflect.TypeFor[*config.Curvelog]()
+		unset := off || !section && value == "" && f.Tag.Get("required") == "" && key != "unit" || f.Type == reflect.TypeFor[*config.TLS]() || f.Type == reflect.TypeFor[*config.Curvelog]() || f.Type == reflect.TypeFor[[]config.ECU]()
 		if value == "" {
 			value = f.Tag.Get("example")
 		}
@@ -81,6 +87,9 @@ func writeExample(b *strings.Builder, docs map[string][]string, typ reflect.Type
 		}
 		if unset {
 			lead = plain + "#"
+			if first && dash {
+				lead = plain[:len(plain)-2] + "#- "
+			}
 		}
 		if indent == "" {
 			b.WriteString("\n")

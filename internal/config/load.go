@@ -11,7 +11,19 @@ import (
 // Load reads the file at path and the files of path.d over it, in name order,
 // with ${ENV} from the environment. A non-nil error is of type Errors and
 // lists every mistake.
-func Load(path string) (*Config, error) {
+func Load(path string) (*Config, error) { return load(path, "") }
+
+// LoadUDS is Load for a file that need not have more than the ECUs of its buses,
+// can.uds.
+func LoadUDS(path string) ([]CAN, error) {
+	c, err := load(path, ".uds")
+	if err != nil {
+		return nil, err
+	}
+	return c.CAN, nil
+}
+
+func load(path, within string) (*Config, error) {
 	var wrong Errors
 	files := []string{path}
 	over, odd := overlays(path)
@@ -31,7 +43,7 @@ func Load(path string) (*Config, error) {
 		src.rank = len(sources)
 		sources = append(sources, &src)
 	}
-	return assemble(sources, wrong, os.LookupEnv)
+	return assemble(sources, wrong, os.LookupEnv, within)
 }
 
 // Parse reads one file's content, as Load does; file is its name in errors and
@@ -42,13 +54,14 @@ func Parse(file string, data []byte, env func(string) (string, bool)) (*Config, 
 		return nil, Errors{e}
 	}
 	src := newSource(file, text)
-	return assemble([]*source{&src}, nil, env)
+	return assemble([]*source{&src}, nil, env, "")
 }
 
 // assemble parses, merges and decodes files, the main one first. wrong holds
-// what is already known to be wrong.
-func assemble(sources []*source, wrong Errors, env func(string) (string, bool)) (*Config, error) {
-	d := &decoder{env: env, origin: map[string]Origin{}, places: map[string]place{}, meant: map[string]bool{}, partial: len(wrong) > 0,
+// what is already known to be wrong; a setting counts as missing only within a
+// section, "" is all of it.
+func assemble(sources []*source, wrong Errors, env func(string) (string, bool), within string) (*Config, error) {
+	d := &decoder{within: within, env: env, origin: map[string]Origin{}, places: map[string]place{}, meant: map[string]bool{}, partial: len(wrong) > 0,
 		spare: filepath.Base(sources[0].file) == lastGoodFile}
 	var root *node
 	for _, src := range sources {

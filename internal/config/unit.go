@@ -91,7 +91,8 @@ type scalar interface {
 	parse(text string) *problem
 }
 
-var _ = [...]scalar{new(Duration), new(Size), new(Rate), new(PIDNumber), new(Number), new(NodeName), new(NodeAddress), new(Bitrate)}
+var _ = [...]scalar{new(Duration), new(Size), new(Rate), new(PIDNumber), new(Number), new(NodeName), new(NodeAddress), new(Bitrate),
+	new(CANID), new(DIDNumber), new(HexByte)}
 
 // unit is one unit of a quantity.
 type unit struct {

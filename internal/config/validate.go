@@ -22,6 +22,8 @@ func checks(name string, v reflect.Value) *problem {
 		return checkInterface(text)
 	case "dir", "socket":
 		return checkPath(name, text)
+	case "signal":
+		return checkValueName(text)
 	case "path":
 		return checkSignal(text)
 	case "broker":
@@ -149,6 +151,7 @@ func (d *decoder) conflicts(c *Config) {
 		d.onlyOnce(index("can", b)+".obd.pids", len(bus.OBD.PIDs), "", func(i int) string { return bus.OBD.PIDs[i].PID.String() },
 			"keep the one with the right period")
 		d.node(index("can", b)+".j1939", &bus.J1939)
+		d.ecus(index("can", b)+".uds", bus.UDS)
 		d.bus(index("can", b), &bus)
 	}
 	d.onlyOnce("dashcam", len(c.Dashcam), "camera", func(i int) string { return c.Dashcam[i].Camera },
