@@ -123,7 +123,7 @@ func parseText(f *Frame, s []byte) bool {
 		if len(data) < 2 || unhex[data[1]] > 0xF {
 			return false
 		}
-		f.FD, data = true, data[2:]
+		f.FD, f.Flags, data = true, unhex[data[1]]&(FlagBRS|FlagESI), data[2:]
 	case len(data) > 0 && data[0] == 'R':
 		f.Remote = true
 		if len(data) > 2 || len(data) == 2 && (data[1] < '0' || data[1] > '8') {

@@ -31,7 +31,7 @@ func shapes() []can.Frame {
 	copy(speed.Data[:], []byte{3, 0x41, 0x0D, 0x4A})
 	ext := can.Frame{ID: 0x18DAF110, Extended: true, Len: 3}
 	copy(ext.Data[:], []byte{1, 2, 3})
-	fd := can.Frame{ID: 0x123, FD: true, Len: 64}
+	fd := can.Frame{ID: 0x123, FD: true, Flags: can.FlagBRS, Len: 64}
 	for i := range fd.Data {
 		fd.Data[i] = byte(i)
 	}

@@ -43,7 +43,7 @@ func TestLogFormats(t *testing.T) {
 		{"ASC, remote", ascHead + " 1.0 2 100 Tx r\n 1.0 3 200 Tx r Length = 1704000\n 1.0 4 300 Rx r 8 Length = 1704000", "(11.000) can2 100#R|(11.000) can3 200#R|(11.000) can4 300#R8"},
 		{"ASC, errors", ascHead + " 1.0 1 ErrorFrame ECC: 10100010\n 2.0 CANFD 5 Tx ErrorFrame Not Acknowledge error", "(11.000) can1 20000088#0000000000000000|(12.000) can5 20000088#0000000000000000"},
 		{"ASC, others", ascHead + " 1.0 CAN 1 Status:chip status error active\n 1.0 1 J1939TP FEE3p 6 0 0 - Rx d 23 A0 0F\n 1.0 Li 3 Rx 2 01 02\n", ""},
-		{"ASC, FD", ascHead + " 1.0 CANFD 1 Rx 300 Engine_1 1 0 9 12 " + fd12 + " 102203 133 303000 e0006659", "(11.000) can1 300##0000102030405060708090A0B"},
+		{"ASC, FD", ascHead + " 1.0 CANFD 1 Rx 300 Engine_1 1 0 9 12 " + fd12 + " 102203 133 303000 e0006659", "(11.000) can1 300##1000102030405060708090A0B"},
 		{"ASC, classic in FD's shape", ascHead + " 1.0 CANFD 1 Rx 30ax 0 0 1 1 AA 102203 133 200000 e0006659", "(11.000) can1 0000030A#AA"},
 		{"ASC, remote in FD's shape", ascHead + " 1.0 CANFD 3 Tx 50005x 0 1 5 0 140000 73 200050 7a60", "(11.000) can3 00050005#R5"},
 		{"ASC, bad", ascHead + " 1.0 1 8FF Rx d 1 00\n 1.0 1 0FF Rx d 2 00\n 1.0 1 0FF Rx d 1 100\nwhat\n 1.0 1 100 Rx q 1\ndate some day", "bad 4 5 6 7 8 9"},
@@ -53,7 +53,7 @@ func TestLogFormats(t *testing.T) {
 		{"TRC 1.3", ";$FILEVERSION=1.3\n 1) 17535.400 2 Rx 0704 - 1 RTR", "(17.535400) can2 704#R1"},
 		{"TRC 2.0", ";$FILEVERSION=2.0\n;$COLUMNS=N,O,T,I,d,l,D\n 1 1.000 FD 0100 Rx 12 " + fd12 + "\n 2 1 ST Rx 00 00 00 08\n 3 1 RR 0704 Rx 1", "(0.001000) can0 100##0000102030405060708090A0B|(0.001) can0 704#R1"},
 		{"TRC 2.1", ";$FILEVERSION=2.1\n;$COLUMNS=N,O,T,B,I,d,R,L,D\n 1 1 FB 3 0100 Rx - 9 " + fd12 + "\n 2 1 ER 1 - Rx - 5 04 00 02 00 00\n 3 1 DT 1 0100 Rx - 9 01 02 03 04 05 06 07 08",
-			"(0.001) can3 100##0000102030405060708090A0B|(0.001) can1 20000088#0000000000000000|(0.001) can1 100#0102030405060708"},
+			"(0.001) can3 100##1000102030405060708090A0B|(0.001) can1 20000088#0000000000000000|(0.001) can1 100#0102030405060708"},
 		{"TRC, bad", ";$FILEVERSION=7.1\n;$STARTTIME=NaN\n 1) 1 0100 2 AA\n 2) x 0100 1 AA\n 3) 1\n 4) 1 0FFF 1 AA\n;$FILEVERSION=1.1\n 5) 1 Up 0100 1 AA", "bad 1 2 3 4 5 6 8"},
 
 		{"GVRET", "Time Stamp,ID,Extended,Bus,LEN,D1,D2,D3,D4,D5,D6,D7,D8\n166064000,0000021A,false,0,2,FE,36,00,00,00,00,00,00,\n1,21A,true,1,0", "(166.064000) can0 21A#FE36|(0.000001) can1 0000021A#"},
@@ -189,7 +189,7 @@ func TestRecordedTwins(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]string{
-		"test_CanFdMessage.asc":       "1 300##011C2030405060708|2 1C4D80A7##012C2030405060708|3 30A##00102030405060708",
+		"test_CanFdMessage.asc":       "1 300##111C2030405060708|2 1C4D80A7##212C2030405060708|3 30A##30102030405060708",
 		"test_CanFdRemoteMessage.asc": "3 00050005#R5",
 		"test_CanRemoteMessage.asc":   "2 100#R|3 200#R|4 300#R8",
 		"test_CanErrorFrames.asc":     "1 20000088#0000000000000000|1 20000088#0000000000000000|2 20000088#0000000000000000|5 20000088#0000000000000000",

@@ -68,7 +68,7 @@ func (f Frame) append(b []byte) []byte {
 		b = fmt.Appendf(b, "%03X", id)
 	}
 	if f.FD {
-		b = append(b, "##0"...)
+		b = append(b, '#', '#', '0'+f.Flags&(FlagBRS|FlagESI))
 	} else {
 		b = append(b, '#')
 	}

@@ -125,7 +125,7 @@ func (l *LogReader) readASCFD(e *Entry, w [][]byte) (bool, error) {
 	case flags&ascRemote != 0 && n == 0:
 		e.Remote, n = true, code
 	case flags == 0 || flags&ascEDL != 0 || string(w[0]) == "1":
-		e.FD = true
+		e.FD, e.Flags = true, w[0][0]&1|w[1][0]&1<<1
 	}
 	return true, l.fill(e, data, int(n))
 }

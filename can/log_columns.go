@@ -110,6 +110,12 @@ func kind(f *Frame, w string) (frame, known bool) {
 	case "Rx", "Tx", "DT":
 	case "FD", "FB", "FE", "BI":
 		f.FD = true
+		if w != "FD" && w != "FE" {
+			f.Flags = FlagBRS
+		}
+		if w == "FE" || w == "BI" {
+			f.Flags |= FlagESI
+		}
 	case "RR":
 		f.Remote = true
 	case "ER", "Error":

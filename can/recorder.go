@@ -247,7 +247,7 @@ func appendLine(b []byte, f *Frame, name string, nanos int64) []byte {
 	}
 	b = append(b, '#')
 	if f.FD {
-		b = append(b, "#0"...)
+		b = append(b, '#', '0'+f.Flags)
 	}
 	for _, c := range f.Data[:f.Len] {
 		b = append(b, hexDigits[c>>4], hexDigits[c&0xF])

@@ -25,6 +25,9 @@ func parseFrame(p []byte) (f Frame, ok bool) {
 	if !f.FD && f.Len > 8 || f.FD && (f.Remote || !fdLength(f.Len)) {
 		return f, false
 	}
+	if f.FD {
+		f.Flags = p[5] & (FlagBRS | FlagESI)
+	}
 	copy(f.Data[:], p[8:8+f.Len])
 	return f, true
 }
@@ -46,6 +49,7 @@ func formatFrame(p *[sizeFrameFD]byte, f *Frame) int {
 	p[4] = f.Len
 	copy(p[8:], f.Data[:f.Len])
 	if f.FD {
+		p[5] = f.Flags
 		return sizeFrameFD
 	}
 	return sizeFrame

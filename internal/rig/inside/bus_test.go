@@ -49,7 +49,7 @@ func shapes(fd bool) []can.Frame {
 	copy(ext.Data[:], []byte{1, 2, 3})
 	out := []can.Frame{speed, ext, {ID: 0x55, Remote: true}, {ID: 0x7FF}}
 	if fd {
-		long := can.Frame{ID: 0x123, FD: true, Len: 64}
+		long := can.Frame{ID: 0x123, FD: true, Flags: can.FlagBRS | can.FlagESI, Len: 64}
 		for i := range long.Data {
 			long.Data[i] = byte(i)
 		}
