@@ -5,6 +5,7 @@ package can
 import (
 	"context"
 	"errors"
+	"os"
 
 	"obu/internal/clock"
 )
@@ -33,6 +34,8 @@ func (*UnixListener) Accept() (Bus, error) { return nil, ErrPlatform }
 
 // Close does nothing.
 func (*UnixListener) Close() error { return nil }
+
+func lockFolder(dir string) (*os.File, error) { return os.Open(dir) }
 
 // noLink is the Link where there is none.
 type noLink struct{}

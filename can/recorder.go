@@ -34,6 +34,7 @@ type RecordedBus struct {
 // RecorderStats is what a Recorder did.
 type RecorderStats struct {
 	Frames  uint64 // written, error frames included
+	Missing uint64 // that the disk did not take, or did not promise to keep
 	Dropped uint64 // by the kernel or the controller, before they could be written
 	Outages uint64 // times a bus was lost, or could not be opened
 
@@ -46,7 +47,8 @@ type RecorderStats struct {
 
 // Recorder writes what passes on buses into candump logs of bounded size, with
 // a drive.yaml beside them, so that the folder can be replayed. It transmits
-// nothing. A power cut costs SyncEvery at most, and perhaps a line's end.
+// nothing. A power cut costs SyncEvery at most, and perhaps a line's end. While
+// the disk takes nothing, frames are counted; it goes on when there is room.
 type Recorder struct {
 	cfg RecorderConfig
 	log *slog.Logger
@@ -55,7 +57,9 @@ type Recorder struct {
 	files *recording
 	line  []byte
 	stats RecorderStats
-	err   error // of the disk; ends everything
+	err   error     // of the disk, which takes nothing,
+	since uint64    // Missing when that began,
+	again time.Time // and when it is tried again
 }
 
 // maxRecordBackoff bounds the pause between two tries to open a bus.
@@ -89,8 +93,9 @@ func NewRecorder(cfg RecorderConfig) (*Recorder, error) {
 	return &Recorder{cfg: cfg, log: cfg.Log}, nil
 }
 
-// Run records until ctx ends (nil) or the disk takes no more. A bus that is
-// lost, or is not there yet, is opened again.
+// Run records until ctx ends. It returns an error when the folder cannot be
+// used, or the disk takes nothing at the end. A bus that is lost, or is not
+// there yet, is opened again.
 func (r *Recorder) Run(ctx context.Context) error {
 	// One step from time since boot to wall time for the whole run: within a
 	// recording times never jump, whatever the system's clock does.
@@ -105,11 +110,10 @@ func (r *Recorder) Run(ctx context.Context) error {
 		return err
 	}
 	r.files = files
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	defer files.lock.Close()
 	var tasks sync.WaitGroup
 	for _, b := range r.cfg.Buses {
-		tasks.Go(func() { r.record(ctx, cancel, b, wall) })
+		tasks.Go(func() { r.record(ctx, b, wall) })
 	}
 	tick := time.NewTicker(r.cfg.SyncEvery)
 	defer tick.Stop()
@@ -118,16 +122,14 @@ func (r *Recorder) Run(ctx context.Context) error {
 		case <-ctx.Done():
 		case <-tick.C:
 			r.mu.Lock()
-			if r.fail(r.files.sync()) {
-				cancel()
-			}
+			r.disk(r.files.sync())
 			r.mu.Unlock()
 		}
 	}
 	tasks.Wait()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.fail(r.files.close())
+	r.disk(r.files.close())
 	r.files.report(&r.stats)
 	return r.err
 }
@@ -139,16 +141,25 @@ func (r *Recorder) Stats() RecorderStats {
 	return r.stats
 }
 
-// fail keeps the first error of the disk. r.mu is held.
-func (r *Recorder) fail(err error) bool {
-	if r.err == nil {
-		r.err = err
+// disk takes what became of a write. What is missing of the recording is
+// counted; r.mu is held.
+func (r *Recorder) disk(err error) {
+	if err == nil {
+		return
 	}
-	return err != nil
+	missing := r.files.abandon()
+	r.stats.Frames -= missing
+	r.again = time.Now().Add(r.cfg.SyncEvery)
+	if r.err == nil {
+		r.since = r.stats.Missing
+		r.log.Warn("the disk does not take the recording: frames are only counted until it does; free space (df -h), or look at the card (dmesg | tail)", "error", err)
+	}
+	r.stats.Missing += missing
+	r.err = err
 }
 
 // record keeps one bus open and writes what it hears.
-func (r *Recorder) record(ctx context.Context, cancel func(), b RecordedBus, wall time.Duration) {
+func (r *Recorder) record(ctx context.Context, b RecordedBus, wall time.Duration) {
 	said := ""
 	wait := time.Second
 	for ctx.Err() == nil {
@@ -165,13 +176,8 @@ func (r *Recorder) record(ctx context.Context, cancel func(), b RecordedBus, wal
 			return
 		}
 		r.mu.Lock()
-		over := r.err != nil
 		r.stats.Outages++
 		r.mu.Unlock()
-		if over {
-			cancel()
-			return
-		}
 		if text := err.Error(); text != said {
 			said = text
 			r.log.Warn("bus cannot be recorded; it is opened again by itself", "bus", b.Name, "error", err)
@@ -198,25 +204,34 @@ func (r *Recorder) hear(bus Bus, name string, wall time.Duration) error {
 		if err != nil {
 			return err
 		}
-		if err := r.write(&f, name, wall); err != nil {
-			return err
-		}
+		r.write(&f, name, wall)
 	}
 }
 
-func (r *Recorder) write(f *Frame, name string, wall time.Duration) error {
+func (r *Recorder) write(f *Frame, name string, wall time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.err != nil {
-		return r.err
+	if r.err != nil && time.Now().Before(r.again) {
+		r.stats.Missing++
+		return
 	}
 	at := int64(f.At) + int64(wall)
 	r.line = appendLine(r.line[:0], f, name, at)
-	if r.fail(r.files.write(r.line, at)) {
-		return r.err
+	if err := r.files.write(r.line, at); err != nil {
+		r.disk(err)
+		r.stats.Missing++
+		return
 	}
 	r.stats.Frames++
-	return nil
+	if r.err == nil {
+		return
+	}
+	if err := r.files.sync(); err != nil { // a buffer takes what a full disk does not
+		r.disk(err)
+		return
+	}
+	r.err = nil
+	r.log.Warn("the disk takes the recording again", "frames_missing", r.stats.Missing-r.since)
 }
 
 // appendLine appends a frame as candump -L prints it.
@@ -257,5 +272,10 @@ func appendLine(b []byte, f *Frame, name string, nanos int64) []byte {
 
 const hexDigits = "0123456789ABCDEF"
 
-// ErrRecording is wrapped by what the disk did to a recording.
-var ErrRecording = errors.New("recording cannot be written")
+var (
+	// ErrRecording is wrapped by what the disk did to a recording.
+	ErrRecording = errors.New("recording cannot be written")
+	// ErrFolderInUse: another process records into the folder. Stop it, or
+	// record into another one.
+	ErrFolderInUse = errors.New("another obu record writes into the folder")
+)

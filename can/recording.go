@@ -1,7 +1,7 @@
 package can
 
 import (
-	"bufio"
+	"bytes"
 	"cmp"
 	"fmt"
 	"log/slog"
@@ -22,8 +22,13 @@ type recording struct {
 	done []recordedFile // oldest first
 	now  recordedFile   // being written
 	file *os.File       // nil: no frame since the last one ended
-	out  *bufio.Writer
+	lock *os.File       // of the folder
 	next int
+
+	buf      []byte // lines that are not in the file yet,
+	buffered uint64 // and how many
+	unsynced uint64 // lines in the file that the disk has not promised
+	listed   bool   // drive.yaml knows of the file
 
 	removed      []string // first and last
 	removedFiles int
@@ -53,10 +58,23 @@ func openRecording(cfg *RecorderConfig) (*recording, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o755); err != nil {
 		return nil, diskError(err)
 	}
-	r := &recording{cfg: cfg, log: cfg.Log, next: 1}
-	entries, err := os.ReadDir(cfg.Dir)
+	lock, err := lockFolder(cfg.Dir)
 	if err != nil {
-		return nil, diskError(err)
+		return nil, err
+	}
+	r := &recording{cfg: cfg, log: cfg.Log, lock: lock, next: 1}
+	if err := r.takeStock(); err != nil {
+		lock.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// takeStock looks what an earlier run left.
+func (r *recording) takeStock() error {
+	entries, err := os.ReadDir(r.cfg.Dir)
+	if err != nil {
+		return diskError(err)
 	}
 	for _, e := range entries {
 		number, ok := strings.CutPrefix(strings.TrimSuffix(e.Name(), recordedSuffix), recordedPrefix)
@@ -67,7 +85,7 @@ func openRecording(cfg *RecorderConfig) (*recording, error) {
 		r.next = max(r.next, n+1)
 		info, err := e.Info()
 		if err != nil {
-			return nil, diskError(err)
+			return diskError(err)
 		}
 		r.done = append(r.done, recordedFile{e.Name(), firstStamp(r.path(e.Name())), info.Size()})
 	}
@@ -75,7 +93,7 @@ func openRecording(cfg *RecorderConfig) (*recording, error) {
 		a, b := r.done[x].name, r.done[y].name
 		return cmp.Or(len(a)-len(b), strings.Compare(a, b)) < 0
 	})
-	return r, r.bound()
+	return r.bound()
 }
 
 // firstStamp returns the time of a log's first readable line, 0 without one.
@@ -109,9 +127,61 @@ func (r *recording) write(line []byte, at int64) error {
 			return err
 		}
 	}
-	n, err := r.out.Write(line)
-	r.now.bytes += int64(n)
+	if len(r.buf)+len(line) > recordBuffer {
+		if err := r.flush(); err != nil {
+			return err
+		}
+	}
+	r.buf = append(r.buf, line...)
+	r.buffered++
+	r.now.bytes += int64(len(line))
+	return nil
+}
+
+// recordBuffer is how many bytes are written to a file at once.
+const recordBuffer = 64 << 10
+
+// flush writes what is buffered. Of what does not fit a disk the whole lines
+// stay.
+func (r *recording) flush() error {
+	n, err := r.file.Write(r.buf)
+	if err == nil {
+		r.unsynced += r.buffered
+		r.buf, r.buffered = r.buf[:0], 0
+		if !r.listed { // before it holds nothing that could be replayed
+			err = r.list()
+			r.listed = err == nil
+		}
+		return err
+	}
+	whole := bytes.LastIndexByte(r.buf[:n], '\n') + 1
+	lines := uint64(bytes.Count(r.buf[:whole], []byte{'\n'}))
+	r.unsynced, r.buffered = r.unsynced+lines, r.buffered-lines
+	r.now.bytes -= int64(len(r.buf) - whole)
+	r.buf = r.buf[:0]
+	_ = r.file.Truncate(r.now.bytes) // a line cut short is told when it is read
 	return diskError(err)
+}
+
+// abandon ends the present file after an error of the disk and returns how
+// many lines of it are missing, or may be.
+func (r *recording) abandon() uint64 {
+	missing := r.buffered
+	if r.file != nil {
+		if r.file.Sync() != nil {
+			missing += r.unsynced
+		}
+		_ = r.file.Close() // the disk has said what is wrong
+		r.now.bytes -= int64(len(r.buf))
+		if r.now.bytes > 0 {
+			r.done = append(r.done, r.now)
+		} else {
+			_ = os.Remove(r.path(r.now.name)) // it holds nothing
+			r.next--
+		}
+	}
+	r.file, r.now, r.buf, r.buffered, r.unsynced = nil, recordedFile{}, r.buf[:0], 0, 0
+	return missing
 }
 
 // begin opens the next file.
@@ -125,8 +195,8 @@ func (r *recording) begin(at int64) error {
 		return diskError(err)
 	}
 	r.next++
-	r.file, r.out = f, bufio.NewWriterSize(f, 64<<10)
-	return r.list()
+	r.file, r.listed = f, false
+	return nil
 }
 
 // sync has the disk take what was written.
@@ -134,24 +204,30 @@ func (r *recording) sync() error {
 	if r.file == nil {
 		return nil
 	}
-	if err := r.out.Flush(); err != nil {
+	if err := r.flush(); err != nil {
+		return err
+	}
+	if err := r.file.Sync(); err != nil {
 		return diskError(err)
 	}
-	return diskError(r.file.Sync())
+	r.unsynced = 0
+	return nil
 }
 
-// close ends the present file.
+// close ends the present file. After an error abandon has to.
 func (r *recording) close() error {
 	if r.file == nil {
 		return nil
 	}
-	err := r.sync()
-	if cerr := r.file.Close(); err == nil {
-		err = diskError(cerr)
+	if err := r.sync(); err != nil {
+		return err
+	}
+	if err := r.file.Close(); err != nil {
+		return diskError(err)
 	}
 	r.done = append(r.done, r.now)
-	r.file, r.out, r.now = nil, nil, recordedFile{}
-	return err
+	r.file, r.now = nil, recordedFile{}
+	return nil
 }
 
 // bound removes the oldest files until another one has room.
@@ -163,11 +239,15 @@ func (r *recording) bound() error {
 	for len(r.done) > 0 && total+r.cfg.FileBytes > r.cfg.TotalBytes {
 		old := r.done[0]
 		r.done = r.done[1:]
-		if err := r.list(); err != nil { // first: a replay wants every file of the list
-			return err
-		}
+		lerr := r.list() // first: a replay wants every file of the list
 		if err := os.Remove(r.path(old.name)); err != nil && !os.IsNotExist(err) {
+			r.done = slices.Insert(r.done, 0, old)
 			return diskError(err)
+		}
+		if lerr != nil { // a full disk, which now has room
+			if err := r.list(); err != nil {
+				return err
+			}
 		}
 		total -= old.bytes
 		r.removed = append(r.removed[:min(len(r.removed), 1)], old.name)
@@ -176,30 +256,6 @@ func (r *recording) bound() error {
 		r.log.Warn("the oldest file of the recording was removed for its total bound", "file", old.name, "bytes", old.bytes, "began", time.Unix(0, old.first).UTC())
 	}
 	return nil
-}
-
-// list writes drive.yaml. A file that begins before the one in front of it, as
-// the clock was set meanwhile, is played from where that begins.
-func (r *recording) list() error {
-	files := r.done
-	if r.file != nil {
-		files = append(slices.Clone(files), r.now)
-	}
-	var b strings.Builder
-	b.WriteString("# written by obu record; replay: obu run -c obu.yaml --replay of this folder\n")
-	offset := time.Duration(0)
-	for i, f := range files {
-		if i == 0 {
-			fmt.Fprintf(&b, "start: %s\ncan:\n", time.Unix(0, f.first).UTC().Format(time.RFC3339Nano))
-		}
-		offset = max(offset, time.Duration(f.first-files[0].first))
-		fmt.Fprintf(&b, "  - {file: %s, offset: %v}\n", f.name, offset)
-	}
-	tmp := r.path("drive.yaml.new")
-	if err := os.WriteFile(tmp, []byte(b.String()), 0o644); err != nil {
-		return diskError(err)
-	}
-	return diskError(os.Rename(tmp, r.path("drive.yaml")))
 }
 
 // report fills in what the folder holds.

@@ -33,6 +33,7 @@ var hints = []struct {
 	{can.ErrBusy, "nobody on the bus acknowledges: check ignition, bit rate and wiring"},
 	{can.ErrConfig, "correct the entry of this bus under can; `obu config example` explains each setting"},
 	{can.ErrClosed, "check the adapter's plug and driver (ip link; dmesg | tail), or the virtual car behind unix:PATH; the agent opens it again by itself"},
+	{can.ErrFolderInUse, "stop it (pgrep -af 'obu record'), or give this one a folder of its own with --out"},
 	{can.ErrRecording, "check free space (df -h) and rights of the folder; --total bounds what a recording takes"},
 	{can.ErrNotText, "convert it to ASC or candump's format: `python3 -m can.logconvert FILE out.asc` (BLF, MDF; package python-can), SavvyCAN, or the program that wrote it"},
 	{can.ErrLine, "record with `candump -L can0 > can0.log`"},

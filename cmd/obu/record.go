@@ -28,7 +28,8 @@ func recordCommand() *command {
 		Long: `Records every frame, also error frames, until SIGTERM or SIGINT, and transmits
 nothing. A file ends by size or age; when all of them have more than --total the
 oldest is removed, and said so. The folder can be replayed: it holds a
-drive.yaml. A power cut costs what --sync says.`,
+drive.yaml. A power cut costs what --sync says. While the disk is full frames
+are counted, and written again when there is room.`,
 		Example: "  obu record -c obu.yaml --out drive/\n  obu record --device can0 --device can1 --out drive/ --total 8GiB\n  obu run -c obu.yaml --replay drive/",
 		Args:    atMost(0),
 		RunE: func(cmd *command, _ []string) error {
@@ -94,6 +95,9 @@ func record(ctx context.Context, o *recordOptions, errw io.Writer) error {
 	err = r.Run(ctx)
 	s := r.Stats()
 	fmt.Fprintf(errw, "%s in %s, %s; %d lost before they could be written; %s", times(int(s.Frames), "frame"), times(s.Files, "file"), bytesText(float64(s.Bytes)), s.Dropped, times(int(s.Outages), "outage"))
+	if s.Missing > 0 {
+		fmt.Fprintf(errw, "; not written, as the disk took nothing: %s", times(int(s.Missing), "frame"))
+	}
 	if s.Removed > 0 {
 		fmt.Fprintf(errw, "; removed for the total: %s, %s (%s)", times(s.Removed, "file"), bytesText(float64(s.RemovedBytes)), s.Removals)
 	}
