@@ -17,6 +17,7 @@ type epoch struct {
 	open      bool         // has a sentence
 	timed     bool         // has RMC, GGA, GLL or GNS: worth a fix
 	delivered bool         // its fix is out; what follows is late
+	late      bool         // something did
 
 	seen  [maxAddresses]address
 	times [maxAddresses]uint8

@@ -12,6 +12,11 @@ import (
 // before the merger relies on it.
 const trustedEnd = 2
 
+// wrongEnd is when the cycle end is learned anew because epochs go on after it
+// with GSA or VTG: each that does counts two, each that does not takes one off.
+// So every second one is enough, every third is not.
+const wrongEnd = 4
+
 // How long a live line must be quiet for the epoch to count as complete.
 // Within an epoch receivers pause less; one that was seen to pause in the
 // middle of an epoch is given more patience.
@@ -44,6 +49,7 @@ type merger struct {
 	end   address // learned cycle end: this sentence,
 	endN  int     // for the how manieth time in the epoch,
 	trust int     // seen in so many epochs in a row
+	lates int     // weight of epochs that had a sentence after it
 
 	day     time.Time     // date of the last dated epoch,
 	dayTod  time.Duration // its time of day,
@@ -115,19 +121,29 @@ func (m *merger) place(at telemetry.At, s *sentence) {
 		m.patience = min(2*m.patience, lastPatience)
 	case s.timed && !e.belongs(s):
 		m.finish()
+		if !e.late {
+			m.lates = max(0, m.lates-1)
+		}
 		m.cur, m.prev = newEpoch(at), epoch{}
 	case !s.timed && e.delivered && m.paused:
 		m.cur, m.prev = newEpoch(at), m.cur
 	}
 }
 
-// late notes a sentence whose fix has already left. The cycle end was wrong.
+// late notes a sentence whose fix has already left: the cycle end was wrong, or
+// it is a GSA that comes every fifth epoch and is not worth waiting for.
 func (m *merger) late(s *sentence, n int, adds bool) {
 	if !adds {
 		return
 	}
 	m.stats.Late++
-	m.end, m.endN, m.trust = s.addr, n, 0
+	if !m.cur.late {
+		m.cur.late = true
+		m.lates += 2
+	}
+	if s.timed || m.lates >= wrongEnd {
+		m.end, m.endN, m.trust, m.lates = s.addr, n, 0, 0
+	}
 	if s.mode != telemetry.ModeNone {
 		m.mode, m.modeAge = s.mode, 0
 	}
