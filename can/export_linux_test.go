@@ -1,8 +1,21 @@
 package can
 
-import "obu/internal/clock"
+import (
+	"time"
+
+	"obu/internal/clock"
+)
 
 // NewFDBus is a Bus over any packet socket that carries struct can_frame.
 func NewFDBus(dev device, clk *clock.Clock, ends bool) (Bus, error) {
 	return newFDBus(dev, clk, ends)
 }
+
+// GatherAfter is how often a bus is read, given how long ago something was sent.
+func GatherAfter(silence time.Duration) time.Duration { return gatherAfter(silence) }
+
+// The windows of a request.
+const (
+	AnswerWindow  = answerWindow
+	PendingWindow = pendingWindow
+)

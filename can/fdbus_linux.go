@@ -21,13 +21,6 @@ const (
 	// rxBatch frames are fetched with one recvmmsg: system calls, not
 	// decoding, are what receiving costs.
 	rxBatch = 64
-	// gather is how often a bus is read at most: waking up for each frame costs
-	// more than reading it. All buses are read at the same moments. For
-	// urgentFor after something was sent the bus is read more often, as an ECU
-	// may wait for flow control.
-	gather       = 30 * time.Millisecond
-	gatherUrgent = 2 * time.Millisecond
-	urgentFor    = 100 * time.Millisecond
 	// sendWait is how long a full transmit queue may hold Send up.
 	sendWait = 250 * time.Millisecond
 
@@ -161,10 +154,7 @@ func (b *fdBus) Receive() (Frame, error) {
 // fill waits for frames and reads as many as there are.
 func (b *fdBus) fill() error {
 	if b.n < rxBatch { // the last read left nothing behind
-		every := gather
-		if b.read-time.Duration(b.sent.Load()) < urgentFor {
-			every = gatherUrgent
-		}
+		every := gatherAfter(b.read - time.Duration(b.sent.Load()))
 		if now := pace(); now/every == b.read/every {
 			time.Sleep(every - now%every)
 		}
@@ -190,9 +180,6 @@ func (b *fdBus) fill() error {
 	b.n, b.look, b.read = b.got, b.clk.Look(), pace()
 	return nil
 }
-
-// pace is the clock of gather, no time of data. It is the same for every bus.
-func pace() time.Duration { return time.Duration(time.Now().UnixNano()) }
 
 // stamp turns the kernel's wall-clock stamp into time since boot.
 func (b *fdBus) stamp(f *Frame, stamp unix.Timespec) {

@@ -22,8 +22,8 @@ const (
 )
 
 // maxAhead bounds the room that is made for samples before they come: a burst
-// must not keep its memory.
-const maxAhead = 256
+// must not keep its memory. It is about 100 kB.
+const maxAhead = 1024
 
 // batcher is the first owner of every datum: it collects what the sources
 // emit until the flush takes it. It belongs to all sources and the flush, so
@@ -156,7 +156,7 @@ func (b *batcher) take() taken {
 	}
 	b.telemetry, b.event, b.health = telemetry.Content{}, telemetry.Content{}, telemetry.Content{}
 	if n := len(t.telemetry.Samples); n > 0 { // the next second is much like this one
-		b.telemetry.Samples = make([]telemetry.Sample, 0, min(n, maxAhead))
+		b.telemetry.Samples = make([]telemetry.Sample, 0, min(n+n/8, maxAhead)) // a little more: growing copies all
 	}
 	b.lost, b.over, b.held = nil, nil, 0
 	return t
