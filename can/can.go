@@ -64,7 +64,10 @@ type Config struct {
 	// Bitrate of the bus in bit/s, for the estimate of its load alone, where the
 	// bus does not tell its own. 0 means DefaultBitrate.
 	Bitrate int
-	Log     *slog.Logger // nil discards
+	// Ignition reports whether the ignition is known to be on: a car that is
+	// left alone is then asked again at once. nil: it is never known.
+	Ignition func() bool
+	Log      *slog.Logger // nil discards
 }
 
 // DefaultBitrate is the usual one of the diagnostic connector, in bit/s.

@@ -48,6 +48,36 @@ func isRequest(f *Frame) bool {
 	return f.ID == idFunctional11 || f.ID >= idFirstRequest && f.ID <= idLastRequest
 }
 
+// isTester reports whether a frame is of a tester, of OBD or a workshop's: with
+// 29 bits anybody with an address of test equipment (F0 to FD) who speaks to an
+// ECU, with 11 bits who opens or holds a session (UDS services 10 and 3E) on one
+// of the identifiers that makers use for that. Broadcasts live there as well: a
+// frame counts only when all that it does not need is filler.
+func isTester(f *Frame) bool {
+	if isRequest(f) {
+		return true
+	}
+	if f.Remote || f.Error {
+		return false
+	}
+	if f.Extended {
+		target, source := byte(f.ID>>8), byte(f.ID)
+		return (f.ID>>16 == 0x18DA || f.ID>>16 == 0x18DB) && isTestAddress(source) && !isTestAddress(target)
+	}
+	d := f.Data[:f.Len]
+	if f.ID < 0x700 || len(d) < 3 || d[0] != 2 || d[1] != 0x3E && d[1] != 0x10 || d[1] == 0x3E && d[2]&0x7F != 0 || d[1] == 0x10 && d[2]&0x7F == 0 {
+		return false
+	}
+	for _, b := range d[3:] {
+		if b != d[3] {
+			return false
+		}
+	}
+	return true
+}
+
+func isTestAddress(a byte) bool { return a >= 0xF0 && a <= 0xFD }
+
 // request returns the identifier on which the ECU takes physical requests and
 // flow control.
 func (k ecuKey) request() (id uint32, extended bool) {

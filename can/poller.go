@@ -30,14 +30,20 @@ const (
 	// asleep; at least silentRequests have then gone unanswered.
 	silentAfter    = 3 * time.Second
 	silentRequests = 5
-	// retryMin doubles up to retryMax while the car sleeps.
-	retryMin = 5 * time.Second
-	retryMax = 5 * time.Minute
+	// retryMin doubles up to retryMax between searches while the car is quiet: a
+	// request wakes its bus, and a car that is woken each five minutes is flat in
+	// the morning. While the bus speaks, or the ignition is known to be on, it
+	// doubles up to retryAwake.
+	retryMin   = 5 * time.Second
+	retryMax   = time.Hour
+	retryAwake = 5 * time.Minute
 
 	// restAfter is how long the engine may be off before polling rests, so
-	// that the car can fall asleep; restEvery is how often it then looks.
+	// that the car can fall asleep; restEvery, which doubles up to restMax, is how
+	// often it then looks: ECUs that fall asleep after minutes get them.
 	restAfter = 5 * time.Minute
 	restEvery = 30 * time.Second
+	restMax   = 5 * time.Minute
 	// aliveVolts: a module supply above it means that something charges.
 	aliveVolts = 13.2
 
@@ -71,9 +77,11 @@ type poller struct {
 	vinDue   time.Time
 	vinWait  time.Duration // since it was asked for last
 	retry    time.Duration
-	awake    bool // values are current: asleep was not reported since
-	engine   bool // an ECU knows the engine speed: it tells when to rest
-	saidMute bool // that no ECU answers; one that has answered may sleep
+	nudge    time.Duration // in place of retry while the car shows signs of life
+	dead     bool          // it showed none when it was looked at last
+	awake    bool          // values are current: asleep was not reported since
+	engine   bool          // an ECU knows the engine speed: it tells when to rest
+	saidMute bool          // that no ECU answers; one that has answered may sleep
 
 	chores chores
 	askers []*asker
@@ -144,7 +152,7 @@ func (p *poller) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		p.r.n.setState("searching")
 		if p.search(ctx) || ctx.Err() == nil && p.searchEnhanced(ctx) {
-			p.retry, p.saidMute = 0, true
+			p.retry, p.nudge, p.dead, p.saidMute = 0, 0, false, true
 			p.scan(ctx)
 			p.schedule()
 			p.r.n.setState("polling")

@@ -162,7 +162,7 @@ func (s *rateSearch) probe(ctx context.Context, rate int) (answered bool, err er
 			}
 			ecu, ok := responseKey(f)
 			answered = ok && q.from(ecu)
-			tester = isRequest(f)
+			tester = isTester(f)
 			return answered || tester
 		})
 		if answered || err != nil {

@@ -53,11 +53,11 @@ func (p *poller) rest(ctx context.Context) bool {
 	if !p.resting() {
 		return true
 	}
-	p.r.log.Info("engine is off: requests rest so that the car can sleep", "every", restEvery)
+	p.r.log.Info("engine is off: requests rest so that the car can sleep", "every", restEvery, "up_to_every", restMax)
 	p.r.n.setState("resting")
 	p.reportAsleep()
-	for p.resting() {
-		if pause(ctx, restEvery) != nil || !p.look(ctx) {
+	for every := restEvery; p.resting(); every = min(2*every, restMax) {
+		if p.idle(ctx, every) != nil || !p.look(ctx) {
 			return false
 		}
 	}
@@ -73,6 +73,20 @@ func (p *poller) rest(ctx context.Context) bool {
 	p.awake = true
 	p.r.n.setState("polling")
 	return true
+}
+
+// idle waits between looks, no longer than restEvery while the ignition is known
+// to be on.
+func (p *poller) idle(ctx context.Context, d time.Duration) error {
+	for start := time.Now(); ; {
+		waited := time.Since(start)
+		if waited >= d || waited >= restEvery && p.driven() {
+			return ctx.Err()
+		}
+		if err := pause(ctx, min(retryMin, d-waited)); err != nil {
+			return err
+		}
+	}
 }
 
 // reportAsleep marks every polled signal as asleep, once.
@@ -93,23 +107,35 @@ func (p *poller) reportAsleep() {
 }
 
 // sleep waits before the next search: longer each time, so that a parked car
-// can sleep, but no longer than until its bus wakes up by itself.
+// can sleep, but no longer than until it shows a sign of life: its bus speaks
+// again, or the ignition is known to be on. Each such sign is worth one search
+// at once, and more while it lasts.
 func (p *poller) sleep(ctx context.Context) {
 	p.r.n.setState("asleep")
 	p.reportAsleep()
 	p.retry = min(max(2*p.retry, retryMin), retryMax)
-	until := time.Now().Add(p.retry)
-	quiet := true
-	for time.Now().Before(until) {
+	p.nudge = min(max(2*p.nudge, retryMin), retryAwake)
+	start := time.Now()
+	for {
 		before := p.r.heard.Load()
-		if pause(ctx, min(retryMin, time.Until(until))) != nil {
+		if pause(ctx, min(retryMin, time.Until(start.Add(p.retry)))) != nil {
 			return
 		}
-		spoke := p.r.heard.Load() != before
-		if spoke && quiet && p.retry > retryMin {
-			p.retry = 0 // the bus woke up
+		alive := p.r.heard.Load() != before || p.driven()
+		woke := alive && p.dead
+		p.dead = !alive
+		if woke {
+			p.nudge = 0
 			return
 		}
-		quiet = quiet && !spoke
+		waited := time.Since(start)
+		if waited >= p.retry || alive && waited >= p.nudge {
+			return
+		}
 	}
+}
+
+// driven reports whether the ignition is known to be on.
+func (p *poller) driven() bool {
+	return p.r.cfg.Ignition != nil && p.r.cfg.Ignition()
 }

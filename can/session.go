@@ -99,7 +99,7 @@ func (r *session) receive() error {
 		}
 		if !r.replay {
 			r.heard.Add(1)
-			if isRequest(&f) || len(r.requests) > 0 && r.requests[keyOf(f.ID, f.Extended)] {
+			if isTester(&f) || len(r.requests) > 0 && r.requests[keyOf(f.ID, f.Extended)] {
 				r.gate.otherTester()
 			}
 			if r.claimant != nil {

@@ -84,7 +84,8 @@ func (a *Agent) addCAN(d CANDevice) error {
 		return bus, err
 	}
 	cfg := can.Config{Name: d.Name, Dial: dial, Clock: a.clock, Log: a.log,
-		Databases: a.deps.Databases[d.Name], Rules: signalRules(a.cfg.Signals), Emit: a.batch.samples, Event: a.batch.events, Lost: a.batch.gap}
+		Databases: a.deps.Databases[d.Name], Rules: signalRules(a.cfg.Signals), Emit: a.batch.samples, Event: a.batch.events, Lost: a.batch.gap,
+		Ignition: a.travel.travels}
 	for _, c := range a.cfg.CAN {
 		if c.Device == d.Name {
 			cfg.UDS = ECUs(c.UDS)
