@@ -126,6 +126,9 @@ func check(ctx context.Context, path string) checkReport {
 	r.signals(cfg)
 	if cfg.GPS != nil {
 		r.add("gps "+cfg.GPS.Device, checkGPS(ctx, running, cfg.GPS))
+		if cfg.GPS.PPS != "" {
+			r.add("pps "+cfg.GPS.PPS, checkPPS(ctx, running, cfg.GPS))
+		}
 	}
 	for _, d := range cfg.Dashcam {
 		r.add("dashcam "+d.Camera, checkFolder(d.Dir))

@@ -182,6 +182,12 @@ func (o *runOptions) replayDevices(cfg *config.Config, deps *agent.Deps, scratch
 func (o *runOptions) liveDevices(cfg *config.Config, deps *agent.Deps, log *slog.Logger) error {
 	opts := []clock.Option{clock.WithLog(log), clock.WithBuild(builtAt())}
 	opts = append(opts, keepLastGood(cfg.Buffer.Dir)...)
+	if cfg.Clock.Set {
+		opts = append(opts, clock.WithSet(clock.SetSystem))
+	}
+	if cfg.Clock.Chrony != "" {
+		opts = append(opts, clock.Offer(clock.Chrony(cfg.Clock.Chrony, log)))
+	}
 	clk, err := clock.System(opts...)
 	if err != nil {
 		return err
@@ -211,6 +217,10 @@ func (o *runOptions) liveDevices(cfg *config.Config, deps *agent.Deps, log *slog
 		deps.Devices.GPS = &agent.GPSDevice{Name: g.Name, Open: func(context.Context) (io.ReadCloser, error) {
 			return gps.OpenSerial(g.Device, g.Baud)
 		}}
+		if g.PPS != "" {
+			pulses := gps.PPS{Path: g.PPS, Edge: gps.Edge(g.PPSEdge), Clock: clk, Log: log}
+			deps.Devices.GPS.PPS = &agent.PPSDevice{Name: g.PPS, Run: pulses.Run}
+		}
 	}
 	for _, d := range cfg.Dashcam {
 		deps.Devices.Dashcam = append(deps.Devices.Dashcam, agent.DashcamDevice{Camera: d.Camera, Dir: d.Dir})

@@ -255,11 +255,12 @@ func nextOf(src *agent.SourceReport, uptimeS float64) string {
 	if src.Kind == "can" {
 		return nextOfBus(m)
 	}
-	if src.Kind != "gps" {
-		return ""
-	}
 	count := func(key string) float64 { n, _ := m[key].(float64); return n }
 	switch up := min(uptimeS, time.Since(src.Since).Seconds()); {
+	case src.Kind == "pps" && count("pulses") == 0 && up > heardBy:
+		return "no pulse once a second: check the wire, and that the receiver has its pulse switched on (many pulse only with a fix); sudo cat /sys/class/pps/*/assert shows the last one"
+	case src.Kind != "gps":
+		return ""
 	case count("bytes") == 0 && up > heardBy:
 		return "it is silent: check its power, its TX wire to our RX, and that gps.device names this receiver"
 	case count("garbled") > 0 && count("sentences") == 0:
@@ -277,7 +278,7 @@ func statsLine(stats any) string {
 		return ""
 	}
 	line := ""
-	for _, key := range [...]string{"state", "frames", "samples", "epochs", "valid", "clips", "waiting"} {
+	for _, key := range [...]string{"state", "frames", "samples", "epochs", "valid", "pulses", "clips", "waiting"} {
 		switch v := m[key].(type) {
 		case string:
 			if v != "" {

@@ -184,7 +184,7 @@ func (c *Clock) setSystem() {
 	}
 	if err := c.opt.set(r.Time.Add(c.read().Sub(now))); err != nil {
 		c.log.Error("the system clock is wrong and could not be set", "wrong_by", off, "error", err,
-			"next", "give the agent CAP_SYS_TIME (systemctl edit obu: AmbientCapabilities=CAP_SYS_TIME), or set clock.set: false")
+			"next", "give the agent CAP_SYS_TIME (systemctl edit obu, in [Service]: AmbientCapabilities=CAP_SYS_TIME and CapabilityBoundingSet=CAP_SYS_TIME), or set clock.set: false")
 		return
 	}
 	w.mu.Lock()

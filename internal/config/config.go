@@ -37,6 +37,8 @@ type Config struct {
 	GPS *GPS `key:"gps"`
 	// Dashcams, one entry for each camera.
 	Dashcam []Dashcam `key:"dashcam"`
+	// What GPS may do for the unit's own clock. The data needs none of it.
+	Clock Clock `key:"clock"`
 
 	// What is kept on disk until the cloud has it.
 	Buffer Buffer `key:"buffer"`
@@ -177,6 +179,24 @@ type GPS struct {
 	// true: positions are neither stored nor sent, whatever a command says. What
 	// is left out is counted and listed; the receiver still tells the time.
 	Private bool `key:"private" default:"false"`
+	// Device of the receiver's pulse per second, which tells the time to 10 ms
+	// instead of 0.7 s. The kernel makes it for a GPIO pin (dtoverlay=pps-gpio) or
+	// a serial port's DCD line (ldattach PPS /dev/ttyS0).
+	PPS string `key:"pps" example:"/dev/pps0"`
+	// Edge of the pulse with which the second begins. auto finds it where the
+	// driver stamps both; where it stamps one, the time is good to 60 ms until
+	// assert or clear is written here.
+	PPSEdge string `key:"pps_edge" default:"auto" oneof:"auto assert clear"`
+}
+
+// Clock is what GPS may do for the unit's own clock.
+type Clock struct {
+	// true: the system clock is set, once a start, when GPS proves it wrong by
+	// more than 2 s and no time daemon keeps it. It needs CAP_SYS_TIME.
+	Set bool `key:"set" default:"false"`
+	// Socket of chronyd, to offer it the time with each fix. chrony.conf needs
+	// the line: refclock SOCK /run/chrony.obu.sock refid GPS precision 0.5 delay 1
+	Chrony string `key:"chrony" example:"/run/chrony.obu.sock" check:"socket"`
 }
 
 // Dashcam is one camera.

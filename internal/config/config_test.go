@@ -135,7 +135,7 @@ log: {level: debug}
 			{Device: "unix:/run/car/can1", J1939: config.J1939{Period: second}, OBD: config.OBD{Enabled: true, Period: second, Addressing: "auto", MaxRequestsPerSecond: 20,
 				PIDsPerRequest: 6, DTC: true, DTCEvery: 60 * second, FreezeFrame: true, VehicleInfo: true}},
 		},
-		GPS: &config.GPS{Device: "/dev/ttyS1", Baud: 115200, Name: "roof"},
+		GPS: &config.GPS{Device: "/dev/ttyS1", Baud: 115200, Name: "roof", PPSEdge: "auto"},
 		Dashcam: []config.Dashcam{
 			{Camera: "front", Dir: "/media/front", Settle: second / 2},
 			{Camera: "rear", Dir: "/media/rear", Settle: 5 * second},

@@ -140,7 +140,7 @@ func TestExampleLoads(t *testing.T) {
 	want.CAN = []config.CAN{{Device: "can0", J1939: config.J1939{Period: second}, OBD: config.OBD{Enabled: true, Period: second, Addressing: "auto", MaxRequestsPerSecond: 20,
 		PIDsPerRequest: 6, DTC: true, DTCEvery: 60 * second, FreezeFrame: true, VehicleInfo: true}}}
 	want.Signals = []config.Signal{{Path: "Engine.*", Keep: true}}
-	want.GPS = &config.GPS{Device: "/dev/ttyUSB0", Baud: 9600, Name: "gps"}
+	want.GPS = &config.GPS{Device: "/dev/ttyUSB0", Baud: 9600, Name: "gps", PPSEdge: "auto"}
 	want.Dashcam = []config.Dashcam{{Camera: "front", Dir: "/media/dashcam/front", Settle: 5 * second}}
 	want.Uplink.Broker = "mqtts://broker.example.com:8883"
 	wantSame(t, got, &want)
