@@ -82,6 +82,27 @@ func driveLogged(t *testing.T, e *ecu, o *can.OBDConfig, d time.Duration, log io
 	return out, src.Stats()
 }
 
+// driveOn runs a Source against what car does with the other end of its bus.
+func driveOn(t *testing.T, o *can.OBDConfig, d time.Duration, car func(bus can.Bus, now func() telemetry.At)) (*sink, can.Stats) {
+	t.Helper()
+	clk := clock.Virtual()
+	agent, end := can.Pair(clk)
+	var driving sync.WaitGroup
+	driving.Go(func() { car(end, clk.Now) })
+	out := &sink{}
+	src, err := can.New(out.config(clk, agent, o))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	if err := src.Run(ctx); err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	driving.Wait()
+	return out, src.Stats()
+}
+
 // logText keeps log lines. A handler calls it under its own lock.
 type logText struct{ strings.Builder }
 
