@@ -5,9 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"obu/can/obd"
 	"obu/can/uds"
-	"obu/telemetry"
 )
 
 // Times of asking by UDS.
@@ -19,6 +17,9 @@ const (
 	// the period counts.
 	busyRetry = time.Second
 	maxBusy   = 3
+	// unendingRetry is the soonest that an ECU which asked for time and then never
+	// answered is asked for the same again.
+	unendingRetry = time.Minute
 	// maxRecorded bounds the codes whose records were asked for.
 	maxRecorded = 64
 )
@@ -225,161 +226,4 @@ func (p *poller) askECU(ctx context.Context, a *asker, q request) ([]answer, err
 		p.r.log.Warn("ECU does not answer UDS requests; "+text, "ecu", a.Name, "request", keyOf(a.Request, a.Extended), "response", a.key)
 	}
 	return nil, nil
-}
-
-// settleEnhanced draws the conclusions of one request.
-func (p *poller) settleEnhanced(a *asker, batch []*item, answers []answer) {
-	now := time.Now()
-	if len(answers) == 0 || answers[0].negative == obd.NRCPending {
-		if len(batch) > 1 {
-			if a.silent++; a.silent >= silentBatches {
-				p.oneAtATime(a)
-			}
-		}
-		for _, it := range batch {
-			it.later(now)
-		}
-		return
-	}
-	if code := answers[0].negative; code != 0 {
-		switch {
-		case len(batch) > 1 && uds.Judge(code) != uds.Soon:
-			p.oneAtATime(a) // the items stay due
-		case uds.Judge(code) == uds.Never:
-			p.leave(a, batch[0], code)
-		default:
-			for _, it := range batch {
-				it.refused(now, code)
-			}
-		}
-		return
-	}
-	a.silent = 0
-	for _, it := range batch {
-		switch {
-		case it.poll == nil || p.wasHeard(didKey{a.key, it.poll.ID}):
-			p.r.n.late.Add(it.done(now))
-		case len(batch) > 1:
-			p.oneAtATime(a) // it stays due
-		default:
-			it.later(now) // what came cannot be read
-		}
-	}
-}
-
-// done settles when an item that was answered is due again; it returns how many
-// turns were missed.
-func (it *item) done(now time.Time) (skipped uint64) {
-	it.wait, it.busy, it.told = 0, 0, true
-	it.due = it.due.Add(it.every)
-	if late := now.Sub(it.due); late > 0 {
-		n := late/it.every + 1
-		it.due = it.due.Add(n * it.every)
-		return uint64(n)
-	}
-	return 0
-}
-
-// later puts an item off, longer each time.
-func (it *item) later(now time.Time) {
-	it.wait = min(max(2*it.wait, it.every), choreRetry*it.every)
-	it.due = now.Add(it.wait)
-}
-
-// refused settles when to ask again an ECU that cannot answer now.
-func (it *item) refused(now time.Time, code obd.NRC) {
-	if uds.Judge(code) == uds.Soon && it.busy < maxBusy {
-		it.busy++
-		it.due = now.Add(min(busyRetry, it.every))
-		return
-	}
-	it.busy = 0
-	it.later(now)
-}
-
-// oneAtATime notes that an ECU does not take several DIDs in one request.
-func (p *poller) oneAtATime(a *asker) {
-	if !a.single {
-		a.single = true
-		p.r.log.Info("ECU does not take several DIDs in one request: it is asked for one at a time", "ecu", a.Name)
-	}
-}
-
-// leave gives up an item for this drive.
-func (p *poller) leave(a *asker, it *item, code obd.NRC) {
-	it.left, it.told = true, false
-	what := "trouble codes"
-	if it.poll != nil {
-		what = "DID " + uds.Hex(uint32(it.poll.ID), 4)
-		p.emitWithout(a, it, telemetry.QualityUnsupported)
-	}
-	p.r.book.leave(a.Name, what, code)
-	p.r.log.Warn("ECU refuses, and is not asked for this again in this drive", "ecu", a.Name, "what", what, "said", code.String(), "next", uds.Advice(code))
-}
-
-// emitWithout tells that the signals of an item have no value.
-func (p *poller) emitWithout(a *asker, it *item, q telemetry.Quality) {
-	src := telemetry.Source{Bus: p.r.cfg.Name, Address: a.key.String(), Method: MethodUDS}
-	at := p.r.cfg.Clock.Now()
-	var out []telemetry.Sample
-	a.table.Signals(it.poll.ID, func(s *telemetry.Signal) {
-		out = append(out, telemetry.Sample{At: at, Signal: s, Source: src, Quality: q})
-	})
-	if len(out) > 0 {
-		p.r.emit(out)
-	}
-}
-
-// sleepEnhanced marks what was current as asleep.
-func (p *poller) sleepEnhanced() {
-	for _, a := range p.askers {
-		for i := range a.items {
-			if it := &a.items[i]; it.told && it.poll != nil {
-				it.told = false
-				p.emitWithout(a, it, telemetry.QualityAsleep)
-			}
-		}
-	}
-}
-
-// takeFresh turns new codes into requests for their records, at most once a
-// minute of each code.
-func (p *poller) takeFresh() {
-	p.mu.Lock()
-	fresh := p.fresh
-	p.fresh = nil
-	p.mu.Unlock()
-	now := time.Now()
-	for _, f := range fresh {
-		i := slices.IndexFunc(p.askers, func(a *asker) bool { return a.enhanced == f.ecu })
-		if i < 0 {
-			continue
-		}
-		a := p.askers[i]
-		last, known := a.recorded[f.code]
-		if known && now.Sub(last) < frameEvery || !known && len(a.recorded) >= maxRecorded {
-			continue
-		}
-		a.recorded[f.code] = now
-		if a.Codes.Snapshot {
-			a.records = append(a.records, uds.RequestRecords(uds.Snapshot, f.code))
-		}
-		if a.Codes.Extended {
-			a.records = append(a.records, uds.RequestRecords(uds.ExtendedData, f.code))
-		}
-	}
-}
-
-// askRecords asks for the snapshot or the extended data of one code.
-func (p *poller) askRecords(ctx context.Context, a *asker) error {
-	q := a.records[0]
-	answers, err := p.askECU(ctx, a, a.request(q))
-	if err != nil {
-		return err
-	}
-	a.records = slices.Delete(a.records, 0, 1)
-	if len(answers) > 0 && answers[0].negative != 0 && answers[0].negative != obd.NRCOutOfRange && uds.Judge(answers[0].negative) == uds.Never {
-		a.records = slices.DeleteFunc(a.records, func(r []byte) bool { return r[1] == q[1] })
-	}
-	return nil
 }

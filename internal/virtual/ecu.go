@@ -43,6 +43,7 @@ type ECUOptions struct {
 	SinglePID bool          // refuses several PIDs in one request, as old ECUs do
 	Chatter   time.Duration // interval of ordinary traffic on the bus; 0: none
 	Faults    Faults        // of the engine
+	UDS       UDSOptions    // of the engine
 }
 
 // ecu is one control unit on the bus.
@@ -132,6 +133,11 @@ func (c *Car) answer(ctx context.Context, bus can.Bus, e *ecu, f *can.Frame, o E
 		if n == 0 || n > int(f.Len)-1 || n > 7 {
 			return nil
 		}
+		if o.UDS.On && e.vin && physical {
+			if goes, err := c.putOff(bus, e, f.Data[1:1+n], o); !goes {
+				return err
+			}
+		}
 		reply, said := c.respond(e, f.Data[1:1+n], physical, o)
 		if reply == nil {
 			return nil
@@ -152,7 +158,8 @@ func (c *Car) answer(ctx context.Context, bus can.Bus, e *ecu, f *can.Frame, o E
 type said struct {
 	signal string
 	value  telemetry.Value
-	frozen bool // of the freeze frame
+	frozen bool   // of the freeze frame
+	of     string // what stands behind the ECU's address: "/P0301-00/1"
 }
 
 // respond returns the answer to a request, nil for silence.
@@ -181,6 +188,10 @@ func (c *Car) respond(e *ecu, req []byte, physical bool, o ECUOptions) ([]byte, 
 			return nil, nil
 		}
 		return c.info(e, req[1])
+	case serviceDTC, serviceData:
+		if o.UDS.On && e.vin && physical {
+			return c.enhanced(e, req, o)
+		}
 	}
 	return refuse(notSupported)
 }

@@ -26,7 +26,9 @@ func (c *Car) begin(bus can.Bus, e *ecu, reply []byte, values []said, o ECUOptio
 		return err
 	}
 	first := append([]byte{0x10 | byte(len(reply)>>8), byte(len(reply))}, reply[:6]...)
-	e.out = transfer{rest: reply[6:], seq: 1, values: values}
+	if e.out = (transfer{rest: reply[6:], seq: 1, values: values}); o.UDS.Fault == UDSBreaksOff && reply[0] == serviceData+positive {
+		e.out = transfer{}
+	}
 	return bus.Send(e.frame(first, o))
 }
 
@@ -86,7 +88,7 @@ func (e *ecu) frame(data []byte, o ECUOptions) can.Frame {
 func (c *Car) said(e *ecu, values []said) {
 	at := c.clk.Now()
 	for _, v := range values {
-		key := SeriesKey{v.signal, e.address}
+		key := SeriesKey{v.signal, e.address + v.of}
 		if v.frozen {
 			key.Address += "/freeze"
 		}
