@@ -35,6 +35,7 @@ type broadcast struct {
 	from    ecuKey
 	first   int // number of the file's first signal among those of all files
 	payload []byte
+	fd      bool // of the frame that completes it
 
 	messages uint64 // frames and transfers that a file knows
 	short    uint64 // signals beyond the received length
@@ -87,7 +88,7 @@ func (b *broadcast) frame(f *Frame) {
 		m := d.Find(f.ID, f.Extended)
 		switch {
 		case m == nil:
-		case m.Size > 8 && !m.J1939 && !m.FD && !f.FD:
+		case carried(m, f.FD):
 			transfer = true
 		default:
 			b.read(d, first, m, f.At, key, data)
@@ -95,6 +96,7 @@ func (b *broadcast) frame(f *Frame) {
 		first += d.Signals()
 	}
 	if transfer {
+		b.fd = f.FD
 		b.isotp.Feed(f.At, uint32(key), data)
 	}
 	if b.tp != nil && f.Extended && !f.FD {
@@ -102,6 +104,12 @@ func (b *broadcast) frame(f *Frame) {
 			b.tp.Feed(f.At, f.ID, data)
 		}
 	}
+}
+
+// carried reports whether a message is too long for one frame, and no other
+// protocol is at hand.
+func carried(m *dbc.Message, fd bool) bool {
+	return !m.J1939 && (m.Size > 64 || m.Size > 8 && !m.FD && !fd)
 }
 
 func (b *broadcast) read(d *dbc.Decoder, first int, m *dbc.Message, at telemetry.At, from ecuKey, data []byte) {
@@ -115,7 +123,7 @@ func (b *broadcast) transfer(m isotp.Message) {
 	b.payload = append(append(b.payload[:0], byte(len(m.Payload))), m.Payload...)
 	key, first := ecuKey(m.ID), 0
 	for _, d := range b.files {
-		if found := d.Find(m.ID&^flagExtended, key&flagExtended != 0); found != nil && found.Size > 8 && !found.J1939 && !found.FD {
+		if found := d.Find(m.ID&^flagExtended, key&flagExtended != 0); found != nil && carried(found, b.fd) {
 			b.read(d, first, found, m.At, key, b.payload)
 		}
 		first += d.Signals()

@@ -3,6 +3,7 @@ package can_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -164,3 +165,61 @@ func (s spaced) SendFrame(data []byte) error {
 	time.Sleep(time.Millisecond)
 	return s.ecu.SendFrame(data)
 }
+
+// TestOverheardFD: answers in CAN FD frames, whole and in transfers above 4,095
+// bytes, are read like others, and so is a message that no CAN FD frame holds.
+func TestOverheardFD(t *testing.T) {
+	rec := &recordedSender{id: 0x7E8}
+	for _, payload := range [][]byte{
+		append([]byte{0x49, 2, 1}, "WVWZZZ1JZXW000001"...),
+		{0x41, 0x0D, 0x4A},
+	} {
+		if err := (&isotp.Sender{Conn: rec, TXDL: 16, Padding: 0xCC}).Send(payload); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rec.id = 0x7EC
+	long := make([]byte, 5000)
+	long[0], long[1], long[2], long[4998] = 0x62, 1, 1, 0x64
+	if err := (&isotp.Sender{Conn: rec, TXDL: 64, Padding: 0xCC}).Send(long); err != nil {
+		t.Fatal(err)
+	}
+	rec.id = 0x123 // one frame, although the file has forgotten to say CAN FD
+	if err := rec.SendFrame(append(make([]byte, 11), 7)); err != nil {
+		t.Fatal(err)
+	}
+	// Bits count from the length byte in front of the payload.
+	all := databases(t, "BO_ 2028 Battery: 4095 X\n SG_ Service : 8|8@1+ (1,0) [0|0] \"\" X\n",
+		"BO_ 291 Wheel: 12 X\n SG_ Turns : 88|8@1+ (1,0) [0|0] \"\" X\n")
+	var got []string
+	st, err := can.Decode(strings.NewReader(rec.log.String()), can.DecodeOptions{OBD: true, Databases: all}, func(r can.Record) error {
+		got = append(got, fmt.Sprintf("%s %s %s", r.Source, r.Signal.Name, r.Value))
+		return nil
+	}, func(err error) { t.Error(err) })
+	want := "7E8 Vehicle.VehicleIdentification.VIN WVWZZZ1JZXW000001|7E8 Vehicle.Speed 74|7EC Battery.Service 98|123 Wheel.Turns 7"
+	if strings.Join(got, "|") != want || err != nil || st.Transfers != [isotp.Reasons]int{} {
+		t.Errorf("%q, %v, %+v\nwant %s", got, err, st, want)
+	}
+}
+
+// recordedSender writes what an ECU sends into a log.
+type recordedSender struct {
+	id  uint32
+	at  int
+	log strings.Builder
+}
+
+func (r *recordedSender) SendFrame(data []byte) error {
+	r.at++
+	fmt.Fprintf(&r.log, "(1.%06d) can0 %03X##1%X\n", r.at, r.id, data)
+	return nil
+}
+
+func (r *recordedSender) FlowControl(d time.Duration) (isotp.FlowControl, error) {
+	if d == 0 {
+		return isotp.FlowControl{}, isotp.ErrTimeout
+	}
+	return isotp.FlowControl{}, nil
+}
+
+func (r *recordedSender) Pause(time.Duration) error { return nil }

@@ -29,7 +29,8 @@
 //	CF of another number                   unexpected               sequence; the transfer ends
 //	CF of another length than the FF,
 //	but a short last one                   unexpected               length; the transfer ends
-//	CF more than N_Cr after the last frame unexpected               timeout; the transfer ends
+//	CF more than N_Cr after the last frame,
+//	ours that was flow control: N_Cr+N_Br  unexpected               timeout; the transfer ends
 //	FC                                     ignored                  ignored
 //	other PCI, no PCI                      malformed                malformed; the transfer goes on
 //	padding behind the message             ignored                  ignored

@@ -64,6 +64,7 @@ type transfer struct {
 	block    uint8 // frames left until flow control is due; 0: none due
 	next     uint8 // expected sequence number
 	ours     bool  // we answer with flow control
+	cleared  bool  // and it was the last that happened
 	buf      []byte
 }
 
@@ -176,7 +177,7 @@ func (r *Receiver) consecutive(at telemetry.At, from Address, pdu []byte) {
 		r.fault(Fault{At: at, Address: from, Reason: ReasonUnexpected})
 		return
 	}
-	if at.Sub(t.last) > TimeoutCr {
+	if t.late(at) {
 		r.end(t, ReasonTimeout)
 		return
 	}
@@ -185,7 +186,7 @@ func (r *Receiver) consecutive(at telemetry.At, from Address, pdu []byte) {
 		return
 	}
 	dl := r.head + len(pdu)
-	t.last, t.next = at, (t.next+1)&0xF
+	t.last, t.next, t.cleared = at, (t.next+1)&0xF, false
 	t.frames++
 	t.buf = append(t.buf, pdu[1:min(len(pdu), 1+t.want-len(t.buf))]...)
 	if len(t.buf) < t.want {
@@ -217,7 +218,7 @@ func (r *Receiver) flow(t *transfer) {
 
 // clear asks for the next block.
 func (r *Receiver) clear(t *transfer) {
-	t.block = r.cfg.BlockSize
+	t.block, t.cleared = r.cfg.BlockSize, true
 	if r.cfg.Reply(t.from, FlowControl{ContinueToSend, r.cfg.BlockSize, r.cfg.STmin}) != nil {
 		r.end(t, ReasonUnsent)
 	}
@@ -226,7 +227,7 @@ func (r *Receiver) clear(t *transfer) {
 // Expire ends the transfers whose next frame is overdue at the given time.
 func (r *Receiver) Expire(at telemetry.At) {
 	for _, t := range r.open {
-		if at.Sub(t.last) > TimeoutCr {
+		if t.late(at) {
 			r.end(t, ReasonTimeout)
 		}
 	}

@@ -319,7 +319,7 @@ func TestLongMessagesAreBounded(t *testing.T) {
 	if last := replies[isotp.MaxLong:]; len(last) != 2 || last[0] != isotp.Overflow || last[1] != isotp.ContinueToSend {
 		t.Errorf("flow statuses %v", replies)
 	}
-	rx.Feed(telemetry.At(isotp.TimeoutCr)+1, 200, long)
+	rx.Feed(telemetry.At(isotp.TimeoutCr+isotp.MaxBr)+1, 200, long)
 	if rx.Open() != isotp.MaxLong+1 || !strings.Contains(l.String(), "timeout 2/65535") {
 		t.Errorf("%d open, %s", rx.Open(), &l)
 	}

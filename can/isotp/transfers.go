@@ -2,11 +2,21 @@ package isotp
 
 import "obu/telemetry"
 
+// late reports whether the next frame of a transfer is overdue. Behind our own
+// flow control N_Cr begins with that, up to MaxBr after the frame it answers.
+func (t *transfer) late(at telemetry.At) bool {
+	limit := TimeoutCr
+	if t.cleared {
+		limit += MaxBr
+	}
+	return at.Sub(t.last) > limit
+}
+
 // evictStale makes room by ending one overdue transfer of more than so many
 // bytes.
 func (r *Receiver) evictStale(at telemetry.At, above int) bool {
 	for _, t := range r.open {
-		if t.want > above && at.Sub(t.last) > TimeoutCr {
+		if t.want > above && t.late(at) {
 			r.end(t, ReasonTimeout)
 			return true
 		}
