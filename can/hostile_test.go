@@ -57,18 +57,29 @@ func (h *hostileBus) Receive() (can.Frame, error) {
 		f.ID = r % 0x800
 	case 2: // first frames of long answers, never finished
 		f.ID, f.Extended = 0x18DAF100|r%256, true
-		f.Data[0], f.Data[1] = 0x1F, 0xFF
+		if r>>9&1 == 1 { // of an ECU that is asked by UDS
+			f.ID, f.Extended = 0x7EC, false
+		}
+		copy(f.Data[:], []byte{0x1F, 0xFF, 0x62, 0x01, 0x01})
 	case 3: // and consecutive ones of nothing
 		f.ID = 0x7E8 + r%8
 		f.Data[0] = 0x20 | byte(r>>8&0xF)
 	case 4: // requests to send of J1939 transfers, to everybody and to anybody
 		f.ID, f.Extended = 0x18EC0000|r%0x10000, true
-		copy(f.Data[:], []byte{[]byte{0x20, 0x10}[r>>16&1], 0xFF, 0x06, 0xFF, 0xFF})
+		copy(f.Data[:], []byte{[]byte{0x20, 0x10}[r>>16&1], 0xF9, 0x06, 0xFF, 0xFF})
 	case 5: // one group of many senders
 		f.ID, f.Extended = 0x00F00400|r%256|r>>8%8<<26, true
 	case 6: // answers that say something else each time
 		f.ID, f.Extended = 0x18DAF100|r%256, true
 		copy(f.Data[:], []byte{4, 0x41, byte(r >> 8), byte(r >> 16), byte(r >> 24)})
+		switch r >> 6 & 3 {
+		case 1: // of the one that is asked by UDS, values and trouble codes
+			f.ID, f.Extended = 0x7EC, false
+			copy(f.Data[:], []byte{7, 0x62, 0x01, byte(r >> 8 & 1)})
+		case 2:
+			f.ID, f.Extended = 0x7EC, false
+			copy(f.Data[:], []byte{7, 0x59, 0x02, 0xFF})
+		}
 	default:
 		f.ID, f.Error = 1<<(r%10), true
 	}
@@ -79,15 +90,16 @@ func (h *hostileBus) ReceiveOnly() bool    { return true }
 func (h *hostileBus) Drops() uint64        { return uint64(h.n / 100) }
 func (h *hostileBus) Close() error         { return nil }
 
-// TestHostileBusBoundsMemory reads 400,000 hostile frames: late in the flood
-// no more is kept than early, and losses are summed up.
+// TestHostileBusBoundsMemory reads 400,000 hostile frames as OBD, UDS, J1939 and
+// by database at once: late in the flood no more is kept than early, and losses
+// are summed up.
 func TestHostileBusBoundsMemory(t *testing.T) {
 	var early, late int64
 	bus := &hostileBus{rnd: rand.New(rand.NewPCG(1, 2))}
 	bus.look = map[int]func(){100_000: func() { early = heap() }, 399_999: func() { late = heap() }}
 	gaps, samples := 0, 0
 	cfg := can.Config{
-		Name: "can0", Clock: clock.Virtual(), OBD: &can.OBDConfig{},
+		Name: "can0", Clock: clock.Virtual(), OBD: &can.OBDConfig{}, J1939: &can.J1939Config{}, UDS: []can.ECU{bms(soc(time.Second))},
 		Dial:      func(context.Context) (can.Bus, error) { return bus, nil },
 		Databases: databases(t, engineDBC, "BO_ 2364540158 EEC1: 8 X\n SG_ Speed : 24|16@1+ (0.125,0) [0|0] \"rpm\" X\nBO_ 2028 Battery: 62 X\n SG_ Charge : 64|8@1+ (0.5,0) [0|0] \"%\" X\n"),
 		Emit:      func(s []telemetry.Sample) { samples += len(s) },
@@ -107,7 +119,7 @@ func TestHostileBusBoundsMemory(t *testing.T) {
 	if most := 42 * 64; gaps > most || gaps == 0 {
 		t.Errorf("%d gaps in 40 seconds", gaps)
 	}
-	if st.Frames != 400_000 || samples == 0 || st.ErrorFrames != 50_000 || st.Transfers["aborted"] == 0 || st.Transfers["crowded"] == 0 {
+	if st.Frames != 400_000 || samples == 0 || st.ErrorFrames != 50_000 || st.Transfers["aborted"] == 0 || st.Transfers["crowded"] == 0 || st.Transfers["j1939-unfinished"]+st.Transfers["j1939-timeout"]+st.Transfers["j1939-aborted"]+st.Transfers["j1939-crowded"] == 0 {
 		t.Errorf("%+v", st)
 	}
 	t.Logf("%d bytes live early, %d late; %d gaps, transfers %v", early, late, gaps, st.Transfers)
