@@ -12,6 +12,9 @@ import (
 // says how fast the car climbs.
 const climbWithin = 10 * time.Second
 
+// maxClimbMPS is what no altitude changes by in a second.
+const maxClimbMPS = 10_000
+
 // accuracyAges is how long an accuracy estimate stands; receivers send GST
 // with each epoch or every few.
 const accuracyAges = 10 * time.Second
@@ -102,7 +105,9 @@ func (d *detail) of(f *telemetry.Fix, tod time.Duration) *telemetry.Detail {
 		if math.IsNaN(rise) {
 			rise = now.alt - d.height.alt
 		}
-		out.ClimbMPS = math.Round(rise/dt.Seconds()*1000) / 1000
+		if climb := rise / dt.Seconds(); math.Abs(climb) < maxClimbMPS {
+			out.ClimbMPS = math.Round(climb*1000) / 1000
+		}
 	}
 	d.height = now
 	return out

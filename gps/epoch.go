@@ -37,7 +37,8 @@ type epoch struct {
 	hasPos     bool
 	lat, lon   angle
 	digits     int
-	voidPos    bool // a sentence without a fix shows a position
+	posBy      claimer // whose position
+	voidPos    bool    // a sentence without a fix shows a position
 	voidLat    angle
 	voidLon    angle
 	quality    int     // -1 unknown
@@ -46,6 +47,7 @@ type epoch struct {
 	course     float64
 	alt, geoid float64
 	hdop       float64
+	gsaHDOP    float64 // where no other sentence tells it
 	vdop, pdop float64
 	sats       int
 	satsBy     address // whose sats
@@ -56,7 +58,7 @@ type epoch struct {
 func newEpoch(at telemetry.At) epoch {
 	nan := math.NaN()
 	return epoch{at: at, open: true, tod: -1, zdaTod: -1, quality: -1, sats: -1, gsaSats: -1,
-		speed: nan, course: nan, alt: nan, geoid: nan, hdop: nan, vdop: nan, pdop: nan}
+		speed: nan, course: nan, alt: nan, geoid: nan, hdop: nan, gsaHDOP: nan, vdop: nan, pdop: nan}
 }
 
 // count notes one more sentence of this address and returns how many there
@@ -112,7 +114,7 @@ func (e *epoch) adds(s *sentence) bool {
 }
 
 // merge adds what s says. Of two sentences with a position, the one with more
-// digits wins, then the earlier.
+// digits wins, then the higher claimer; so order does not matter.
 func (e *epoch) merge(s *sentence) {
 	e.timed = e.timed || s.timed
 	e.badTime = e.badTime || s.badTime
@@ -136,19 +138,27 @@ func (e *epoch) merge(s *sentence) {
 	e.void = e.void || s.says == claimVoid
 	e.estimated = e.estimated || s.estimated
 	e.badPos = e.badPos || s.badPos && s.says == claimFix
-	if s.hasPos && s.says == claimFix && (!e.hasPos || s.digits > e.digits) {
-		e.hasPos, e.lat, e.lon, e.digits = true, s.lat, s.lon, s.digits
+	by := claimerOf(s.Type)
+	if s.hasPos && s.says == claimFix && (!e.hasPos || s.digits > e.digits || s.digits == e.digits && by > e.posBy) {
+		e.hasPos, e.lat, e.lon, e.digits, e.posBy = true, s.lat, s.lon, s.digits, by
 	}
 	if s.hasPos && s.says == claimVoid && !e.voidPos {
 		e.voidPos, e.voidLat, e.voidLon = true, s.lat, s.lon
 	}
 	e.mergeSats(s)
-	if by := claimerOf(s.Type); s.quality >= 0 && by > e.qualityBy {
+	if s.quality >= 0 && by > e.qualityBy {
 		e.quality, e.qualityBy = s.quality, by
 	}
-	if s.Type == "RMC" && s.says == claimFix { // VTG often has fewer digits
+	switch {
+	case s.Type == "RMC" && s.says == claimFix: // VTG often has fewer digits
 		preferred(&e.speed, s.speed)
 		preferred(&e.course, s.course)
+	case s.Type == "GGA" && s.says == claimFix: // and GNS another altitude
+		preferred(&e.alt, s.alt)
+		preferred(&e.geoid, s.geoid)
+	}
+	if s.Type == "GGA" {
+		preferred(&e.hdop, s.hdop)
 	}
 	known(&e.hdop, s.hdop)
 	if s.says == claimVoid { // it repeats old values
@@ -165,7 +175,7 @@ func (e *epoch) mergeGSA(s *sentence) {
 	e.gsaFix = e.gsaFix || s.says == claimFix
 	e.gsaVoid = e.gsaVoid || s.says == claimVoid
 	e.mode = max(e.mode, s.mode)
-	known(&e.hdop, s.hdop)
+	known(&e.gsaHDOP, s.hdop)
 	known(&e.vdop, s.vdop)
 	known(&e.pdop, s.pdop)
 	if s.sats >= 0 {
@@ -188,13 +198,19 @@ func claimerOf(kind string) claimer {
 }
 
 // mergeSats: a talker of one constellation (GPGGA beside GLGGA) counts only
-// its own satellites; a GN of the same kind counts all.
+// its own satellites; a GN of the same kind counts all. GGA goes before GNS.
 func (e *epoch) mergeSats(s *sentence) {
+	if s.sats < 0 {
+		return
+	}
+	ours, theirs := claimerOf(e.satsBy.kind()), claimerOf(s.Type)
 	switch {
-	case s.sats < 0:
-	case e.sats < 0 || s.Talker == "GN" && e.satsBy.talker() != "GN" && s.Type == e.satsBy.kind():
+	case e.sats < 0 || theirs > ours:
 		e.sats, e.satsBy = s.sats, s.addr
-	case s.Type == e.satsBy.kind() && e.satsBy.talker() != "GN" && s.Talker != "GN" && s.Talker != e.satsBy.talker():
+	case theirs < ours || e.satsBy.talker() == "GN" || s.Talker == e.satsBy.talker():
+	case s.Talker == "GN":
+		e.sats, e.satsBy = s.sats, s.addr
+	default:
 		e.sats += s.sats
 	}
 }

@@ -26,6 +26,7 @@ func (m *merger) fix(e *epoch) telemetry.Fix {
 	f.At = e.at
 	m.utc(&f, e)
 	f.HDOP, f.VDOP, f.PDOP = e.hdop, e.vdop, e.pdop
+	known(&f.HDOP, e.gsaHDOP)
 	f.Sats = e.sats
 	if f.Sats < 0 {
 		f.Sats = e.gsaSats

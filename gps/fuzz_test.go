@@ -33,6 +33,17 @@ func inRange(f telemetry.Fix) string {
 		return "valid though the sentences disagree"
 	case f.Mode == telemetry.ModeNone && !(math.IsNaN(f.LatDeg) && !f.Valid):
 		return "position without mode"
+	case f.Detail == nil:
+		return "no detail"
+	}
+	d := f.Detail
+	if !within(d.ClimbMPS, -1e4, 1e4) || !within(d.Accuracy.LatM, 0, 1e6) || !within(d.Accuracy.AltM, 0, 1e6) {
+		return "climb or accuracy"
+	}
+	for _, r := range d.Sky.Systems {
+		if r.Heard > r.InView || r.Strong > r.Heard || (r.Best == 0) != (r.Heard == 0) || r.Mean > float32(r.Best) {
+			return "satellites"
+		}
 	}
 	return ""
 }

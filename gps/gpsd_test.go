@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -21,7 +22,6 @@ var differences = map[string]string{
 	"ac12":                    "two sentences of one epoch round differently: gpsd keeps the last, obu the one with more digits",
 	"ac12_binary":             "binary protocol between the sentences",
 	"bundg_zeus_9":            "several receivers on one line",
-	"ch-4701":                 "two sentences of one epoch round differently: gpsd keeps the last, obu the first",
 	"eXplorist210":            "the time of GLL is that of no other sentence",
 	"ericsson-gru04-02-70sec": "position hold told by a proprietary sentence",
 	"garmin38":                "gpsd takes the altitude of PGRMZ, rounded to feet",
@@ -340,4 +340,66 @@ func TestReceiversAgreeWithGpsd(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestReceiversTable prints the table of docs/receivers.md. OBU_RECEIVERS=1 runs
+// it.
+func TestReceiversTable(t *testing.T) {
+	if os.Getenv("OBU_RECEIVERS") == "" {
+		t.Skip("a table: OBU_RECEIVERS=1, or make receivers")
+	}
+	t.Log("| recording | receiver | epochs | valid | doubtful | values compared | mismatches | why |")
+	t.Log("|---|---|---|---|---|---|---|---|")
+	for _, path := range gpsdLogs(t) {
+		name := strings.TrimSuffix(filepath.Base(path), ".log.chk")
+		fixes, c := compareWithGpsd(t, path)
+		if len(fixes) == 0 {
+			continue
+		}
+		valid, compared := 0, 0
+		doubted := map[string]int{}
+		for _, f := range fixes {
+			if f.Valid {
+				valid++
+			}
+			for _, d := range f.Doubt.Strings() {
+				doubted[d]++
+			}
+		}
+		for _, n := range c.compared {
+			compared += n
+		}
+		doubtful := ""
+		for _, d := range slices.Sorted(maps.Keys(doubted)) {
+			doubtful += fmt.Sprintf("%s %d ", d, doubted[d])
+		}
+		why := ""
+		if c.mismatches() > 0 {
+			why = differences[name]
+		}
+		t.Logf("| %s | %s | %d | %d | %s | %d | %d | %s |", name, receiverOf(t, path), len(fixes), valid, strings.TrimSpace(doubtful), compared, c.mismatches(), why)
+	}
+}
+
+// receiverOf returns what the head of a recording says of its receiver.
+func receiverOf(t *testing.T, chk string) string {
+	raw, err := os.ReadFile(strings.TrimSuffix(chk, ".chk"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := map[string]string{}
+	for _, line := range strings.SplitN(string(raw), "\n", 20) {
+		key, value, ok := strings.Cut(strings.TrimLeft(strings.TrimSpace(line), "# "), ":")
+		if !ok {
+			key, value, _ = strings.Cut(strings.TrimLeft(strings.TrimSpace(line), "# "), "=")
+		}
+		if key, value = strings.ToLower(strings.TrimSpace(key)), strings.TrimSpace(value); strings.HasPrefix(line, "#") && value != "" && said[key] == "" {
+			said[key] = value
+		}
+	}
+	out := said["name"]
+	if chip := said["chipset"]; chip != "" && chip != out && len(chip) < 40 {
+		out += ", " + chip
+	}
+	return strings.Trim(strings.ReplaceAll(out, "|", "/"), " ,")
 }
