@@ -62,8 +62,8 @@ func stateOf(q Quality, k Kind) uint32 { return uint32(q)<<3 | uint32(k) }
 
 // colKey identifies a column while samples are distributed.
 type colKey struct {
-	name   string
-	source Source
+	name    string
+	speaker int32
 }
 
 // encoder turns the content of batches into a Body. Its slices are scratch

@@ -45,7 +45,7 @@ func (e *encoder) columnOf(s *Sample, prev int32) int32 {
 			return g
 		}
 	}
-	key := colKey{s.Signal.Name, s.Source}
+	key := colKey{s.Signal.Name, e.speaker(s.Source, prev)}
 	c, ok := e.index[key]
 	if !ok {
 		c = int32(len(e.cols))
@@ -53,7 +53,7 @@ func (e *encoder) columnOf(s *Sample, prev int32) int32 {
 		if known, ok := Lookup(sig.Name); ok {
 			sig, number = known, known.ID()
 		}
-		e.cols = append(e.cols, column{signal: sig, source: s.Source, speaker: e.speaker(s.Source, prev), number: number})
+		e.cols = append(e.cols, column{signal: sig, source: s.Source, speaker: key.speaker, number: number})
 		e.next = append(e.next, -1)
 		e.index[key] = c
 	}

@@ -103,6 +103,7 @@ type Deps struct {
 // Agent is one car's agent.
 type Agent struct {
 	cfg     config.Config
+	cfgHash string // of cfg, which stays as it is
 	deps    Deps
 	log     *slog.Logger
 	clock   *clock.Clock
@@ -138,7 +139,7 @@ func New(cfg config.Config, deps Deps) (*Agent, error) {
 	if deps.Clock == nil {
 		return nil, errors.New("agent needs a clock")
 	}
-	a := &Agent{cfg: cfg, deps: deps, log: deps.Log, clock: deps.Clock,
+	a := &Agent{cfg: cfg, cfgHash: cfg.Hash(), deps: deps, log: deps.Log, clock: deps.Clock,
 		batch: &batcher{now: deps.Clock.Now, boot: deps.Clock.Boot()}, budget: newBudget(cfg.Uplink.Budget),
 		diskFiles: linuxFiles(), wipes: make(chan telemetry.Command, 1)}
 	if deps.Warning != "" {

@@ -79,7 +79,7 @@ func (a *Agent) format() int {
 func (a *Agent) birth(buf *buffer.Buffer) telemetry.Birth {
 	return telemetry.Birth{
 		Unit: a.cfg.Unit, Vehicle: a.cfg.Vehicle, Agent: a.deps.Version, Format: a.format(), VSS: telemetry.VSSVersion,
-		Encoding: a.cfg.Uplink.Encoding, Config: a.cfg.Hash(), Simulated: a.deps.Devices.Simulated, Boot: a.clock.Boot(),
+		Encoding: a.cfg.Uplink.Encoding, Config: a.cfgHash, Simulated: a.deps.Devices.Simulated, Boot: a.clock.Boot(),
 		Stores: buf.Stores(),
 	}
 }

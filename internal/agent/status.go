@@ -154,7 +154,7 @@ func (a *Agent) Status() Status {
 		Batcher: BatcherStatus{Held: held, Values: values, Drops: drops},
 		Flush: FlushStatus{EveryS: time.Duration(a.cfg.Buffer.FlushEvery).Seconds(), Flushes: fl.Flushes,
 			LastS: fl.Last.Seconds(), SlowestS: fl.Slowest.Seconds()},
-		Warnings: warnings, Budget: a.budget.Report(), ConfigHash: a.cfg.Hash(),
+		Warnings: warnings, Budget: a.budget.Report(), ConfigHash: a.cfgHash,
 	}
 	if !started.IsZero() {
 		s.UptimeS = time.Since(started).Seconds()
