@@ -1,28 +1,30 @@
 package telemetry
 
-import "slices"
+import (
+	"math/bits"
+	"slices"
+)
 
 // shareClocks finds columns with the very same times in the same batches.
 func (e *encoder) shareClocks() {
+	bit := bits.Len(uint(len(e.cols)))
+	e.clocks = slices.Grow(e.clocks, 1<<bit)[:1<<bit] // by hash of the times
+	clear(e.clocks)
 	for i := range e.cols {
 		c := &e.cols[i]
 		h := uint64(14695981039346656037)
 		for _, at := range e.ats[c.from : c.from+c.n] {
 			h = (h ^ uint64(at)) * 1099511628211
 		}
-		last, ok := e.clocks[h]
-		if !ok {
-			last = -1
-		}
-		for j := last; j >= 0; j = e.cols[j].alike {
-			if e.sameTimes(i, int(j)) {
-				c.clock = uint32(i) - uint32(j)
-				break
+		c.hash = h
+		head := &e.clocks[h>>(64-bit)]
+		for j := *head; j > 0 && c.clock == 0; j = e.cols[j-1].alike {
+			if e.cols[j-1].hash == h && e.sameTimes(i, int(j-1)) {
+				c.clock = uint32(i) + 1 - uint32(j)
 			}
 		}
 		if c.clock == 0 {
-			c.alike = last
-			e.clocks[h] = int32(i)
+			c.alike, *head = *head, int32(i+1)
 		}
 	}
 }

@@ -49,7 +49,8 @@ type column struct {
 	n       int    // rows
 	from    int    // of the first row in encoder.rows
 	clock   uint32 // 0: own time column; k: that of the column k before
-	alike   int32  // the column before it with a clock whose hash is the same, or -1
+	hash    uint64 // of the times
+	alike   int32  // from 1: the column with a clock before it that lies in the same place of encoder.clocks
 	form    uint32
 	states  []uint32 // run lengths, when not all rows are in the usual state
 }
@@ -80,15 +81,16 @@ type encoder struct {
 	next    []int32 // the column that followed this one last time
 	order   []int32
 	sorted  []column
-	clocks  map[uint64]int32 // by hash: the last column with times of its own
+	clocks  []int32 // the last column with a clock of its own, from 1
 	cuts    []int64
 	xs      []int64
 	texts   map[string]int64
 	textAll []string
 	sources []Source
 
-	speakers map[Source]int32 // every source, in the order they were met
-	numbered []uint32         // by speaker: its place in sources, from 1; 0: not there yet
+	speakers map[Source]int32 // every source, numbered as they were met
+	met      []Source
+	numbered []uint32 // by speaker: its place in sources, from 1; 0: not there yet
 
 	declare []*Signal
 	dense   *denseWriter // made with the first envelope of format 2
@@ -103,21 +105,21 @@ func (e *encoder) reset(batches []Batch) {
 	clear(e.rows)
 	clear(e.cols)
 	clear(e.sorted)
-	clear(e.clocks)
 	clear(e.speakers)
+	clear(e.met)
 	clear(e.textAll)
 	clear(e.sources)
 	clear(e.declare)
 	*e = encoder{
 		seqCoder: seqCoder{bitWriter: bitWriter{buf: e.buf[:0]}, try: e.try[:0], best: e.best[:0]},
 		batches:  batches, rows: e.rows[:0], ats: e.ats[:0], starts: e.starts[:0], colOf: e.colOf[:0], cols: e.cols[:0],
-		index: e.index, next: e.next[:0], order: e.order[:0], sorted: e.sorted[:0], clocks: e.clocks,
-		speakers: e.speakers, numbered: e.numbered[:0], cuts: e.cuts[:0], xs: e.xs[:0], texts: e.texts, textAll: e.textAll[:0],
+		index: e.index, next: e.next[:0], order: e.order[:0], sorted: e.sorted[:0], clocks: e.clocks[:0],
+		speakers: e.speakers, met: e.met[:0], numbered: e.numbered[:0], cuts: e.cuts[:0], xs: e.xs[:0], texts: e.texts, textAll: e.textAll[:0],
 		sources: e.sources[:0], declare: e.declare[:0], dense: e.dense, out: e.out[:0], msg: e.msg[:0], packed: e.packed[:0],
 	}
 	if e.index == nil {
 		e.index, e.texts = make(map[colKey]int32), make(map[string]int64)
-		e.clocks, e.speakers = make(map[uint64]int32), make(map[Source]int32)
+		e.speakers = make(map[Source]int32)
 	}
 }
 

@@ -69,8 +69,9 @@ func (e *encoder) speaker(s Source, prev int32) int32 {
 	}
 	i, ok := e.speakers[s]
 	if !ok {
-		i = int32(len(e.speakers))
+		i = int32(len(e.met))
 		e.speakers[s] = i
+		e.met = append(e.met, s)
 	}
 	return i
 }
@@ -79,10 +80,7 @@ func (e *encoder) speaker(s Source, prev int32) int32 {
 // colOf.
 func (e *encoder) sortColumns() {
 	e.rankSpeakers()
-	e.order = e.order[:0]
-	for i := range e.cols {
-		e.order = append(e.order, int32(i))
-	}
+	e.ordered(len(e.cols))
 	slices.SortFunc(e.order, func(a, b int32) int { return compareColumns(&e.cols[a], &e.cols[b]) })
 	for to, from := range e.order {
 		e.sorted = append(e.sorted, e.cols[from])
@@ -94,17 +92,22 @@ func (e *encoder) sortColumns() {
 	}
 }
 
+// ordered puts the numbers below n into order, which is sorted next.
+func (e *encoder) ordered(n int) {
+	e.order = e.order[:0]
+	for i := range n {
+		e.order = append(e.order, int32(i))
+	}
+}
+
 // rankSpeakers renames the sources of the columns by their order, so that
 // columns are sorted without comparing texts over and over.
 func (e *encoder) rankSpeakers() {
-	bySource := make([]Source, 0, len(e.speakers))
-	for s := range e.speakers {
-		bySource = append(bySource, s)
-	}
-	slices.SortFunc(bySource, compareSources)
-	ranks := slices.Grow(e.numbered, len(bySource))[:len(bySource)]
-	for rank, s := range bySource {
-		ranks[e.speakers[s]] = uint32(rank)
+	e.ordered(len(e.met))
+	slices.SortFunc(e.order, func(a, b int32) int { return compareSources(e.met[a], e.met[b]) })
+	ranks := slices.Grow(e.numbered, len(e.met))[:len(e.met)]
+	for rank, i := range e.order {
+		ranks[i] = uint32(rank)
 	}
 	for i := range e.cols {
 		e.cols[i].speaker = int32(ranks[e.cols[i].speaker])
