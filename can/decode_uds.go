@@ -34,7 +34,7 @@ func (d *logDecoder) diagnostic(iface string, b *logBus, at telemetry.At, e *enh
 	case len(payload) > 1 && payload[1] == uds.ByMask:
 		var list []uds.DTC
 		if _, list, err = uds.ParseCodes(nil, payload); err == nil {
-			news, _ := codeNews(list, "", false, false)
+			news, _ := codeNews(list[:min(len(list), maxCodesKept)], nil, false, false)
 			give("", news)
 		}
 	default:

@@ -45,7 +45,7 @@ type CodesPoll struct {
 
 // enhanced is an ECU ready for use.
 type enhanced struct {
-	ECU
+	*ECU
 	key      ecuKey
 	table    *uds.Table
 	onChange map[uint16]bool
@@ -104,7 +104,8 @@ func compileECUs(all []ECU, bus string) (map[ecuKey]*enhanced, error) {
 		return nil, nil
 	}
 	out := make(map[ecuKey]*enhanced, len(all))
-	for _, e := range all {
+	for i := range all {
+		e := &all[i]
 		if e.Bus != "" && bus != "" && e.Bus != bus {
 			continue
 		}

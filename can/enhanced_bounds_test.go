@@ -221,3 +221,41 @@ func TestDBCExplainsTheAnswers(t *testing.T) {
 		})
 	}
 }
+
+// TestManyCodes: a list as long as a transfer can be costs bounded text, and
+// what is left out is counted.
+func TestManyCodes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBattery()
+		list := "59022F"
+		for i := range 1000 {
+			list += fmt.Sprintf("%06X%02X", 0x100+i, 0x09)
+		}
+		b.set("190209", list)
+		c := bms()
+		c.Codes = can.CodesPoll{Every: 10 * time.Second, Mask: 9, Snapshot: true}
+		out, st, _ := driveUDS(t, car(b), speedOnly(), []can.ECU{c}, time.Minute, nil)
+		records := 0
+		for _, q := range b.asked {
+			if q[:4] == "1904" {
+				records++
+			}
+		}
+		if st.UDS[0].Codes != 1000 || records == 0 || records > 8 {
+			t.Errorf("%d requests for records, %+v", records, st.UDS)
+		}
+		n := 0
+		for _, s := range out.events {
+			if s.Source.Method != can.MethodUDS {
+				continue
+			}
+			n++
+			if text := s.Value.Text(); len(text) > 4096 || !slices.Contains([]string{",+872", ",+968"}, text[len(text)-5:]) {
+				t.Errorf("%s: %d bytes, ends in %s", s.Signal.Name, len(text), text[max(0, len(text)-20):])
+			}
+		}
+		if n != 2 {
+			t.Errorf("%d events", n)
+		}
+	})
+}

@@ -62,8 +62,8 @@ type freshCode struct {
 }
 
 func (p *poller) newAskers() {
-	for _, e := range p.r.cfg.UDS {
-		c := p.r.dec.enhanced[e.answerKey()]
+	for i := range p.r.cfg.UDS {
+		c := p.r.dec.enhanced[p.r.cfg.UDS[i].answerKey()]
 		if c == nil {
 			continue
 		}

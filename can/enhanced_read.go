@@ -2,9 +2,7 @@ package can
 
 import (
 	"errors"
-	"slices"
 	"strconv"
-	"strings"
 
 	"obu/can/uds"
 	"obu/telemetry"
@@ -14,7 +12,8 @@ import (
 const (
 	maxCodesTold  = 128
 	maxStatusTold = 32
-	maxFresh      = 8 // new codes whose records are asked for
+	maxFresh      = 8    // new codes whose records are asked for
+	maxCodesKept  = 1024 // that are compared with the list before; an ECU has some hundred definitions
 )
 
 // data reads an answer of service 22. tell hears of each DID; the slice is
@@ -73,84 +72,70 @@ func (e *enhanced) records(payload []byte, tell func(suffix string, frozen bool,
 	return nil
 }
 
-// codeList is a list of trouble codes with their status as it is remembered:
-// "P0301-00:2F,U0123-87:08".
-func codeList(list []uds.DTC) string {
-	var b strings.Builder
-	for i, d := range list {
-		if i > 0 {
-			b.WriteByte(',')
+// codeText lists those of the codes that keep passes, with the words of their
+// status or not, most of them; the rest is counted.
+func codeText(list []uds.DTC, status bool, most int, keep func(d uds.DTC) bool) string {
+	b, n := []byte(nil), 0
+	for _, d := range list {
+		if !keep(d) {
+			continue
 		}
-		b.WriteString(d.String() + ":" + uds.Hex(uint32(d.Status), 2))
+		if n++; n > most {
+			continue
+		}
+		if n > 1 {
+			b = append(b, ',')
+		}
+		b = append(b, d.String()...)
+		if status {
+			b = append(append(b, '='), uds.StatusText(d.Status)...)
+		}
 	}
-	return b.String()
-}
-
-// codesOnly is a codeList without the status.
-func codesOnly(list string) string {
-	if list == "" {
-		return ""
+	if n > most {
+		b = strconv.AppendInt(append(b, ",+"...), int64(n-most), 10)
 	}
-	all := strings.Split(list, ",")
-	for i := range all {
-		all[i], _, _ = strings.Cut(all[i], ":")
-	}
-	return strings.Join(all, ",")
-}
-
-// shortened bounds a list for people: what is left out is counted.
-func shortened(list string, most int) string {
-	all := strings.Split(list, ",")
-	if len(all) <= most {
-		return list
-	}
-	return strings.Join(all[:most], ",") + ",+" + strconv.Itoa(len(all)-most)
+	return string(b)
 }
 
 // codeNews is what a list of trouble codes says that the one before did not.
 // compare: the one before was asked for in the same way, so that what is missing
 // has gone. fresh are the codes that came, or failed again.
-func codeNews(list []uds.DTC, before string, known, compare bool) (news []uds.Reading, fresh []uint32) {
-	now := codeList(list)
-	if known && now == before {
-		return nil, nil
-	}
-	codes, old := codesOnly(now), codesOnly(before)
+func codeNews(list, before []uds.DTC, known, compare bool) (news []uds.Reading, fresh []uint32) {
 	add := func(s *telemetry.Signal, text string) {
 		news = append(news, uds.Reading{Signal: s, Value: telemetry.Text(text)})
 	}
-	if !known || codes != old {
-		add(uds.SignalCodes, shortened(codes, maxCodesTold))
-	}
-	then := make(map[string]byte) // the status before
-	for _, entry := range strings.Split(before, ",") {
-		if code, status, ok := strings.Cut(entry, ":"); ok {
-			n, _ := strconv.ParseUint(status, 16, 8)
-			then[code] = byte(n)
+	in := func(list []uds.DTC, code uint32) (status byte, ok bool) {
+		for _, d := range list {
+			if d.Code == code {
+				return d.Status, true
+			}
 		}
+		return 0, false
 	}
-	var changed []string
+	came := func(d uds.DTC) bool { _, was := in(before, d.Code); return !was }
+	went := func(d uds.DTC) bool { _, is := in(list, d.Code); return !is }
+	changed := func(d uds.DTC) bool { status, was := in(before, d.Code); return !was || status != d.Status }
+	appeared, cleared := codeText(list, false, maxCodesTold, came), codeText(before, false, maxCodesTold, went)
+	if !known || appeared != "" || cleared != "" {
+		add(uds.SignalCodes, codeText(list, false, maxCodesTold, func(uds.DTC) bool { return true }))
+	}
+	if text := codeText(list, true, maxStatusTold, changed); text != "" {
+		add(uds.SignalStatus, text)
+	}
 	for _, d := range list {
-		status, was := then[d.String()]
-		if was && status == d.Status {
-			continue
-		}
-		changed = append(changed, d.String()+"="+uds.StatusText(d.Status))
-		if (!was || d.Status&^status&uds.TestFailed != 0) && len(fresh) < maxFresh && !slices.Contains(fresh, d.Code) {
+		status, was := in(before, d.Code)
+		if (!was || d.Status&^status&uds.TestFailed != 0) && len(fresh) < maxFresh {
 			fresh = append(fresh, d.Code)
 		}
-	}
-	if len(changed) > 0 {
-		add(uds.SignalStatus, shortened(strings.Join(changed, ","), maxStatusTold))
 	}
 	if !known || !compare {
 		return news, fresh // the first list: nobody knows since when
 	}
-	if came := missing(codes, old); came != "" {
-		add(uds.SignalAppeared, shortened(came, maxCodesTold))
+	if appeared != "" {
+		add(uds.SignalAppeared, appeared)
 	}
-	if went := missing(old, codes); went != "" {
-		add(uds.SignalCleared, shortened(went, maxCodesTold))
+	if cleared != "" {
+		add(uds.SignalCleared, cleared)
 	}
 	return news, fresh
 }

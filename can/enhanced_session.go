@@ -68,12 +68,10 @@ func (r *session) tellCodes(at telemetry.At, e *enhanced, payload []byte) error 
 	if p != nil && !ours {
 		return nil
 	}
-	k := memoryKey{e.key, uds.SignalCodes.Name}
-	before, known := r.memory.codes[k]
+	list = list[:min(len(list), maxCodesKept)]
+	before, known := r.memory.dtcs[e.key]
 	news, fresh := codeNews(list, before, known, ours)
-	if known || len(r.memory.codes) < maxMemory {
-		r.memory.codes[k] = codeList(list)
-	}
+	r.memory.dtcs[e.key] = list
 	r.book.codes(e.Name, len(list))
 	if len(news) > 0 {
 		r.event(r.diagnosed(at, e, "", false, news))

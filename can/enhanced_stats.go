@@ -40,7 +40,8 @@ type book struct {
 
 func newBook(all map[ecuKey]*enhanced, order []ECU) *book {
 	b := &book{}
-	for _, e := range order {
+	for i := range order {
+		e := &order[i]
 		if c := all[e.answerKey()]; c != nil {
 			b.ecus = append(b.ecus, ECUStats{Name: e.Name, Request: keyOf(e.Request, e.Extended).String(), Response: c.key.String()})
 		}

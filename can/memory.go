@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"obu/can/obd"
+	"obu/can/uds"
 	"obu/telemetry"
 )
 
@@ -20,6 +21,7 @@ type memory struct {
 	seed  maphash.Seed
 	last  map[memoryKey]uint64 // hash of the value
 	codes map[memoryKey]string // lists of trouble codes
+	dtcs  map[ecuKey][]uds.DTC // those of ECUs that are asked by UDS
 }
 
 type memoryKey struct {
@@ -28,7 +30,8 @@ type memoryKey struct {
 }
 
 func newMemory() *memory {
-	return &memory{seed: maphash.MakeSeed(), last: make(map[memoryKey]uint64), codes: make(map[memoryKey]string)}
+	return &memory{seed: maphash.MakeSeed(), last: make(map[memoryKey]uint64), codes: make(map[memoryKey]string),
+		dtcs: make(map[ecuKey][]uds.DTC)}
 }
 
 // changed reports whether a fact is new, and remembers it.

@@ -92,6 +92,13 @@ func signalNames(cfg *config.Config, all map[string][]can.Database) (names []str
 		for i := 0; c.J1939.Enabled && i < j1939.Parameters; i++ {
 			names = append(names, j1939.Signal(i).Name)
 		}
+		for i := range c.UDS {
+			for _, d := range c.UDS[i].DIDs {
+				for _, s := range d.Signals {
+					names = append(names, s.Name)
+				}
+			}
+		}
 		for _, d := range all[c.Device] {
 			for _, m := range d.Decoder.File().Messages {
 				for _, s := range m.Signals {
