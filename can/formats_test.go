@@ -69,6 +69,7 @@ func TestLogFormats(t *testing.T) {
 		{"Microchip", "//-----\nMicrochip Technology Inc.\nCAN BUS Analyzer\nLogging Started: 23/9/2015 22:17:43\n//-----\n166064;RX;0x0000021A;2;0xFE;0x36;\n1;TX;0x1FFF;0;\nrubbish", "(166.064) can0 21A#FE36|(0.001) can0 00001FFF#|bad 8"},
 		{"generic CSV", "ID,Data Bytes\n0000021A,FE 36 \n18DAF110,\nxyz,00", "(0) can0 21A#FE36|(0) can0 18DAF110#|bad 4"},
 
+		{"a remark above", "; drive on Monday\n(1.0) can0 123#", "(1.0) can0 123#|bad 1"},
 		{"rubbish above", "rubbish\n(1.0) can0 123#\nrubbish", "(1.0) can0 123#|bad 1 3"},
 	} {
 		frames, bad := readAll(t, strings.NewReader(c.log))

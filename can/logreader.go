@@ -95,7 +95,8 @@ var logFormats = [...]logFormat{
 	{begins: beginsCandump, read: (*LogReader).readCandump},
 	{prefix: "date ", read: (*LogReader).readASC},
 	{prefix: "base ", read: (*LogReader).readASC},
-	{prefix: ";", read: (*LogReader).readTRC, sep: ' ', shift: 3},
+	{prefix: ";$", read: (*LogReader).readTRC, sep: ' ', shift: 3},
+	{prefix: ";##", read: (*LogReader).readTRC, sep: ' ', shift: 3},                                              // 1.0
 	{prefix: "Time Stamp,ID,Extended,Dir", read: (*LogReader).readTable, columns: "OiE-BlD", sep: ',', shift: 6}, // SavvyCAN
 	{prefix: "Time Stamp,ID,Extended", read: (*LogReader).readTable, columns: "OiEBlD", sep: ',', shift: 6},
 	{prefix: "ID,Data Bytes", read: (*LogReader).readTable, columns: "iD", sep: ','}, // without times
