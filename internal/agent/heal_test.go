@@ -50,6 +50,7 @@ var healDay = time.Date(2026, 5, 4, 6, 0, 0, 0, time.UTC)
 type healBoot struct {
 	virtual.UnitClock
 	id    telemetry.BootID
+	built time.Time     // an upgrade before it; zero: none
 	began time.Time     // the truth at its At 0
 	sky   time.Duration // of the first fix; negative: none
 	pulse bool
@@ -93,7 +94,7 @@ func (r *healRig) now() time.Time { return healDay.Add(time.Since(r.began)) }
 func (r *healRig) boot(lasts time.Duration, b healBoot, o virtual.GPSOptions, last bool) {
 	r.Helper()
 	b.began = r.now()
-	clk := clock.Virtual(append(b.Options(), clock.WithFloor(healDay.AddDate(0, -3, 0)))...)
+	clk := clock.Virtual(append(b.Options(), clock.WithFloor(healDay.AddDate(0, -3, 0)), clock.WithBuild(b.built))...)
 	b.id = clk.Boot()
 	r.boots[b.id], r.order = &b, append(r.order, &b)
 	car := virtual.New(virtual.Config{Seed: r.rng.Uint64(), Clock: clock.Virtual(b.TrueOptions()...), Start: b.began})
@@ -265,7 +266,7 @@ func timeHeals(t *testing.T, seed uint64) {
 		time.Sleep(between(time.Minute, 30*time.Hour))
 	}
 
-	third := healBoot{UnitClock: virtual.UnitClock{DriftPPM: ppm, Wall: time.Unix(0, 0)}, sky: between(0, 3*time.Minute), pulse: seed%2 == 1}
+	third := healBoot{UnitClock: virtual.UnitClock{DriftPPM: ppm, Wall: time.Unix(0, 0)}, sky: between(0, 3*time.Minute), pulse: seed%2 == 1, built: r.now().Add(-time.Second)}
 	r.boot(10*time.Minute, third, virtual.GPSOptions{ColdSecond: -o.ColdSecond}, true)
 
 	r.check()

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"log/slog"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"obu/internal/clock"
@@ -66,13 +65,16 @@ func (u *undated) anchors() []telemetry.Anchor {
 		u.save()
 		return nil
 	}
-	var out []telemetry.Anchor
 	if !u.dated {
-		out = u.estimate(u.clock.WallAt(0))
+		u.dated = true
+		if out := u.estimate(u.clock.WallAt(0)); len(out) > 0 {
+			u.next = now // they are forgotten with the next flush, when they are stored
+			return out
+		}
 	}
-	u.dated, u.Boots, u.Known = true, nil, r.Time.Add(-r.Uncertainty)
+	u.Boots, u.Known = nil, r.Time.Add(-r.Uncertainty)
 	u.save()
-	return out
+	return nil
 }
 
 // goesOn notes how long this boot has lasted.
@@ -88,23 +90,23 @@ func (u *undated) goesOn(now telemetry.At) {
 // estimate places the boots between what was known before them and the start of
 // this one. Each takes the time it lasted from its neighbours.
 func (u *undated) estimate(start clock.Reading) (out []telemetry.Anchor) {
-	boots := slices.DeleteFunc(u.Boots, func(b undatedBoot) bool { return b.Boot == u.clock.Boot() })
-	earliest := time.Time{}
-	for i := range boots {
-		b := &boots[i]
-		if earliest.After(b.After) {
-			b.After = earliest
+	boots := u.Boots
+	if n := len(boots); n > 0 && boots[n-1].Boot == u.clock.Boot() {
+		boots = boots[:n-1]
+	}
+	for i := 1; i < len(boots); i++ {
+		if ended := boots[i-1].After.Add(least(boots[i-1].Last)); ended.After(boots[i].After) {
+			boots[i].After = ended
 		}
-		earliest = b.After.Add(least(b.Last))
 	}
 	latest := start.Time.Add(start.Uncertainty)
-	for _, b := range slices.Backward(boots) {
+	for i := len(boots) - 1; i >= 0; i-- {
+		b := &boots[i]
 		latest = latest.Add(-least(b.Last))
-		if width := latest.Sub(b.After); width >= 0 {
-			out = append(out, telemetry.Anchor{Boot: b.Boot, Wall: b.After.Add(width / 2).UTC(), Uncertainty: width / 2, By: telemetry.AnchorEstimate})
+		if half := latest.Sub(b.After) / 2; half >= 0 {
+			out = append(out, telemetry.Anchor{Boot: b.Boot, Wall: b.After.Add(half).UTC(), Uncertainty: half, By: telemetry.AnchorEstimate})
 		}
 	}
-	slices.Reverse(out)
 	return out
 }
 
