@@ -54,6 +54,7 @@ type options struct {
 	stamping  func() time.Time // the wall clock kernel stamps are taken from
 	synced    func() (time.Duration, bool)
 	suspended func() time.Duration // how long the machine has slept since boot; nil: never
+	battery   func(time.Time) bool // whether a battery-backed clock shows that time; nil: one does
 	offer     func(Sample)
 	set       func(time.Time) error // sets the system clock; nil: never
 

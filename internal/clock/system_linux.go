@@ -33,6 +33,7 @@ func System(opts ...Option) (*Clock, error) {
 		c.opt.synced = ntpSynced
 	}
 	c.opt.suspended = slept
+	c.opt.battery = func(t time.Time) bool { return rtcAgrees(rtcClass, t) }
 	if c.opt.boot.IsZero() {
 		id, err := kernelBoot(bootIDFile)
 		if err != nil {

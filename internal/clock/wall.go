@@ -15,6 +15,12 @@ const (
 	// rtcUncertainty is that of a system clock nobody vouches for, set from a
 	// battery-backed clock at boot.
 	rtcUncertainty = 24 * time.Hour
+	// fileUncertainty is that of one set from a file, by a unit that has no such
+	// clock: how long it was off nobody knows.
+	fileUncertainty = 365 * 24 * time.Hour
+	// rtcAgreement is how far apart a battery's clock and the system clock that
+	// was set from it may be.
+	rtcAgreement = 2 * time.Minute
 	// trustedWithin is how sure the time must be to decide about data: to let it
 	// expire, to end an order, to begin a month. A battery's clock never is.
 	trustedWithin = time.Hour
@@ -266,6 +272,9 @@ func (c *Clock) look() {
 		}
 	}
 	a.By, a.Uncertainty = telemetry.AnchorRTC, rtcUncertainty
+	if c.opt.battery != nil && !c.opt.battery(sys) {
+		a.Uncertainty = fileUncertainty
+	}
 	if w.gnss.Boot.IsZero() && w.ntp.Boot.IsZero() && (w.rtc.Boot.IsZero() || moved(w.rtc, a) > rtcStep) {
 		w.rtc = a
 		w.push(a)
