@@ -62,12 +62,14 @@ func (m *linkMessage) exchange() (reply []byte, err error) {
 	}
 	defer unix.Close(fd)
 	binary.NativeEndian.PutUint32(m.b, uint32(len(m.b)))
-	if err := unix.Sendto(fd, m.b, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+	// What is written without an address goes to the kernel. (Recvfrom and Sendto
+	// would bring the code of every kind of address into the binary.)
+	if _, err := unix.Write(fd, m.b); err != nil {
 		return nil, fmt.Errorf("send netlink message: %w", err)
 	}
 	buf := make([]byte, 32<<10) // the kernel's largest
 	for {
-		n, _, err := unix.Recvfrom(fd, buf, 0)
+		n, err := unix.Read(fd, buf)
 		if err == unix.EINTR {
 			continue
 		}
