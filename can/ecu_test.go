@@ -22,6 +22,7 @@ type ecu struct {
 	request  uint32                           // of uds, when other than 7E0
 	uds      func(request []byte) [][]byte    // answers services 22 and 19 to request
 	more     *ecu                             // another one on the same bus, asked by its request alone
+	pace     time.Duration                    // a frame takes on the bus
 	noFlow   bool                             // ignore flow control: send the rest anyway
 	hear     func(can.Frame)                  // every frame on the bus; nil: nothing
 
@@ -122,6 +123,7 @@ func (e *ecu) reply(service, pid byte) [][]byte {
 func (e *ecu) SendFrame(data []byte) error {
 	f := can.Frame{ID: e.response, Extended: e.extended, Len: uint8(len(data))}
 	copy(f.Data[:], data)
+	time.Sleep(e.pace)
 	return e.bus.Send(f)
 }
 

@@ -216,6 +216,11 @@ func (p *poller) askECU(ctx context.Context, a *asker, q request) ([]answer, err
 		a.mute, a.answered = 0, true
 		return answers, nil
 	}
+	if _, broken := p.longAnswer(true); broken {
+		a.answered = true
+		p.r.book.trouble(a.Name, "a long answer broke off: frames are lost; `obu status --json` counts transfers and drops of the bus")
+		return nil, nil
+	}
 	if a.mute++; a.mute >= patience && !a.said {
 		a.said = true
 		text := "no answer for now"
