@@ -38,10 +38,20 @@ type detail struct {
 	sky    sky
 	gst    [2]estimate // newest first
 	height height
+	none   telemetry.Accuracy // nothing known
 }
 
-func newDetail() detail {
-	return detail{gst: [2]estimate{{tod: -1}, {tod: -1}}, height: height{tod: -1}}
+// begin makes d one that knows nothing.
+func (d *detail) begin() {
+	d.gst[0].tod, d.gst[1].tod, d.height.tod = -1, -1, -1
+	for _, v := range accuracyOf(&d.none) {
+		*v = math.NaN()
+	}
+}
+
+// accuracyOf returns the fields of a in the order of GST.
+func accuracyOf(a *telemetry.Accuracy) [7]*float64 {
+	return [7]*float64{&a.RMSM, &a.MajorM, &a.MinorM, &a.OrientDeg, &a.LatM, &a.LonM, &a.AltM}
 }
 
 // line takes the body of a sentence and reports whether it was one of its own.
@@ -74,20 +84,24 @@ func (d *detail) accuracy(f []string) bool {
 	if !ok {
 		return false
 	}
-	metres := func(i int) float64 { return numberIn(f[i], 0, 1e6) }
 	if d.gst[0].tod != tod {
 		d.gst[1] = d.gst[0]
 	}
-	d.gst[0] = estimate{tod, telemetry.Accuracy{RMSM: metres(1), MajorM: metres(2), MinorM: metres(3),
-		OrientDeg: numberIn(f[4], -360, 360), LatM: metres(5), LonM: metres(6), AltM: metres(7)}}
+	e := &d.gst[0]
+	e.tod = tod
+	for i, v := range accuracyOf(&e.Accuracy) {
+		low := 0.0
+		if v == &e.OrientDeg {
+			low = -360
+		}
+		*v = numberIn(f[i+1], low, 1e6)
+	}
 	return true
 }
 
 // of returns the detail of a fix.
 func (d *detail) of(f *telemetry.Fix, tod time.Duration) *telemetry.Detail {
-	nan := math.NaN()
-	out := &telemetry.Detail{ClimbMPS: nan, Sky: d.sky.summary(),
-		Accuracy: telemetry.Accuracy{RMSM: nan, MajorM: nan, MinorM: nan, OrientDeg: nan, LatM: nan, LonM: nan, AltM: nan}}
+	out := &telemetry.Detail{ClimbMPS: math.NaN(), Sky: d.sky.summary(), Accuracy: d.none}
 	d.sky.epoch++
 	for _, g := range d.gst {
 		if age, ok := sinceTod(g.tod, tod); ok && age <= accuracyAges {

@@ -98,8 +98,8 @@ func (j *judge) when(f *telemetry.Fix, e *epoch) (time.Duration, bool) {
 	switch {
 	case !f.UTC.IsZero():
 		if j.origin.IsZero() { // the first date: count from there
-			locked, shown, repeated := j.locked, j.shown, j.repeated
-			*j = judge{origin: f.UTC, locked: locked, shown: shown, repeated: repeated}
+			j.origin = f.UTC
+			j.forget()
 		}
 		return f.UTC.Sub(j.origin), true
 	case e.tod < 0 || !j.origin.IsZero():
@@ -119,6 +119,12 @@ func (j *judge) when(f *telemetry.Fix, e *epoch) (time.Duration, bool) {
 	return when, true
 }
 
+// forget drops what was counted in a time that is no longer.
+func (j *judge) forget() {
+	j.timed, j.same, j.behind, j.runs, j.travel = false, 0, 0, 0, 0
+	j.good.known, j.lastAt.known = false, false
+}
+
 // time doubts a clock that goes back, until it has gone forward for a while
 // from there, and one that stands still.
 func (j *judge) time(f *telemetry.Fix, when time.Duration) {
@@ -133,7 +139,8 @@ func (j *judge) time(f *telemetry.Fix, when time.Duration) {
 			j.behind = 0
 		}
 		if j.behind++; j.behind >= believeEpochs {
-			*j = judge{origin: j.origin, timed: true, newest: when, locked: true}
+			j.forget()
+			j.timed, j.newest = true, when
 		}
 	}
 	if when != j.prev || j.same == 0 {
@@ -173,7 +180,13 @@ func (j *judge) frozen(f *telemetry.Fix, now place, digits int) {
 }
 
 // resolutionM is the step of a position with that many decimals of a minute.
-func resolutionM(digits int) float64 { return 1852 / math.Pow10(digits) }
+func resolutionM(digits int) float64 {
+	step := 1852.0
+	for range digits {
+		step /= 10
+	}
+	return step
+}
 
 // jump doubts a position that no car can have reached since the last good one,
 // until enough of its successors agree with it.
@@ -202,11 +215,15 @@ func reachable(a, b place) bool {
 	return distanceM(a, b) <= jumpSlackM+maxSpeedMPS*dt
 }
 
-// distanceM is the distance on a sphere; for what a car drives it is right to
-// half a percent.
+// distanceM is the distance over the ground, good to a percent over what a car
+// drives in minutes. It needs no better, and no trigonometry.
 func distanceM(a, b place) float64 {
-	const radius, deg = 6_371_000, math.Pi / 180
-	sinLat, sinLon := math.Sin((b.lat-a.lat)*deg/2), math.Sin((b.lon-a.lon)*deg/2)
-	h := sinLat*sinLat + math.Cos(a.lat*deg)*math.Cos(b.lat*deg)*sinLon*sinLon
-	return 2 * radius * math.Asin(math.Min(1, math.Sqrt(h)))
+	const degreeM = 111_195 // of a great circle
+	x := (a.lat + b.lat) / 2 * (math.Pi / 180)
+	x *= x
+	cos := 1 - x/2*(1-x/12*(1-x/30)) // of the latitude
+	dLon := math.Abs(b.lon - a.lon)
+	dLon = min(dLon, 360-dLon) * cos
+	dLat := b.lat - a.lat
+	return degreeM * math.Sqrt(dLat*dLat+dLon*dLon)
 }

@@ -13,6 +13,7 @@ const maxAddresses = 32
 
 // epoch collects the sentences of one measurement.
 type epoch struct {
+	_         [0]func()    // never compared: no code for it
 	at        telemetry.At // of its first sentence
 	open      bool         // has a sentence
 	timed     bool         // has RMC, GGA, GLL or GNS: worth a fix

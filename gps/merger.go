@@ -62,7 +62,9 @@ type merger struct {
 }
 
 func newMerger(stats *Stats, emit func(telemetry.Fix, time.Duration)) *merger {
-	return &merger{stats: stats, emit: emit, parser: newParser(), patience: firstPatience, detail: newDetail()}
+	m := &merger{stats: stats, emit: emit, parser: newParser(), patience: firstPatience}
+	m.detail.begin()
+	return m
 }
 
 // line takes one line from '$' or '!' on, without its line end.

@@ -13,7 +13,6 @@ import (
 const (
 	maxViews = 24
 	maxParts = 16
-	maxFound = 64 // fields of one sentence
 )
 
 // skyAges is for how many epochs satellites are remembered: many receivers list

@@ -97,35 +97,33 @@ func (s *Sky) Total() Reception {
 	return t
 }
 
+// receptionKeys are the JSON keys of a Reception's fields, in order.
+var receptionKeys = [...]string{`":{"in_view":`, `,"heard":`, `,"strong":`, `,"used":`, `,"best":`, `,"mean":`}
+
 // AppendJSON appends the systems that are in view or used, by name; a C/N0 that
 // nothing was heard with is null.
 func (s *Sky) AppendJSON(b []byte) []byte {
-	start := len(b)
-	field := func(key string, v float64, known bool) {
-		b = append(append(append(b, ',', '"'), key...), `":`...)
-		if known {
-			b = strconv.AppendFloat(b, v, 'f', -1, 32)
-		} else {
-			b = append(b, "null"...)
-		}
-	}
-	for g, r := range s.Systems {
+	sep := byte('{')
+	for g := range s.Systems {
+		r := &s.Systems[g]
 		if r.InView == 0 && r.Used == 0 {
 			continue
 		}
-		b = append(append(append(b, ',', '"'), gnssNames[g]...), `":{"in_view":`...)
-		b = strconv.AppendUint(b, uint64(r.InView), 10)
-		field("heard", float64(r.Heard), true)
-		field("strong", float64(r.Strong), true)
-		field("used", float64(r.Used), true)
-		field("best", float64(r.Best), r.Best > 0)
-		field("mean", float64(r.Mean), r.Mean > 0)
+		b = append(append(b, sep, '"'), gnssNames[g]...)
+		sep = ','
+		for i, v := range [...]float32{float32(r.InView), float32(r.Heard), float32(r.Strong), float32(r.Used), float32(r.Best), r.Mean} {
+			b = append(b, receptionKeys[i]...)
+			if v == 0 && i >= 4 {
+				b = append(b, "null"...)
+			} else {
+				b = strconv.AppendFloat(b, float64(v), 'f', -1, 32)
+			}
+		}
 		b = append(b, '}')
 	}
-	if len(b) == start {
-		return append(b, "{}"...)
+	if sep == '{' {
+		b = append(b, sep)
 	}
-	b[start] = '{'
 	return append(b, '}')
 }
 

@@ -9,35 +9,27 @@ import (
 // qualities are the names of GGA's fix qualities.
 var qualities = [...]string{"none", "gnss", "dgnss", "pps", "rtk", "rtk-float", "estimated", "manual", "simulated"}
 
+// detailKeys and accuracyKeys are the keys of numbers, in order.
+var (
+	detailKeys   = [...]string{"vdop", "pdop", "geoid", "ellipsoid", "climb"}
+	accuracyKeys = [...]string{"rms", "major", "minor", "orient", "lat", "lon", "alt"}
+)
+
 // appendDetail writes what a receiver says of an epoch beyond its position.
 func appendDetail(b []byte, f *telemetry.Fix) []byte {
-	number := func(key string, v float64) {
-		b = append(append(append(b, `,"`...), key...), `":`...)
-		b = appendNumber(b, v)
-	}
 	quality := "gnss"
 	if int(f.Quality) < len(qualities) {
 		quality = qualities[f.Quality]
 	}
 	b = appendField(b, "quality", quality)
-	number("vdop", f.VDOP)
-	number("pdop", f.PDOP)
-	number("geoid", f.GeoidM)
-	number("ellipsoid", round4(f.EllipsoidM()))
 	d := f.Detail
-	if d == nil {
-		return b
-	}
-	number("climb", d.ClimbMPS)
+	// A sum of two decimals in binary has a tail: four decimals are enough.
+	b = appendNumbers(b, detailKeys[:], f.VDOP, f.PDOP, f.GeoidM, math.Round(f.EllipsoidM()*1e4)/1e4, d.ClimbMPS)
 	if a := &d.Accuracy; !math.IsNaN(a.RMSM) || !math.IsNaN(a.LatM) {
-		b = append(b, `,"accuracy":{"rms":`...)
-		b = appendNumber(b, a.RMSM)
-		number("major", a.MajorM)
-		number("minor", a.MinorM)
-		number("orient", a.OrientDeg)
-		number("lat", a.LatM)
-		number("lon", a.LonM)
-		number("alt", a.AltM)
+		b = append(b, `,"accuracy":`...)
+		open := len(b)
+		b = appendNumbers(b, accuracyKeys[:], a.RMSM, a.MajorM, a.MinorM, a.OrientDeg, a.LatM, a.LonM, a.AltM)
+		b[open] = '{'
 		b = append(b, '}')
 	}
 	if d.Sky.Systems != ([telemetry.GNSSCount]telemetry.Reception{}) {
@@ -49,5 +41,10 @@ func appendDetail(b []byte, f *telemetry.Fix) []byte {
 	return b
 }
 
-// round4 takes off what binary sums of decimals leave behind.
-func round4(v float64) float64 { return math.Round(v*1e4) / 1e4 }
+func appendNumbers(b []byte, keys []string, vs ...float64) []byte {
+	for i, v := range vs {
+		b = append(append(append(b, `,"`...), keys[i]...), `":`...)
+		b = appendNumber(b, v)
+	}
+	return b
+}
