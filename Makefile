@@ -72,8 +72,8 @@ rig: ## a virtual machine with the kernel's own CAN: buses, controllers, unplugg
 	@OBU_RIG=1 go test -count=1 -timeout 40m -v ./internal/rig | grep -v '^=== '
 
 .PHONY: rigbench
-rigbench: ## the agent beside candump -l on four buses of a virtual machine: CPU and loss by rate, minutes
-	@OBU_RIG=bench go test -count=1 -timeout 20m -v -run '^TestReceiving$$' ./internal/rig | grep -v '^=== '
+rigbench: ## the agent beside candump -l on four buses of a virtual machine: CPU and loss by rate, minutes (OBU_RIG_TIME=emulated)
+	@OBU_RIG=bench go test -count=1 -timeout 40m -v -run '^TestReceiving$$' ./internal/rig | grep -v '^=== '
 
 figures: build ## the figures README.md states: CPU per million frames, wire bytes per hour, RSS, start-up
 	@bash .ci/figures
@@ -100,10 +100,6 @@ link: ## live first with the real store, mosquitto and a slow link: the table of
 .PHONY: lossy
 lossy: ## history and live data over a link that loses packets, beside plain TCP (root, five minutes)
 	OBU_LOSSY=1 go test -count=1 -timeout 20m -v -run 'TestLossyFigures' ./uplink | grep -v '^=== '
-
-.PHONY: receivers
-receivers: ## tables of docs/receivers.md and of GPS in docs/benchmarks.md (OBU_GPSD=test/daemon of a checkout of gpsd; gpsdecode)
-	@OBU_RECEIVERS=1 go test -count=1 -timeout 20m -run 'TestReceiversTable|TestCostBesideGpsdecode' -v ./gps | sed -n 's/^ *[a-z]*_test.go:[0-9]*: //p'
 
 clean: ## remove what was built
 	rm -rf bin dist out

@@ -2,7 +2,6 @@ package inside_test
 
 import (
 	"bytes"
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -13,8 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"obu/can"
 	"obu/internal/agent"
 )
@@ -22,8 +19,12 @@ import (
 // buses are the interfaces of the comparison.
 var buses = [...]string{"vcan0", "vcan1", "vcan2", "vcan3"}
 
-// stepFor is how long each rate is held.
-const stepFor = 4 * time.Second
+// A rate is held for costStep or limitStep, after a warm-up.
+const (
+	warmUp    = time.Second
+	costStep  = 4 * time.Second
+	limitStep = 2 * time.Second
+)
 
 // answerEvery is how many frames there are to an OBD answer.
 const answerEvery = 10
@@ -36,57 +37,121 @@ type receiver struct {
 	stop     func()
 }
 
-// TestReceiving prints CPU per million frames and loss of the whole agent and
-// of candump beside it, at rising rates on the same four interfaces. Both hear
-// the same frames, and what else the machine does costs both the same.
-func TestReceiving(t *testing.T) {
+// senders makes the interfaces and a sender on each.
+func senders(t *testing.T) []int {
 	send := make([]int, len(buses))
 	for i, name := range buses {
 		vcan(t, name)
 		send[i] = sender(t, name)
 	}
-	fmt.Println("| frames/s sent | obu decodes | candump -l: CPU s per million | lost | obu: CPU s per million | lost | obu / candump |")
-	fmt.Println("|---|---|---|---|---|---|---|")
+	return send
+}
+
+// TestReceivingCost prints CPU and loss of the whole agent and of candump
+// beside it, at rising rates on the same four interfaces. Both hear the same
+// frames, and what else the machine does costs both the same.
+func TestReceivingCost(t *testing.T) {
+	send := senders(t)
+	fmt.Println("| frames/s | obu decodes | candump -l: CPU ms/s | waits/s | lost | obu: CPU ms/s | waits/s | lost | obu / candump |")
+	fmt.Println("|---|---|---|---|---|---|---|---|---|")
 	for _, dbc := range []bool{true, false} {
-		for _, rate := range []int{0, 1000, 4000, 16000} {
-			measure(t, send, rate, dbc)
+		for _, rate := range []int{0, 100, 250, 500, 1000, 4000, 16000} {
+			m := measure(t, send, load{rate, costStep, false}, receivers(t, true, true, dbc))
+			cost := func(i int) float64 { return m.cpu[i].Seconds() * 1000 / m.took.Seconds() }
+			waits := func(i int) float64 { return float64(m.waits[i]) / m.took.Seconds() }
+			ratio := "-"
+			if rate > 0 {
+				ratio = fmt.Sprintf("%.2f", cost(1)/cost(0))
+			}
+			fmt.Printf("| %.0f | %s | %.2f | %.0f | %d | %.2f | %.0f | %d | %s |\n", m.rate(), decodes(dbc),
+				cost(0), waits(0), m.lost[0], cost(1), waits(1), m.lost[1], ratio)
 		}
 	}
 }
 
-// measure holds a rate and prints what each receiver did.
-func measure(t *testing.T, send []int, rate int, dbc bool) {
-	share, decodes := uint64(answerEvery), "OBD answers, kernel filters"
-	if dbc {
-		share, decodes = 1, "all by DBC"
+// TestReceivingLimit prints what each receiver loses at rising rates, alone and
+// beside the other.
+func TestReceivingLimit(t *testing.T) {
+	send := senders(t)
+	fmt.Println("| frames/s | receivers, obu decodes all | candump -l: lost | obu: lost |")
+	fmt.Println("|---|---|---|---|")
+	for _, who := range [...]struct {
+		name         string
+		candump, obu bool
+	}{{"candump", true, false}, {"obu", false, true}, {"both", true, true}} {
+		for _, rate := range []int{36000, 48000, 64000, 96000} {
+			m := measure(t, send, load{rate, limitStep, true}, receivers(t, who.candump, who.obu, true))
+			lost := [2]string{"-", "-"}
+			column := 0
+			if !who.candump {
+				column = 1
+			}
+			for _, n := range m.lost {
+				lost[column] = strconv.FormatUint(n, 10)
+				column++
+			}
+			fmt.Printf("| %.0f | %s | %s | %s |\n", m.rate(), who.name, lost[0], lost[1])
+		}
 	}
-	both := [...]*receiver{candump(t), unit(t, dbc, share)}
+}
+
+func decodes(dbc bool) string {
+	if dbc {
+		return "all by DBC"
+	}
+	return "OBD answers, kernel filters"
+}
+
+func receivers(t *testing.T, dump, obu, dbc bool) (all []*receiver) {
+	if dump {
+		all = append(all, candump(t))
+	}
+	if obu {
+		share := uint64(answerEvery)
+		if dbc {
+			share = 1
+		}
+		all = append(all, unit(t, dbc, share))
+	}
+	return all
+}
+
+// measured is what each receiver did while a rate was held.
+type measured struct {
+	sent  uint64
+	took  time.Duration
+	cpu   []time.Duration
+	waits []int64
+	lost  []uint64
+}
+
+// rate is in frames a second.
+func (m *measured) rate() float64 { return float64(m.sent) / m.took.Seconds() }
+
+// measure holds a rate and ends the receivers.
+func measure(t *testing.T, send []int, l load, all []*receiver) measured {
+	m := measured{cpu: make([]time.Duration, len(all)), waits: make([]int64, len(all)), lost: make([]uint64, len(all))}
 	time.Sleep(2 * time.Second) // they have come up
-	var base [2]uint64
-	var cpu [2]time.Duration
-	for i, r := range both {
+	base := make([]uint64, len(all))
+	for i, r := range all {
 		base[i] = r.received()
 	}
-	for i, r := range both {
-		cpu[i] = -cpuOf(t, r.pid)
+	warm, _ := flood(t, send, load{l.rate, warmUp, l.first})
+	for i, r := range all {
+		m.cpu[i], m.waits[i] = -cpuOf(t, r.pid), -waitsOf(t, r.pid)
 	}
-	sent, took := flood(t, send, rate)
+	m.sent, m.took = flood(t, send, l)
+	for i, r := range all {
+		m.cpu[i] += cpuOf(t, r.pid)
+		m.waits[i] += waitsOf(t, r.pid)
+	}
 	time.Sleep(time.Second) // they catch up
-	for i, r := range both {
-		cpu[i] += cpuOf(t, r.pid)
-	}
-	var lost [2]uint64
-	var per [2]float64
-	for i, r := range both {
-		lost[i] = sent/r.share - min(r.received()-base[i], sent/r.share)
-		per[i] = cpu[i].Seconds() * 1e6 / float64(max(sent, 1))
+	for i, r := range all {
+		share := warm/r.share + m.sent/r.share
+		m.lost[i] = share - min(r.received()-base[i], share)
 		r.stop()
 	}
-	if sent == 0 {
-		fmt.Printf("| none | %s | %.3f s in %v | - | %.3f s | - | - |\n", decodes, cpu[0].Seconds(), took.Round(time.Second), cpu[1].Seconds())
-		return
-	}
-	fmt.Printf("| %.0f | %s | %.1f | %d | %.1f | %d | %.2f |\n", float64(sent)/took.Seconds(), decodes, per[0], lost[0], per[1], lost[1], per[1]/per[0])
+	return m
 }
 
 // candump starts can-utils' logger.
@@ -200,56 +265,23 @@ func cpuOf(t *testing.T, pid int) (sum time.Duration) {
 	return sum
 }
 
-// sender opens a socket that receives nothing: what it sends costs no more
-// than it must.
-func sender(t *testing.T, name string) int {
-	fd, err := unix.Socket(unix.AF_CAN, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.CAN_RAW)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { unix.Close(fd) })
-	index, err := os.ReadFile("/sys/class/net/" + name + "/ifindex")
-	if err != nil {
-		t.Fatal(err)
-	}
-	n, err := strconv.Atoi(strings.TrimSpace(string(index)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.SetsockoptCanRawFilter(fd, unix.SOL_CAN_RAW, unix.CAN_RAW_FILTER, nil); err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Bind(fd, &unix.SockaddrCAN{Ifindex: n}); err != nil {
-		t.Fatal(err)
-	}
-	return fd
-}
-
-// flood sends frames at a rate, one after the other on each interface.
-func flood(t *testing.T, fds []int, rate int) (sent uint64, took time.Duration) {
-	var p [16]byte
-	p[4] = 8
-	begin := time.Now()
-	for took < stepFor {
-		want := uint64(took.Seconds() * float64(rate))
-		for ; sent < want; sent++ {
-			fd := fds[sent%uint64(len(fds))]
-			if n := sent / uint64(len(fds)); n%answerEvery == 0 {
-				binary.NativeEndian.PutUint32(p[:], 0x7E8)
-				copy(p[8:], []byte{4, 0x41, 0x0C, byte(n >> 8), byte(n), 0xAA, 0xAA, 0xAA})
-			} else {
-				binary.NativeEndian.PutUint32(p[:], uint32(0x100+n%40))
-				binary.LittleEndian.PutUint64(p[8:], n*0x9E3779B97F4A7C15)
-			}
-			if _, err := unix.Write(fd, p[:]); err != nil {
-				t.Fatal(err)
-			}
-			if sent%256 == 255 && time.Since(begin) >= stepFor {
-				break
+// waitsOf counts how often the threads of a process gave the processor up to
+// wait: each costs a system call and two changes of process.
+func waitsOf(t *testing.T, pid int) (sum int64) {
+	for _, file := range glob(fmt.Sprintf("/proc/%d/task", pid), "*/status") {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			continue // the thread has ended
+		}
+		for line := range strings.Lines(string(b)) {
+			if word, ok := strings.CutPrefix(line, "voluntary_ctxt_switches:"); ok {
+				n, err := strconv.ParseInt(strings.TrimSpace(word), 10, 64)
+				if err != nil {
+					t.Fatal(err)
+				}
+				sum += n
 			}
 		}
-		time.Sleep(time.Millisecond)
-		took = time.Since(begin)
 	}
-	return sent, took
+	return sum
 }
