@@ -12,9 +12,18 @@ import (
 )
 
 // ReadDatabase reads and parses a DBC file. An error wraps dbc.ErrFile. Messages have its name without the
-// folder. It opens regular files alone: a pipe would wait for ever.
+// folder.
 func ReadDatabase(path string) (*dbc.File, error) {
-	fail := func(what string) (*dbc.File, error) { return nil, fmt.Errorf("%s: %w: %s", path, dbc.ErrFile, what) }
+	data, err := ReadDatabaseBytes(path)
+	if err != nil {
+		return nil, err
+	}
+	return dbc.Parse(filepath.Base(path), data)
+}
+
+// ReadDatabaseBytes reads a DBC file as it is. It opens regular files alone: a pipe would wait for ever.
+func ReadDatabaseBytes(path string) ([]byte, error) {
+	fail := func(what string) ([]byte, error) { return nil, fmt.Errorf("%s: %w: %s", path, dbc.ErrFile, what) }
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -41,5 +50,52 @@ func ReadDatabase(path string) (*dbc.File, error) {
 	if err != nil {
 		return fail(err.Error())
 	}
-	return dbc.Parse(filepath.Base(path), data)
+	return data, nil
+}
+
+// DatabaseOptions say how the DBC files of one bus are read.
+type DatabaseOptions struct {
+	Paths []string
+	Names []dbc.Name                      // of VSS, for signals of any of the files
+	Read  func(string) (*dbc.File, error) // nil: ReadDatabase
+
+	Warn    func(dbc.Warning) // what is left out of a file
+	Problem func(error)       // a file that cannot be used, a name that does not fit
+}
+
+// ReadDatabases reads and compiles the DBC files of one bus. What is wrong with
+// one goes to Problem; the others are used, and a signal that cannot have its
+// name under its own. unused are the names of signals that no file has.
+func ReadDatabases(o DatabaseOptions) (all []Database, unused []dbc.Name) {
+	if o.Read == nil {
+		o.Read = ReadDatabase
+	}
+	used := make([]bool, len(o.Names))
+	for _, path := range o.Paths {
+		f, err := o.Read(path)
+		if err != nil {
+			o.Problem(err)
+			continue
+		}
+		for _, w := range f.Warnings {
+			o.Warn(w)
+		}
+		if f.More > 0 {
+			o.Warn(dbc.Warning{File: f.Name, Line: f.Warnings[len(f.Warnings)-1].Line, Text: fmt.Sprintf("%d more lines like these", f.More)})
+		}
+		for i, n := range o.Names {
+			found, err := f.Apply(n)
+			used[i] = used[i] || found
+			if err != nil {
+				o.Problem(fmt.Errorf("%s: %w", path, err))
+			}
+		}
+		all = append(all, Database{Decoder: dbc.Compile(f)})
+	}
+	for i, n := range o.Names {
+		if !used[i] {
+			unused = append(unused, n)
+		}
+	}
+	return all, unused
 }

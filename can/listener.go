@@ -1,8 +1,6 @@
 package can
 
 import (
-	"fmt"
-
 	"obu/can/dbc"
 	"obu/can/j1939"
 	"obu/telemetry"
@@ -145,25 +143,4 @@ func groupFilter(id uint32) Filter {
 		mask = 0x03FF0000
 	}
 	return Filter{ID: id & mask, Mask: mask, Extended: true}
-}
-
-// ReadDatabases reads and compiles the DBC files of one bus. What is wrong
-// with one goes to problem; the others are used.
-func ReadDatabases(paths []string, warn func(dbc.Warning), problem func(error)) []Database {
-	var out []Database
-	for _, path := range paths {
-		f, err := ReadDatabase(path)
-		if err != nil {
-			problem(err)
-			continue
-		}
-		for _, w := range f.Warnings {
-			warn(w)
-		}
-		if f.More > 0 {
-			warn(dbc.Warning{File: f.Name, Line: f.Warnings[len(f.Warnings)-1].Line, Text: fmt.Sprintf("%d more lines like these", f.More)})
-		}
-		out = append(out, Database{Decoder: dbc.Compile(f)})
-	}
-	return out
 }

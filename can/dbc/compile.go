@@ -48,6 +48,7 @@ const (
 	outDouble              // raw*scale + shift
 	outFloat32
 	outFloat64
+	outBool   // raw 0 or 1
 	outSelect // no value: the entrance to a multiplexed block
 )
 
@@ -154,13 +155,18 @@ func locate(s *Signal) step {
 func compileSignal(m *Message, s *Signal) step {
 	st := locate(s)
 	s.Telemetry = telemetry.Signal{Name: m.Name + "." + s.Name, Unit: s.Unit, Kind: telemetry.KindFloat, Level: telemetry.LevelDynamic}
-	if s.Min < s.Max {
-		s.Telemetry.Min, s.Telemetry.Max = s.Min, s.Max
-	}
 	if m.J1939 {
 		s.reserve()
 	}
-	st.scale, st.shift = s.factor.near, s.offset.near
+	if s.Min < s.Max {
+		s.Telemetry.Min, s.Telemetry.Max = s.Min, s.Max
+	}
+	kind := telemetry.KindNone
+	if t := s.target; t != nil {
+		s.Telemetry.Name, s.Telemetry.Unit, s.Telemetry.Level = t.signal.Name, t.signal.Unit, t.signal.Level
+		s.Telemetry.Min, s.Telemetry.Max, kind = t.signal.Min, t.signal.Max, t.signal.Kind
+	}
+	st.scale, st.shift = s.near()
 	if s.Float {
 		st.out = outFloat32
 		if s.Length == 64 {
@@ -168,10 +174,12 @@ func compileSignal(m *Message, s *Signal) step {
 		}
 		return st
 	}
-	a, b, den, exact := common(s.factor, s.offset)
+	a, b, den, exact := s.scaled()
 	bound, fits := largest(s, a, b)
-	whole := exact && den == 1
+	whole := exact && den == 1 && kind != telemetry.KindFloat
 	switch {
+	case kind == telemetry.KindBool:
+		st.out, s.Telemetry.Kind = outBool, telemetry.KindBool
 	case whole && (fits || a == 1 && b == 0 && s.Signed):
 		st.out, s.Telemetry.Kind = outInt, telemetry.KindInt
 	case whole && a == 1 && b == 0:

@@ -96,6 +96,7 @@ type Signal struct {
 	Number    int      // by Compile: counts the file's signals from 0
 
 	factor, offset decimal
+	target         *target // of a Name
 	selector       bool    // others depend on it (M)
 	multiplexed    bool    // it depends on another (m0)
 	parent         string  // that selector's name; "" for the message's only one

@@ -105,6 +105,10 @@ func (st *step) value(raw int64) telemetry.Value {
 	switch {
 	case st.out == outUnsigned && raw >= 0:
 		return telemetry.Int(raw)
+	case st.out == outBool && raw > 1:
+		return telemetry.Value{} // in error, or not available: no third truth
+	case st.out == outBool:
+		return telemetry.Bool(raw == 1)
 	case st.out == outUnsigned:
 		return telemetry.Float(float64(uint64(raw)))
 	case st.out == outFloat32:

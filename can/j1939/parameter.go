@@ -60,6 +60,10 @@ func (r *row) raw(p []byte) (raw uint32, ok bool) {
 	return raw >> (r.bit % 8) & (1<<r.size - 1), true
 }
 
+// spnSelectedGear has one word of its own among the special ones: FB is park, and
+// with the scale of the group that is 126, as in VSS.
+const spnSelectedGear = 524
+
 // valid tells a value from the words that stand for none.
 func (r *row) valid(raw uint32, a *Absent) bool {
 	top, special := uint32(1)<<r.size-1, uint32(1)<<r.size-2
@@ -68,7 +72,7 @@ func (r *row) valid(raw uint32, a *Absent) bool {
 		top, special = 0xFF, 0xFB
 	}
 	switch {
-	case raw < special:
+	case raw < special || raw == special && r.spn == spnSelectedGear:
 		return true
 	case raw == top:
 		a.Missing++

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"obu/can/j1939"
+	"obu/telemetry"
 )
 
 // TestParameters decodes payloads worked out by hand from J1939-71.
@@ -36,6 +37,7 @@ func TestParameters(t *testing.T) {
 		{65271, "7D 00 FF FF 1C 02 FF FF", []string{"114 BatteryCurrent 0", "115 AlternatorCurrent 0", "168 CurrentVoltage 27"}, j1939.Absent{Missing: 2}},
 		{65276, "FF C8 FF FF FF FF FF FF", []string{"96 FuelLevel 80"}, j1939.Absent{Missing: 3}},
 		{61445, "7E E8 03 7C FF FF FF FF", []string{"524 SelectedGear 1", "526 GearRatio 1", "523 CurrentGear -1"}, j1939.Absent{}},
+		{61445, "FB FF FF FB FF FF FF FF", []string{"524 SelectedGear 126"}, j1939.Absent{Missing: 1, Special: 1}}, // park, which a gear that is in cannot be
 		{1, "00 00", nil, j1939.Absent{}},
 	} {
 		p, err := hex.DecodeString(joined(c.payload))
@@ -154,5 +156,39 @@ func TestChanges(t *testing.T) {
 	}
 	if r := j1939.Changes(nil, j1939.PGNDM1, nil, now); len(r) > 0 {
 		t.Errorf("a first message: %v", r)
+	}
+}
+
+// TestCorePaths holds the paths of the VSS core tree against release 6.0 (tag v6.0
+// of github.com/COVESA/vehicle_signal_specification): datatype and unit.
+func TestCorePaths(t *testing.T) {
+	core := map[string]string{
+		"Vehicle.ADAS.CruiseControl.IsActive":                           "bool ",
+		"Vehicle.ADAS.CruiseControl.IsEnabled":                          "bool ",
+		"Vehicle.ADAS.CruiseControl.SpeedSet":                           "float km/h",
+		"Vehicle.Cabin.HVAC.AmbientAirTemperature":                      "float Celsius",
+		"Vehicle.Chassis.ParkingBrake.IsEngaged":                        "bool ",
+		"Vehicle.Exterior.AirTemperature":                               "float Celsius",
+		"Vehicle.LowVoltageBattery.CurrentVoltage":                      "float V",
+		"Vehicle.Powertrain.CombustionEngine.EngineCoolant.Temperature": "float Celsius",
+		"Vehicle.Powertrain.CombustionEngine.EngineHours":               "float h",
+		"Vehicle.Powertrain.CombustionEngine.EngineOil.Temperature":     "float Celsius",
+		"Vehicle.Powertrain.CombustionEngine.Speed":                     "float rpm",
+		"Vehicle.Powertrain.Transmission.CurrentGear":                   "int ",
+		"Vehicle.Powertrain.Transmission.SelectedGear":                  "int ",
+		"Vehicle.Speed":            "float km/h",
+		"Vehicle.TraveledDistance": "int m",
+	}
+	for i := range j1939.Parameters {
+		s := j1939.Signal(i)
+		if s.Level != telemetry.LevelCore {
+			continue
+		}
+		if got := s.Kind.String() + " " + s.Unit; got != core[s.Name] {
+			t.Errorf("%s is %q, VSS has %q", s.Name, got, core[s.Name])
+		}
+		if d, ok := telemetry.Declared(s.Name); !ok || d.Unit != s.Unit || d.Kind != s.Kind {
+			t.Errorf("%s: declared as %+v", s.Name, d)
+		}
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"obu/can"
 	"obu/can/dbc"
 	"obu/can/j1939"
+	"obu/can/uds"
+	"obu/internal/agent"
 	"obu/internal/config"
 	"obu/telemetry"
 )
@@ -19,56 +21,84 @@ const maxDatabaseWarnings = 20
 
 // readDatabases reads the DBC files of each bus of the configuration. Those it
 // could read are returned beside the error about the others.
-func readDatabases(cfg *config.Config, log *slog.Logger) (map[string][]can.Database, error) {
-	out := make(map[string][]can.Database)
+func readDatabases(cfg *config.Config, log *slog.Logger, read func(string) (*dbc.File, error)) (map[string][]can.Database, error) {
+	out, idle, err := loadDatabases(cfg, log, read)
+	for i := range idle {
+		log.Warn(idle[i].String(), "next", idle[i].next())
+	}
+	return out, err
+}
+
+// loadDatabases is readDatabases, and returns the entries that are about nothing
+// when every file could be read.
+func loadDatabases(cfg *config.Config, log *slog.Logger, read func(string) (*dbc.File, error)) (out map[string][]can.Database, idle []idleEntry, err error) {
+	out = make(map[string][]can.Database)
+	unused := make(map[int][]dbc.Name)
 	var wrong []error
-	for _, c := range cfg.CAN {
+	for b, c := range cfg.CAN {
 		n := 0
-		warn := func(w dbc.Warning) {
+		opt := can.DatabaseOptions{Paths: c.DBC, Read: read, Warn: func(w dbc.Warning) {
 			if n++; n <= maxDatabaseWarnings {
 				log.Warn("part of a DBC file is left out", "bus", c.Device, "problem", w.Error())
 			}
+		}, Problem: func(err error) { wrong = append(wrong, err) }}
+		for _, v := range c.VSS {
+			opt.Names = append(opt.Names, dbc.Name{Signal: v.Signal, Path: v.Path, Unit: v.Unit, From: v.From})
 		}
-		if found := can.ReadDatabases(c.DBC, warn, func(err error) { wrong = append(wrong, err) }); len(found) > 0 {
+		found, none := can.ReadDatabases(opt)
+		if unused[b] = none; len(found) > 0 {
 			out[c.Device] = found
 		}
 		if n > maxDatabaseWarnings {
 			log.Warn("more of the DBC files is left out; `obu decode can --dbc` lists it", "bus", c.Device, "lines", n-maxDatabaseWarnings)
 		}
 	}
-	if len(wrong) == 0 {
-		for _, r := range idleRules(cfg, out) {
-			log.Warn(r.String(), "next", r.next())
-		}
+	if len(wrong) > 0 {
+		return out, nil, errors.Join(wrong...)
 	}
-	return out, errors.Join(wrong...)
+	return out, append(idleNames(cfg, out, unused), idleRules(cfg, out)...), nil
 }
 
-// idleRule is an entry of signals that is about no signal.
-type idleRule struct {
+// idleEntry is an entry of a list in the configuration that is about no signal.
+type idleEntry struct {
 	config.Origin
+	list  string
 	entry int // counted from 1
-	path  string
+	name  string
 	near  []string
 }
 
-func (r *idleRule) String() string {
-	text := "entry " + strconv.Itoa(r.entry) + " of signals is about no signal: " + r.path
+func (r *idleEntry) String() string {
+	text := "entry " + strconv.Itoa(r.entry) + " of " + r.list + " is about no signal: " + r.name
 	if r.File != "" {
 		text = r.File + ":" + strconv.Itoa(r.Line) + ": " + text
 	}
 	return text
 }
 
-func (r *idleRule) next() string {
+func (r *idleEntry) next() string {
 	if len(r.near) > 0 {
 		return "if you mean " + strings.Join(r.near, " or ") + ", write that"
 	}
 	return "obu decode can prints the names, with --dbc, --obd or --j1939"
 }
 
-// idleRules returns the entries of signals that are about no signal.
-func idleRules(cfg *config.Config, all map[string][]can.Database) (idle []idleRule) {
+// idleNames returns the entries of vss whose signals no DBC file has.
+func idleNames(cfg *config.Config, all map[string][]can.Database, unused map[int][]dbc.Name) (idle []idleEntry) {
+	for b, c := range cfg.CAN {
+		for i, v := range c.VSS {
+			if !slices.ContainsFunc(unused[b], func(n dbc.Name) bool { return n.Signal == v.Signal }) {
+				continue
+			}
+			where := cfg.Origin("can." + strconv.Itoa(b) + ".vss." + strconv.Itoa(i) + ".signal")
+			idle = append(idle, idleEntry{where, "vss", i + 1, v.Signal, config.Nearest(v.Signal, fileNames(nil, all[c.Device]))})
+		}
+	}
+	return idle
+}
+
+// idleRules returns the entries of signals that are about none.
+func idleRules(cfg *config.Config, all map[string][]can.Database) (idle []idleEntry) {
 	var names []string
 	for i, c := range cfg.Signals {
 		if names == nil {
@@ -76,7 +106,8 @@ func idleRules(cfg *config.Config, all map[string][]can.Database) (idle []idleRu
 		}
 		rule := can.Rule{Path: c.Path}
 		if !slices.ContainsFunc(names, rule.Match) {
-			idle = append(idle, idleRule{cfg.SignalOrigin(i), i + 1, c.Path, config.Nearest(c.Path, names)})
+			where := cfg.Origin("signals." + strconv.Itoa(i) + ".path")
+			idle = append(idle, idleEntry{where, "signals", i + 1, c.Path, config.Nearest(c.Path, names)})
 		}
 	}
 	return idle
@@ -92,18 +123,28 @@ func signalNames(cfg *config.Config, all map[string][]can.Database) (names []str
 		for i := 0; c.J1939.Enabled && i < j1939.Parameters; i++ {
 			names = append(names, j1939.Signal(i).Name)
 		}
-		for i := range c.UDS {
-			for _, d := range c.UDS[i].DIDs {
+		if len(c.UDS) > 0 {
+			names = append(names, uds.SignalCodes.Name, uds.SignalAppeared.Name, uds.SignalCleared.Name, uds.SignalStatus.Name, uds.SignalRest.Name, uds.SignalExtended.Name)
+		}
+		for _, e := range agent.ECUs(c.UDS) {
+			for _, d := range e.DIDs {
+				names = append(names, uds.Raw(d.ID).Name)
 				for _, s := range d.Signals {
 					names = append(names, s.Name)
 				}
 			}
 		}
-		for _, d := range all[c.Device] {
-			for _, m := range d.Decoder.File().Messages {
-				for _, s := range m.Signals {
-					names = append(names, s.Telemetry.Name)
-				}
+		names = fileNames(names, all[c.Device])
+	}
+	return names
+}
+
+// fileNames appends the names of signals of DBC files.
+func fileNames(names []string, all []can.Database) []string {
+	for _, d := range all {
+		for _, m := range d.Decoder.File().Messages {
+			for _, s := range m.Signals {
+				names = append(names, s.Telemetry.Name)
 			}
 		}
 	}
@@ -116,27 +157,22 @@ func checkDatabase(path string) finding {
 	if err != nil {
 		return failedWith("then restart the agent: systemctl restart obu", "%v", err)
 	}
-	signals := 0
-	for _, m := range f.Messages {
-		signals += len(m.Signals)
-	}
+	signals := countSignals(f)
 	if n := len(f.Warnings) + f.More; n > 0 {
 		return passed("%d messages, %d signals; left out in %d places, the first: %v", len(f.Messages), signals, n, f.Warnings[0])
 	}
 	return passed("%d messages, %d signals", len(f.Messages), signals)
 }
 
-// signals warns of entries of signals that are about none.
+// signals tells of names that do not fit, and of entries that are about none.
 func (r *checkReport) signals(cfg *config.Config) {
-	quiet := slog.New(slog.DiscardHandler)
-	all, err := readDatabases(cfg, quiet)
-	if err != nil || len(cfg.Signals) == 0 {
-		return // each DBC file has a finding of its own
+	_, idle, err := loadDatabases(cfg, slog.New(slog.DiscardHandler), nil)
+	if errors.Is(err, dbc.ErrName) {
+		r.add("vss", failedWith("correct the entry of vss, then restart the agent: systemctl restart obu", "%v", err))
 	}
-	idle := idleRules(cfg, all)
-	for i := range idle {
+	for i := range idle { // each DBC file that is wrong has a finding of its own
 		f := passed("%s", idle[i].String())
 		f.Next = idle[i].next()
-		r.add("signals", f)
+		r.add(idle[i].list, f)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -24,7 +25,7 @@ func TestDatabasesOfConfiguration(t *testing.T) {
 	}
 	var said strings.Builder
 	cfg := &config.Config{CAN: []config.CAN{{Device: "can0", DBC: []string{none, good}}, {Device: "can1"}}}
-	all, err := readDatabases(cfg, slog.New(slog.NewTextHandler(&said, nil)))
+	all, err := readDatabases(cfg, slog.New(slog.NewTextHandler(&said, nil)), nil)
 	if !errors.Is(err, dbc.ErrFile) || !strings.Contains(err.Error(), none+": ") || !strings.Contains(err.Error(), "there is no such file") {
 		t.Errorf("error %v", err)
 	}
@@ -37,7 +38,7 @@ func TestDatabasesOfConfiguration(t *testing.T) {
 	cfg.CAN[0].DBC = []string{good}
 	cfg.Signals = []config.Signal{{Path: "Engine.*"}, {Path: "Motor.Speed"}}
 	said.Reset()
-	if _, err := readDatabases(cfg, slog.New(slog.NewTextHandler(&said, nil))); err != nil {
+	if _, err := readDatabases(cfg, slog.New(slog.NewTextHandler(&said, nil)), nil); err != nil {
 		t.Fatal(err)
 	}
 	if strings.Contains(said.String(), "Engine.*") || strings.Count(said.String(), "entry 2 of signals is about no signal: Motor.Speed") != 1 ||
@@ -81,7 +82,7 @@ func TestIdleRules(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		all, err := readDatabases(cfg, slog.New(slog.DiscardHandler))
+		all, err := readDatabases(cfg, slog.New(slog.DiscardHandler), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -104,11 +105,22 @@ func TestIdleRules(t *testing.T) {
 	if got := load("true", "- path: Vehicle.Obu.J1939.FuelRate\n"); len(got) != 0 {
 		t.Errorf("with J1939: %q", got)
 	}
+	if err := os.WriteFile(conf, []byte("unit: u1\nuplink: {broker: mqtt://h}\ncan: [{device: can0, uds: [{name: bms, request: 7E4, dids: [{did: 0101, signals: [{name: Vehicle.Obu.Charge, byte: 0}]}]}]}]\n"+
+		"signals: [{path: Vehicle.Obu.Charge}, {path: Vehicle.Obu.UDS.DID0101}, {path: Vehicle.Obu.UDS.DTCList}, {path: Vehicle.Obu.Charg}]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := config.Load(conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if idle := idleRules(cfg, nil); len(idle) != 1 || idle[0].entry != 4 || !slices.Contains(idle[0].near, "Vehicle.Obu.Charge") {
+		t.Errorf("with UDS: %+v", idle)
+	}
 	if err := os.WriteFile(conf, []byte(strings.Replace(head, "%s", "false", 1)+"- path: Engine.Sped\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	var r checkReport
-	cfg, err := config.Load(conf)
+	cfg, err = config.Load(conf)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,8 @@ import (
 
 func decodeCANCommand() *command {
 	var obd, groups bool
-	var files []string
+	var files, vss []string
+	var names databaseNames
 	var ecus string
 	cmd := &command{
 		Use:   "can [--dbc FILE]... [--obd] [--j1939] [--uds FILE] FILE|-",
@@ -32,6 +33,9 @@ as UTC. BLF, MDF and pcap files have to be converted first.`,
 			if !obd && !groups && len(files) == 0 && ecus == "" {
 				return usageError{errors.New("decode can wants --obd, --j1939, --uds FILE or --dbc FILE, or several of them: say what to decode")}
 			}
+			if err := names.parse(vss, len(files)); err != nil {
+				return usageError{err}
+			}
 			opt := can.DecodeOptions{OBD: obd, J1939: groups}
 			if ecus != "" {
 				var err error
@@ -40,11 +44,14 @@ as UTC. BLF, MDF and pcap files have to be converted first.`,
 				}
 			}
 			for _, arg := range files {
-				db, err := loadDatabase(arg, cmd.ErrOrStderr())
+				db, err := loadDatabase(arg, &names, cmd.ErrOrStderr())
 				if err != nil {
 					return err
 				}
 				opt.Databases = append(opt.Databases, db)
+			}
+			if err := names.unused(opt.Databases); err != nil {
+				return err
 			}
 			return withFile(cmd, args[0], func(r io.Reader, w *bufio.Writer) error {
 				return decodeCAN(r, opt, w, cmd.ErrOrStderr())
@@ -56,6 +63,8 @@ as UTC. BLF, MDF and pcap files have to be converted first.`,
 	cmd.Flags().StringVar(&ecus, "uds", "", "answers of ECUs by UDS (ISO 14229-1), as can.uds of a configuration `FILE` explains them")
 	cmd.Flags().Func("dbc", "signals of a DBC `FILE`; can1:FILE for those of one bus alone; may be repeated",
 		func(f string) error { files = append(files, f); return nil })
+	cmd.Flags().Func("vss", "`SIGNAL=PATH`: a path of VSS for a signal of the DBC, as in vss of obu.yaml; Engine.Speed[mph]=Vehicle.Speed when the file does not say the unit; may be repeated",
+		func(n string) error { vss = append(vss, n); return nil })
 	return cmd
 }
 
@@ -85,7 +94,7 @@ func loadECUs(path string) (all []can.ECU, err error) {
 }
 
 // loadDatabase reads FILE or BUS:FILE, and says what of it was left out.
-func loadDatabase(arg string, errw io.Writer) (can.Database, error) {
+func loadDatabase(arg string, names *databaseNames, errw io.Writer) (can.Database, error) {
 	bus, path := "", arg
 	if before, after, ok := strings.Cut(arg, ":"); ok && before != "" && !strings.ContainsAny(before, `/\`) {
 		if _, err := os.Stat(arg); err != nil {
@@ -102,6 +111,9 @@ func loadDatabase(arg string, errw io.Writer) (can.Database, error) {
 	}
 	said.n += f.More
 	said.end()
+	if err := names.apply(f); err != nil {
+		return can.Database{}, err
+	}
 	return can.Database{Bus: bus, Decoder: dbc.Compile(f)}, nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"obu/can"
+	"obu/can/dbc"
 	"obu/gps"
 	"obu/internal/agent"
 	"obu/internal/clock"
@@ -33,7 +34,9 @@ func runCommand() *command {
 	cmd := &command{
 		Use:   "run -c obu.yaml",
 		Short: "the agent: read, keep, send",
-		Long: `Runs until SIGTERM or SIGINT, which store what is in memory first.
+		Long: `Runs until SIGTERM, SIGHUP or SIGINT, which store what is in memory first. The
+configuration and the DBC files are read at the start: restart it to take new
+ones into use (systemctl restart obu); nothing is lost by that.
 
 With --replay the recordings of a folder take the place of the devices
 (can*.log[.gz], gps.nmea, dashcam/, drive.yaml); the run ends when everything
@@ -101,12 +104,18 @@ func runAgent(ctx context.Context, o runOptions, errw io.Writer) error {
 	if why != "" {
 		log.Error(why)
 	}
-	databases, trouble := readDatabases(cfg, log)
+	var read func(string) (*dbc.File, error)
+	kept := keptDatabases{dir: filepath.Join(stateDir(), "dbc"), log: log}
+	if o.service {
+		read = kept.read
+	}
+	databases, trouble := readDatabases(cfg, log, read)
+	trouble = errors.Join(append(kept.wrong, trouble)...)
 	switch {
 	case trouble != nil && !o.service:
 		return trouble
 	case trouble != nil: // a unit far away has to stay in reach: what else it can do goes on
-		log.Error("go on without a DBC file", "error", trouble)
+		log.Error("a DBC file is wrong; the agent goes on with what it has", "error", trouble)
 		why = strings.TrimPrefix(why+"; "+trouble.Error(), "; ")
 	}
 	deps := agent.Deps{Log: log, Version: version, Hint: nextStep, Warning: why, Databases: databases}

@@ -71,7 +71,7 @@ func TestSystemdHears(t *testing.T) {
 		_, err := os.Stat(filepath.Join(dir, "store", "last-good.yaml"))
 		return err == nil
 	})
-	stopProcess(t, p)
+	endProcess(t, p, syscall.SIGHUP) // in order too: a terminal that closes, a reload
 	hear("STOPPING=1")
 
 	if err := os.WriteFile(path, []byte("unit: unit-1\nbufer: {}\nuplink: {broker: mqtt://localhost}\n"), 0o600); err != nil {
@@ -222,10 +222,15 @@ func TestLastGoodOfAnotherUnit(t *testing.T) {
 // stopProcess ends obu as systemd does.
 func stopProcess(t *testing.T, p *process) {
 	t.Helper()
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	endProcess(t, p, syscall.SIGTERM)
+}
+
+func endProcess(t *testing.T, p *process, by syscall.Signal) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(by); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.cmd.Wait(); err != nil {
-		t.Errorf("SIGTERM ended it with %v:\n%s", err, p.log.String())
+		t.Fatalf("%v ended it with %v:\n%s", by, err, p.log.String())
 	}
 }

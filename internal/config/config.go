@@ -70,6 +70,11 @@ type CAN struct {
 	// them, as Message.Signal. Of each signal changes are kept, at most one a
 	// second, and once a minute what stays.
 	DBC []string `key:"dbc" example:"[/etc/obu/car.dbc]"`
+	// Paths of VSS in place of Message.Signal, also in the entries of signals. The
+	// numbers are converted to the unit of the path. from says in which unit they
+	// are where the file does not: {signal: …, path: …, from: mph}; unit says that
+	// of a path which the agent does not know.
+	VSS []VSS `key:"vss" example:"[{signal: Engine.Speed, path: Vehicle.Powertrain.CombustionEngine.Speed}]"`
 	// Listening to the network of a truck, a bus or a machine (SAE J1939).
 	// j1939: true is short for all of it.
 	J1939 J1939 `key:"j1939"`
@@ -77,6 +82,18 @@ type CAN struct {
 	// default session and for reading alone. It needs obd.enabled, and is silent
 	// and rests as OBD does.
 	UDS []ECU `key:"uds"`
+}
+
+// VSS is the path of one signal of a DBC file.
+type VSS struct {
+	// Message.Signal, as "obu decode can --dbc" prints it.
+	Signal string `key:"signal" example:"Engine.Speed" check:"message" required:"it names a signal of the DBC files, for example Engine.Speed"`
+	// Where it belongs in the tree of VSS.
+	Path string `key:"path" example:"Vehicle.Speed" check:"vss" required:"it is the path of VSS, for example Vehicle.Speed"`
+	// What the file's numbers are in, where it does not say.
+	From string `key:"from" example:"mph"`
+	// The path's unit, where the agent does not know it.
+	Unit string `key:"unit" example:"km/h"`
 }
 
 // J1939 is what to hear on the network of a heavy vehicle.
@@ -325,5 +342,5 @@ type Origin struct {
 	Line int
 }
 
-// SignalOrigin returns where an entry of Signals stands.
-func (c *Config) SignalOrigin(i int) Origin { return c.origin[child(index("signals", i), "path")] }
+// Origin returns where a setting stands, by its path: signals.0.path.
+func (c *Config) Origin(path string) Origin { return c.origin[path] }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"strconv"
-	"strings"
 )
 
 // Number is a decimal as it stands in the file, or "" where none does.
@@ -25,38 +24,4 @@ func (n *Number) parse(text string) *problem {
 	}
 	*n = Number(text)
 	return nil
-}
-
-// checkSignal holds a text against what may name signals.
-func checkSignal(text string) *problem {
-	name := strings.TrimSuffix(text, "*")
-	switch {
-	case text == "":
-		return &problem{"the name is empty", "write it as `obu decode can` prints it: Message.Signal of a DBC file, or Message.* for all of a message, or a path of VSS"}
-	case strings.Contains(name, "*"):
-		return &problem{"a `*` stands at the end only", "write the beginning of the name and a star: Engine.*"}
-	}
-	return nil
-}
-
-// checkSelection reports entries whose words contradict each other. A copy of
-// a configuration that ran well with an older release is spared: curvelog went
-// first there, and of an empty range nothing was kept, as it is now.
-func (d *decoder) checkSelection(all []Signal) {
-	if d.spare {
-		return
-	}
-	for i, s := range all {
-		path := index("signals", i)
-		other, set := "timebased", s.Timebased > 0
-		if !set {
-			other, set = "change", s.Change != ""
-		}
-		if set && s.Curvelog != nil {
-			d.conflict(child(path, other), "`"+other+"` stands beside `curvelog`", "the curve decides which values are kept, and when: remove one of the two")
-		}
-		if s.Above != "" && s.Below != "" && s.Above.Or(0) > s.Below.Or(0) {
-			d.conflict(child(path, "above"), "`above` is greater than `below`: no value lies there", "write the lower number in `above`, the higher one in `below`")
-		}
-	}
 }

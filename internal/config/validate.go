@@ -26,6 +26,10 @@ func checks(name string, v reflect.Value) *problem {
 		return checkValueName(text)
 	case "path":
 		return checkSignal(text)
+	case "message":
+		return checkMessage(text)
+	case "vss":
+		return checkVSS(text)
 	case "broker":
 		full, p := checkBroker(text)
 		if p == nil {
@@ -153,6 +157,7 @@ func (d *decoder) conflicts(c *Config) {
 		d.node(index("can", b)+".j1939", &bus.J1939)
 		d.ecus(index("can", b)+".uds", bus.UDS)
 		d.bus(index("can", b), &bus)
+		d.checkNames(index("can", b), &bus)
 	}
 	d.onlyOnce("dashcam", len(c.Dashcam), "camera", func(i int) string { return c.Dashcam[i].Camera },
 		"give each camera its own name")
