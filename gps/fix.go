@@ -87,7 +87,7 @@ func (m *merger) modeOf(e *epoch) telemetry.Mode {
 	if m.modeAge++; m.modeAge < modeAges && m.mode != telemetry.ModeNone {
 		return m.mode
 	}
-	if !math.IsNaN(e.alt) && (e.sats < 0 || e.sats >= 4) {
+	if !math.IsNaN(e.alt) && e.sats != 0 {
 		return telemetry.Mode3D
 	}
 	return telemetry.Mode2D

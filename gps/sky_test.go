@@ -87,7 +87,7 @@ func TestSkyOfOneEpoch(t *testing.T) {
 	if want := (telemetry.Accuracy{RMSM: 22, MajorM: 2.5, MinorM: 1.9, OrientDeg: 104, LatM: 1.8, LonM: 1.6, AltM: 3.2}); d.Accuracy != want {
 		t.Errorf("accuracy %+v, want %+v", d.Accuracy, want)
 	}
-	if got := string(d.Sky.AppendJSON(nil)); !strings.Contains(got, `"Galileo":{"in_view":3,"heard":2,"strong":1,"used":2,"best":30,"mean":29.5}`) {
+	if got := string(d.Sky.AppendJSON(nil)); !strings.Contains(got, `"galileo":{"in_view":3,"heard":2,"strong":1,"used":2,"best":30,"mean":29.5}`) {
 		t.Errorf("JSON %s", got)
 	}
 }

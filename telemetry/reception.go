@@ -100,7 +100,8 @@ func (s *Sky) Total() Reception {
 // receptionKeys are the JSON keys of a Reception's fields, in order.
 var receptionKeys = [...]string{`":{"in_view":`, `,"heard":`, `,"strong":`, `,"used":`, `,"best":`, `,"mean":`}
 
-// AppendJSON appends the systems that are in view or used, by name; a C/N0 that
+// AppendJSON appends the systems that are in view or used, by name in
+// lower case; a C/N0 that
 // nothing was heard with is null.
 func (s *Sky) AppendJSON(b []byte) []byte {
 	sep := byte('{')
@@ -109,7 +110,10 @@ func (s *Sky) AppendJSON(b []byte) []byte {
 		if r.InView == 0 && r.Used == 0 {
 			continue
 		}
-		b = append(append(b, sep, '"'), gnssNames[g]...)
+		b = append(b, sep, '"')
+		for _, c := range []byte(gnssNames[g]) {
+			b = append(b, c|0x20) // a key: lower case
+		}
 		sep = ','
 		for i, v := range [...]float32{float32(r.InView), float32(r.Heard), float32(r.Strong), float32(r.Used), float32(r.Best), r.Mean} {
 			b = append(b, receptionKeys[i]...)
