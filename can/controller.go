@@ -3,6 +3,7 @@ package can
 import (
 	"sync"
 
+	"obu/can/link"
 	"obu/telemetry"
 )
 
@@ -43,10 +44,10 @@ type ErrorCounts struct {
 
 // States of a controller (ISO 11898-1) in Controller.
 const (
-	ControllerActive  = "" // or nothing is known: not every driver tells
-	ControllerWarning = "warning"
-	ControllerPassive = "passive"
-	ControllerBusOff  = "bus-off"
+	ControllerActive  = link.Active
+	ControllerWarning = link.Warning
+	ControllerPassive = link.Passive
+	ControllerBusOff  = link.BusOff
 )
 
 // Controller is what error frames told of the controller of a bus.
@@ -146,7 +147,7 @@ func (c *controller) report(f *Frame) (v verdict) {
 
 // observe takes what the driver says. Bus-off begins and ends with error
 // frames, which say when.
-func (c *controller) observe(s *LinkState, at telemetry.At) (v verdict) {
+func (c *controller) observe(s *link.State, at telemetry.At) (v verdict) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if s.State != ControllerBusOff && c.State != ControllerBusOff && s.State != c.State {

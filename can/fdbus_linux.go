@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"obu/can/link"
 	"obu/internal/clock"
 )
 
@@ -277,11 +278,11 @@ func (b *fdBus) write(p []byte, wait bool) error {
 func (b *fdBus) ReceiveBuffer() int { return b.buffer }
 
 // LinkState asks the driver of the interface, if there is one.
-func (b *fdBus) LinkState() (LinkState, error) {
+func (b *fdBus) LinkState() (link.State, error) {
 	if b.index == 0 {
-		return LinkState{}, ErrNotCAN
+		return link.State{}, link.ErrNotCAN
 	}
-	return linkState(b.index)
+	return link.StateOf(b.index)
 }
 
 func (b *fdBus) Drops() uint64 { return b.drops.Load() }

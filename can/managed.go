@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"obu/can/link"
 )
 
 // Managed is an interface that the agent brings up itself.
 type Managed struct {
-	Link Link
+	Link link.Interface
 	Dial Dialer // opens the interface when it is up
 	// Hear opens it for the search of the bit rate: every frame passes. nil: Dial.
 	Hear Dialer
@@ -67,12 +69,12 @@ func (s *rateSearch) dial(ctx context.Context) (Bus, error) {
 	// Diagnostics of ISO 15765-4 has two bit rates: at another one that was
 	// found nothing is to be asked.
 	mute := s.Passive || s.Bitrate == 0 && !isOBDRate(rate)
-	want := LinkSettings{Bitrate: rate, ListenOnly: mute, Restart: restartAfter}
+	want := link.Settings{Bitrate: rate, ListenOnly: mute, Restart: restartAfter}
 	now, err := s.Link.State()
 	if err != nil {
 		return nil, err
 	}
-	if !now.Up || now.LinkSettings != want {
+	if !now.Up || now.Settings != want {
 		if err := s.Link.Set(want); err != nil {
 			return nil, err
 		}
@@ -87,7 +89,7 @@ func (s *rateSearch) dial(ctx context.Context) (Bus, error) {
 // managedBus is a bus of which the agent set the bit rate.
 type managedBus struct {
 	Bus
-	link Link
+	link link.Interface
 	rate int
 	mute bool
 }
@@ -99,7 +101,7 @@ func (b *managedBus) Bitrate() int { return b.rate }
 func (b *managedBus) ListenOnly() bool { return b.mute }
 
 // LinkState asks the driver.
-func (b *managedBus) LinkState() (LinkState, error) { return b.link.State() }
+func (b *managedBus) LinkState() (link.State, error) { return b.link.State() }
 
 // ReceiveBuffer returns that of the socket.
 func (b *managedBus) ReceiveBuffer() int {

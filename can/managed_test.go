@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"obu/can"
+	"obu/can/link"
 	"obu/internal/clock"
 )
 
@@ -74,7 +75,7 @@ func TestRateByListening(t *testing.T) {
 						t.Errorf("searched with %+v", set)
 					}
 				}
-				if last := all[len(all)-1]; last != (can.LinkSettings{Bitrate: want, ListenOnly: mute, Restart: time.Second}) {
+				if last := all[len(all)-1]; last != (link.Settings{Bitrate: want, ListenOnly: mute, Restart: time.Second}) {
 					t.Errorf("brought up with %+v", last)
 				}
 				if n := len(s.sentFrames()); n != 0 {
@@ -249,7 +250,7 @@ func TestTechniciansRateIsProof(t *testing.T) {
 			}
 			cancel()
 		}
-		if got := s.settings(); len(got) != 1 || got[0] != (can.LinkSettings{Bitrate: slow, Restart: time.Second}) {
+		if got := s.settings(); len(got) != 1 || got[0] != (link.Settings{Bitrate: slow, Restart: time.Second}) {
 			t.Errorf("set %+v", got)
 		}
 		if st := src.Stats(); st.Requests == 0 || st.Bitrate != slow || uint64(len(s.sentFrames())) != st.Requests {
@@ -376,7 +377,7 @@ func TestCountersAreWatched(t *testing.T) {
 
 // TestNotAllowed: what the kernel refuses is the error of the dialler.
 func TestNotAllowed(t *testing.T) {
-	for _, want := range []error{can.ErrNotAdmin, can.ErrLinkMode} {
+	for _, want := range []error{link.ErrNotAdmin, link.ErrMode} {
 		s := &simulated{clk: clock.Virtual(), rate: fast, fails: want}
 		if _, err := s.managed(can.Managed{})(t.Context()); !errors.Is(err, want) {
 			t.Errorf("%v, want %v", err, want)

@@ -36,12 +36,3 @@ func (*UnixListener) Accept() (Bus, error) { return nil, ErrPlatform }
 func (*UnixListener) Close() error { return nil }
 
 func lockFolder(dir string) (*os.File, error) { return os.Open(dir) }
-
-// noLink is the Link where there is none.
-type noLink struct{}
-
-// NewLink returns a Link that only returns ErrPlatform.
-func NewLink(string) Link { return noLink{} }
-
-func (noLink) Set(LinkSettings) error    { return ErrPlatform }
-func (noLink) State() (LinkState, error) { return LinkState{}, ErrPlatform }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"obu/can/link"
 	"obu/can/obd"
 )
 
@@ -88,7 +89,7 @@ func (s *rateSearch) tried() string {
 
 // listen counts what is heard at a rate, good frames and errors.
 func (s *rateSearch) listen(ctx context.Context, rate int) (good, bad int, err error) {
-	if err := s.Link.Set(LinkSettings{Bitrate: rate, ListenOnly: true}); err != nil {
+	if err := s.Link.Set(link.Settings{Bitrate: rate, ListenOnly: true}); err != nil {
 		return 0, 0, err
 	}
 	err = s.hear(ctx, listenEach, nil, func(f *Frame) bool {
@@ -131,7 +132,7 @@ func (s *rateSearch) ask(ctx context.Context) (rate int, err error) {
 			return rate, nil
 		}
 		// Whatever came of it: the controller is to say nothing more.
-		if quiet := s.Link.Set(LinkSettings{Bitrate: rate, ListenOnly: true}); err == nil {
+		if quiet := s.Link.Set(link.Settings{Bitrate: rate, ListenOnly: true}); err == nil {
 			err = quiet
 		}
 		if err != nil {
@@ -144,7 +145,7 @@ func (s *rateSearch) ask(ctx context.Context) (rate int, err error) {
 // probe asks 01 00 in one shot, with 11 and then with 29 bits, and reports
 // whether an ECU has answered.
 func (s *rateSearch) probe(ctx context.Context, rate int) (answered bool, err error) {
-	if err := s.Link.Set(LinkSettings{Bitrate: rate, OneShot: true}); err != nil {
+	if err := s.Link.Set(link.Settings{Bitrate: rate, OneShot: true}); err != nil {
 		return false, err
 	}
 	before, err := s.Link.State()
@@ -172,7 +173,7 @@ func (s *rateSearch) probe(ctx context.Context, rate int) (answered bool, err er
 		if err != nil {
 			return false, err
 		}
-		if trouble || after.rose(&before) || after.State != before.State {
+		if trouble || after.Rose(&before) || after.State != before.State {
 			return false, fmt.Errorf("%w (at %d bit/s)", ErrProbeFailed, rate)
 		}
 		if tester { // it was not silent after all

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"obu/can"
+	"obu/can/link"
 	"obu/internal/clock"
 )
 
@@ -24,10 +25,10 @@ type simulated struct {
 	answer    func(can.Frame) []can.Frame
 
 	mu    sync.Mutex // guards what follows
-	now   can.LinkState
+	now   link.State
 	bus   *simBus
 	wire  []sent
-	sets  []can.LinkSettings
+	sets  []link.Settings
 	fails error // of Set
 }
 
@@ -42,7 +43,7 @@ type sent struct {
 
 var errListenOnly = errors.New("controller only listens")
 
-func (s *simulated) Set(want can.LinkSettings) error {
+func (s *simulated) Set(want link.Settings) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.fails != nil {
@@ -52,11 +53,11 @@ func (s *simulated) Set(want can.LinkSettings) error {
 		s.bus.end()
 	}
 	s.sets = append(s.sets, want)
-	s.now = can.LinkState{LinkSettings: want, Up: true, Counts: true}
+	s.now = link.State{Settings: want, Up: true, Counts: true}
 	return nil
 }
 
-func (s *simulated) State() (can.LinkState, error) {
+func (s *simulated) State() (link.State, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.now
@@ -94,10 +95,10 @@ func (s *simulated) sentFrames() []sent {
 }
 
 // settings returns what the interface was set to, in order.
-func (s *simulated) settings() []can.LinkSettings {
+func (s *simulated) settings() []link.Settings {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return append([]can.LinkSettings(nil), s.sets...)
+	return append([]link.Settings(nil), s.sets...)
 }
 
 type simBus struct {

@@ -8,6 +8,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"obu/can/link"
 )
 
 // canErrMask asks for every class of error frame (CAN_ERR_MASK).
@@ -23,9 +25,9 @@ func DialSocketCAN(ctx context.Context, name string, opt SocketOptions) (Bus, er
 // socketDialer remembers which interface it opened: one that was renamed
 // meanwhile is told by its new name.
 func socketDialer(name string, opt SocketOptions) Dialer {
-	i := &namedInterface{name: name}
+	i := link.New(name)
 	return func(context.Context) (Bus, error) {
-		b, err := i.dial(opt)
+		b, err := dialInterface(i, opt)
 		if err != nil {
 			return nil, fmt.Errorf("open CAN device %s: %w", name, err)
 		}
@@ -33,33 +35,13 @@ func socketDialer(name string, opt SocketOptions) Dialer {
 	}
 }
 
-// namedInterface finds an interface by its name.
-type namedInterface struct {
-	name string
-	last int // its index when it was found last
-}
-
-func (i *namedInterface) find() (*net.Interface, error) {
-	iface, err := net.InterfaceByName(i.name)
-	if err == nil {
-		i.last = iface.Index
-		return iface, nil
-	}
-	if i.last != 0 {
-		if other, err := net.InterfaceByIndex(i.last); err == nil {
-			return nil, &RenamedError{Old: i.name, New: other.Name}
-		}
-	}
-	return nil, ErrNoDevice
-}
-
-func (i *namedInterface) dial(opt SocketOptions) (Bus, error) {
-	iface, err := i.find()
+func dialInterface(i *link.Named, opt SocketOptions) (Bus, error) {
+	iface, err := i.Find()
 	fd, serr := unix.Socket(unix.AF_CAN, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.CAN_RAW)
 	if serr != nil {
 		return nil, socketError(serr)
 	}
-	f := os.NewFile(uintptr(fd), i.name)
+	f := os.NewFile(uintptr(fd), "bus")
 	if err != nil {
 		f.Close()
 		return nil, err

@@ -3,6 +3,7 @@ package can
 import (
 	"errors"
 
+	"obu/can/link"
 	"obu/telemetry"
 )
 
@@ -12,7 +13,7 @@ func (s *Source) rateOf(bus Bus) int {
 	rate := 0
 	if b, ok := bus.(interface{ Bitrate() int }); ok {
 		rate = b.Bitrate()
-	} else if b, ok := bus.(interface{ LinkState() (LinkState, error) }); ok {
+	} else if b, ok := bus.(interface{ LinkState() (link.State, error) }); ok {
 		state, _ := b.LinkState() // 0 where the driver does not tell
 		rate = state.Bitrate
 	}
@@ -27,12 +28,12 @@ func (s *Source) rateOf(bus Bus) int {
 // error frame before a counter has reached 96, and few when all is well again.
 type watch struct {
 	r   *session
-	ask func() (LinkState, error) // nil: there is nobody to ask
+	ask func() (link.State, error) // nil: there is nobody to ask
 }
 
 func newWatch(r *session) *watch {
 	w := &watch{r: r}
-	if b, ok := r.bus.(interface{ LinkState() (LinkState, error) }); ok {
+	if b, ok := r.bus.(interface{ LinkState() (link.State, error) }); ok {
 		w.ask = b.LinkState
 	}
 	return w

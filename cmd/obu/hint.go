@@ -8,6 +8,7 @@ import (
 
 	"obu/buffer"
 	"obu/can"
+	"obu/can/link"
 	"obu/dashcam"
 	"obu/gps"
 	"obu/internal/agent"
@@ -20,8 +21,8 @@ var hints = []struct {
 	err  error
 	hint string
 }{
-	{can.ErrNotAdmin, "allow it: systemctl edit obu, and there [Service], AmbientCapabilities=CAP_NET_RAW CAP_NET_ADMIN, CapabilityBoundingSet=CAP_NET_RAW CAP_NET_ADMIN; or bring the interface up yourself (ip link set can0 up type can bitrate 500000 restart-ms 1000) and remove manage"},
-	{can.ErrLinkMode, "`ip -details link show` tells what the controller has; auto needs one that can listen only and send in one shot: write the bit rate as a number, or use another adapter"},
+	{link.ErrNotAdmin, "allow it: systemctl edit obu, and there [Service], AmbientCapabilities=CAP_NET_RAW CAP_NET_ADMIN, CapabilityBoundingSet=CAP_NET_RAW CAP_NET_ADMIN; or bring the interface up yourself (ip link set can0 up type can bitrate 500000 restart-ms 1000) and remove manage"},
+	{link.ErrMode, "`ip -details link show` tells what the controller has; auto needs one that can listen only and send in one shot: write the bit rate as a number, or use another adapter"},
 	{can.ErrUnreadable, "there is traffic, at another bit rate or broken: check CAN-H, CAN-L and the 120 ohm at both ends; if the vehicle's rate is known write it in bitrate as a number"},
 	{can.ErrProbeFailed, "nobody acknowledges at that bit rate: check the plug; the agent asks again, less and less often, and the other rate next; if the vehicle's rate is known write it in bitrate as a number"},
 	{can.ErrSilent, "turn the ignition on; behind a gateway the bus speaks only when asked, which is done once the receiver says that the vehicle travels; if its rate is known write it in bitrate as a number"},
@@ -130,7 +131,7 @@ var systemHints = []struct {
 // busHint is for an interface that was renamed, and for a bus behind a unix
 // socket, which is there while somebody serves it.
 func busHint(err error) string {
-	if renamed := new(can.RenamedError); errors.As(err, &renamed) {
+	if renamed := new(link.RenamedError); errors.As(err, &renamed) {
 		return "write " + renamed.New + " in can.device and restart the agent; or give it its name back: ip link set " + renamed.New + " down, then ip link set " +
 			renamed.New + " name " + renamed.Old + "; a .link file of systemd (man systemd.link) keeps names"
 	}

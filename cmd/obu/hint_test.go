@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"obu/can"
+	"obu/can/link"
 	"obu/gps"
 	"obu/internal/clock"
 )
@@ -122,9 +123,9 @@ func TestHintsOfALostBus(t *testing.T) {
 		{fmt.Errorf("read can0: %w: the other side went away", can.ErrClosed), "the virtual car behind unix:PATH; the agent opens it again by itself"},
 		{fmt.Errorf("read can0: %w: %w", can.ErrClosed, syscall.ENODEV), "check the adapter's plug"},
 		{fmt.Errorf("read can0: %w: %w", can.ErrClosed, can.ErrDown), "restart-ms 1000"},
-		{fmt.Errorf("open can0: %w", &can.RenamedError{Old: "can0", New: "can7"}), "write can7 in can.device"},
-		{fmt.Errorf("open can0: %w", &can.RenamedError{Old: "can0", New: "can7"}), "ip link set can7 name can0"},
-		{fmt.Errorf("open can0: %w", can.ErrNotAdmin), "CAP_NET_ADMIN"},
+		{fmt.Errorf("open can0: %w", &link.RenamedError{Old: "can0", New: "can7"}), "write can7 in can.device"},
+		{fmt.Errorf("open can0: %w", &link.RenamedError{Old: "can0", New: "can7"}), "ip link set can7 name can0"},
+		{fmt.Errorf("open can0: %w", link.ErrNotAdmin), "CAP_NET_ADMIN"},
 		{fmt.Errorf("read gps: %w: %w", gps.ErrGone, syscall.EIO), "check the plug and the receiver's power"},
 		{&os.PathError{Op: "write", Path: "x", Err: syscall.EIO}, "the device fails"},
 		{&os.PathError{Op: "mkdir", Path: "x", Err: syscall.ENOTDIR}, "a file is in the way"},

@@ -13,6 +13,7 @@ import (
 
 	"obu/can"
 	"obu/can/dbc"
+	"obu/can/link"
 	"obu/gps"
 	"obu/internal/agent"
 	"obu/internal/clock"
@@ -212,7 +213,7 @@ func (o *runOptions) liveDevices(cfg *config.Config, deps *agent.Deps, log *slog
 		}
 		d := agent.CANDevice{Name: c.Device, Dial: can.Device(c.Device, can.SocketOptions{Clock: clk, Filters: filters})}
 		if c.Manage {
-			d.Managed = &can.Managed{Link: can.NewLink(c.Device), Dial: d.Dial, Hear: can.Device(c.Device, can.SocketOptions{Clock: clk})}
+			d.Managed = &can.Managed{Link: link.New(c.Device), Dial: d.Dial, Hear: can.Device(c.Device, can.SocketOptions{Clock: clk})}
 		}
 		deps.Devices.CAN = append(deps.Devices.CAN, d)
 		if strings.HasPrefix(c.Device, "unix:") {

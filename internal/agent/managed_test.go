@@ -8,25 +8,26 @@ import (
 	"time"
 
 	"obu/can"
+	"obu/can/link"
 )
 
 // standing is the controller of a silent bus: what it sends is counted, nobody
 // answers.
 type standing struct {
 	mu    sync.Mutex // guards what follows
-	state can.LinkState
+	state link.State
 	mute  bool // what was sent in a mode that only listens
 	sent  int
 }
 
-func (s *standing) Set(want can.LinkSettings) error {
+func (s *standing) Set(want link.Settings) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.state = can.LinkState{LinkSettings: want, Up: true}
+	s.state = link.State{Settings: want, Up: true}
 	return nil
 }
 
-func (s *standing) State() (can.LinkState, error) {
+func (s *standing) State() (link.State, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.state, nil

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"obu/can"
+	"obu/can/link"
 	"obu/internal/clock"
 )
 
@@ -212,7 +213,7 @@ func TestInterfaceGoesAway(t *testing.T) {
 			if !errors.Is(err, tt.then) {
 				t.Errorf("dialled again: %v", err)
 			}
-			if renamed := new(can.RenamedError); errors.As(err, &renamed) != (tt.name == "renamed") || renamed.New != map[string]string{"renamed": "other0"}[tt.name] {
+			if renamed := new(link.RenamedError); errors.As(err, &renamed) != (tt.name == "renamed") || renamed.New != map[string]string{"renamed": "other0"}[tt.name] {
 				t.Errorf("dialled again: %v", err)
 			}
 			for _, c := range tt.back {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"obu/can"
+	"obu/can/link"
 )
 
 // down takes an interface down when the test ends.
@@ -19,8 +20,8 @@ func down(t *testing.T, name string) {
 // mode by mode; other interfaces refuse.
 func TestControllerIsSet(t *testing.T) {
 	down(t, "can0")
-	l := can.NewLink("can0")
-	for _, want := range []can.LinkSettings{
+	l := link.New("can0")
+	for _, want := range []link.Settings{
 		{Bitrate: 500_000, ListenOnly: true}, {Bitrate: 250_000, ListenOnly: true}, {Bitrate: 125_000, ListenOnly: true}, {Bitrate: 1_000_000, ListenOnly: true},
 		{Bitrate: 250_000, OneShot: true}, {Bitrate: 500_000, Restart: time.Second},
 	} {
@@ -28,20 +29,20 @@ func TestControllerIsSet(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, err := l.State()
-		if err != nil || got.LinkSettings != want || !got.Up || got.State != can.ControllerActive {
+		if err != nil || got.Settings != want || !got.Up || got.State != can.ControllerActive {
 			t.Errorf("set %+v, is %+v, %v", want, got, err)
 		}
 		if !got.Counts {
 			t.Error("the driver does not tell its error counters")
 		}
 	}
-	if err := l.Set(can.LinkSettings{Bitrate: 123}); !errors.Is(err, can.ErrLinkMode) {
+	if err := l.Set(link.Settings{Bitrate: 123}); !errors.Is(err, link.ErrMode) {
 		t.Errorf("123 bit/s: %v", err)
 	}
-	if _, err := can.NewLink(vcan(t, "vcan0")).State(); !errors.Is(err, can.ErrNotCAN) {
+	if _, err := link.New(vcan(t, "vcan0")).State(); !errors.Is(err, can.ErrNotCAN) {
 		t.Errorf("a virtual interface: %v", err)
 	}
-	if err := can.NewLink("nosuch0").Set(can.LinkSettings{Bitrate: 500_000}); !errors.Is(err, can.ErrNoDevice) {
+	if err := link.New("nosuch0").Set(link.Settings{Bitrate: 500_000}); !errors.Is(err, can.ErrNoDevice) {
 		t.Errorf("no interface: %v", err)
 	}
 }
@@ -50,7 +51,7 @@ func TestControllerIsSet(t *testing.T) {
 // controller, whatever is sent.
 func TestControllerListensOnly(t *testing.T) {
 	a, b := controllers(t)
-	if err := can.NewLink(a).Set(can.LinkSettings{Bitrate: 500_000, ListenOnly: true}); err != nil {
+	if err := link.New(a).Set(link.Settings{Bitrate: 500_000, ListenOnly: true}); err != nil {
 		t.Fatal(err)
 	}
 	quiet, other := dial(t, a, nil), dial(t, b, nil)
@@ -64,7 +65,7 @@ func TestControllerListensOnly(t *testing.T) {
 	if f := receive(t, quiet); f.ID != 0x222 {
 		t.Errorf("received %v", f)
 	}
-	if err := can.NewLink(a).Set(can.LinkSettings{Bitrate: 500_000}); err != nil {
+	if err := link.New(a).Set(link.Settings{Bitrate: 500_000}); err != nil {
 		t.Fatal(err)
 	}
 	if err := dial(t, a, nil).Send(can.Frame{ID: 0x333, Len: 8}); err != nil {
@@ -82,7 +83,7 @@ func TestControllerIsManaged(t *testing.T) {
 	a, b := controllers(t)
 	other := dial(t, b, nil)
 	open := can.Device(a, can.SocketOptions{Clock: system(t)})
-	m := can.Managed{Link: can.NewLink(a), Dial: open}
+	m := can.Managed{Link: link.New(a), Dial: open}
 
 	ctx, stop := context.WithCancel(t.Context())
 	go func() {
@@ -96,7 +97,7 @@ func TestControllerIsManaged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s, err := m.Link.State(); err != nil || s.LinkSettings != (can.LinkSettings{Bitrate: 500_000, Restart: time.Second}) {
+	if s, err := m.Link.State(); err != nil || s.Settings != (link.Settings{Bitrate: 500_000, Restart: time.Second}) {
 		t.Errorf("brought up with %+v, %v", s, err)
 	}
 	bus.Close()

@@ -1,50 +1,69 @@
-package can
+package link
 
 import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// netLink is the Link of an interface of the kernel, by rtnetlink
-// (linux/can/netlink.h). Asking needs no privilege.
-type netLink struct{ namedInterface }
+// Named is an interface of the kernel that is known by its name.
+type Named struct {
+	name string
+	last int // its index when it was found last
+}
 
-// NewLink returns the Link of a CAN interface of the kernel.
-func NewLink(name string) Link { return &netLink{namedInterface{name: name}} }
+// New returns the CAN interface of that name. Whether there is one shows when
+// it is used.
+func New(name string) *Named { return &Named{name: name} }
 
-// Set tries a driver without what only tells more: error frames of each bus
+// Find looks it up. One that has another name by now is a RenamedError.
+func (l *Named) Find() (*net.Interface, error) {
+	iface, err := net.InterfaceByName(l.name)
+	if err == nil {
+		l.last = iface.Index
+		return iface, nil
+	}
+	if l.last != 0 {
+		if other, err := net.InterfaceByIndex(l.last); err == nil {
+			return nil, &RenamedError{Old: l.name, New: other.Name}
+		}
+	}
+	return nil, ErrNoDevice
+}
+
+// Set takes the interface down and brings it up with the settings. It tries a driver without what only tells more: error frames of each bus
 // error, and the restart, which some controllers do by themselves.
-func (l *netLink) Set(s LinkSettings) error {
-	iface, err := l.find()
+func (l *Named) Set(s Settings) error {
+	iface, err := l.Find()
 	if err != nil {
 		return fmt.Errorf("set up %s: %w", l.name, err)
 	}
 	index := iface.Index
-	if err := change(newLinkMessage(unix.RTM_NEWLINK, index, 0, unix.IFF_UP)); err != nil {
+	if err := change(newMessage(unix.RTM_NEWLINK, index, 0, unix.IFF_UP)); err != nil {
 		return fmt.Errorf("take %s down: %w", l.name, err)
 	}
 	err = change(s.message(index, true, true))
-	if errors.Is(err, ErrLinkMode) {
+	if errors.Is(err, ErrMode) {
 		err = change(s.message(index, false, true))
 	}
-	if errors.Is(err, ErrLinkMode) && !s.ListenOnly && !s.OneShot {
+	if errors.Is(err, ErrMode) && !s.ListenOnly && !s.OneShot {
 		err = change(s.message(index, false, false))
 	}
 	if err != nil {
 		return fmt.Errorf("set %s to %d bit/s: %w", l.name, s.Bitrate, err)
 	}
-	if err := change(newLinkMessage(unix.RTM_NEWLINK, index, unix.IFF_UP, unix.IFF_UP)); err != nil {
+	if err := change(newMessage(unix.RTM_NEWLINK, index, unix.IFF_UP, unix.IFF_UP)); err != nil {
 		return fmt.Errorf("bring %s up: %w", l.name, err)
 	}
 	return nil
 }
 
-func (s *LinkSettings) message(index int, reporting, restart bool) *linkMessage {
-	m := newLinkMessage(unix.RTM_NEWLINK, index, 0, 0)
+func (s *Settings) message(index int, reporting, restart bool) *message {
+	m := newMessage(unix.RTM_NEWLINK, index, 0, 0)
 	info := m.open(unix.IFLA_LINKINFO)
 	m.add(unix.IFLA_INFO_KIND, []byte("can"))
 	data := m.open(unix.IFLA_INFO_DATA)
@@ -70,17 +89,18 @@ func (s *LinkSettings) message(index int, reporting, restart bool) *linkMessage 
 	return m
 }
 
-func (l *netLink) State() (s LinkState, err error) {
-	iface, err := l.find()
+// State asks the driver.
+func (l *Named) State() (s State, err error) {
+	iface, err := l.Find()
 	if err != nil {
 		return s, fmt.Errorf("ask %s: %w", l.name, err)
 	}
-	return linkState(iface.Index)
+	return StateOf(iface.Index)
 }
 
-// linkState asks for the state of an interface.
-func linkState(index int) (s LinkState, err error) {
-	reply, err := newLinkMessage(unix.RTM_GETLINK, index, 0, 0).exchange()
+// StateOf asks the driver of an interface, which has an index, how it is.
+func StateOf(index int) (s State, err error) {
+	reply, err := newMessage(unix.RTM_GETLINK, index, 0, 0).exchange()
 	if err != nil {
 		return s, fmt.Errorf("ask interface %d: %w", index, err)
 	}
@@ -88,10 +108,10 @@ func linkState(index int) (s LinkState, err error) {
 }
 
 // statesOfLink are enum can_state, from 0.
-var statesOfLink = [...]string{ControllerActive, ControllerWarning, ControllerPassive, ControllerBusOff}
+var statesOfLink = [...]string{Active, Warning, Passive, BusOff}
 
 // parseLink reads struct ifinfomsg and the attributes behind it.
-func parseLink(b []byte) (s LinkState, err error) {
+func parseLink(b []byte) (s State, err error) {
 	if len(b) < unix.SizeofIfInfomsg {
 		return s, ErrNotCAN
 	}
@@ -117,7 +137,7 @@ func parseLink(b []byte) (s LinkState, err error) {
 }
 
 // read takes one attribute of a controller.
-func (s *LinkState) read(kind uint16, v []byte) {
+func (s *State) read(kind uint16, v []byte) {
 	word := func(i int) uint32 {
 		if len(v) < 4*i+4 {
 			return 0
@@ -145,13 +165,13 @@ func (s *LinkState) read(kind uint16, v []byte) {
 }
 
 // change sends a message and returns what the kernel thinks of it.
-func change(m *linkMessage) error {
+func change(m *message) error {
 	_, err := m.exchange()
 	switch {
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
 		return ErrNotAdmin
 	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EINVAL), errors.Is(err, unix.EDOM), errors.Is(err, unix.ERANGE):
-		return fmt.Errorf("%w (%w)", ErrLinkMode, err)
+		return fmt.Errorf("%w (%w)", ErrMode, err)
 	}
 	return err
 }

@@ -1,4 +1,4 @@
-package can
+package link
 
 import (
 	"encoding/binary"
@@ -7,11 +7,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// linkMessage is a request of rtnetlink about one interface: struct nlmsghdr,
+// message is a request of rtnetlink about one interface: struct nlmsghdr,
 // struct ifinfomsg, attributes.
-type linkMessage struct{ b []byte }
+type message struct{ b []byte }
 
-func newLinkMessage(kind uint16, index int, flags, changed uint32) *linkMessage {
+func newMessage(kind uint16, index int, flags, changed uint32) *message {
 	b := make([]byte, unix.SizeofNlMsghdr+unix.SizeofIfInfomsg, 256)
 	e := binary.NativeEndian
 	e.PutUint16(b[4:], kind)
@@ -20,11 +20,11 @@ func newLinkMessage(kind uint16, index int, flags, changed uint32) *linkMessage 
 	e.PutUint32(b[unix.SizeofNlMsghdr+4:], uint32(index))
 	e.PutUint32(b[unix.SizeofNlMsghdr+8:], flags)
 	e.PutUint32(b[unix.SizeofNlMsghdr+12:], changed)
-	return &linkMessage{b}
+	return &message{b}
 }
 
 // add appends an attribute, padded to four bytes.
-func (m *linkMessage) add(kind uint16, data []byte) {
+func (m *message) add(kind uint16, data []byte) {
 	m.b = binary.NativeEndian.AppendUint16(m.b, uint16(unix.SizeofRtAttr+len(data)))
 	m.b = binary.NativeEndian.AppendUint16(m.b, kind)
 	m.b = append(m.b, data...)
@@ -34,7 +34,7 @@ func (m *linkMessage) add(kind uint16, data []byte) {
 }
 
 // words appends an attribute of 32-bit numbers.
-func (m *linkMessage) words(kind uint16, all ...uint32) {
+func (m *message) words(kind uint16, all ...uint32) {
 	data := make([]byte, 0, 32)
 	for _, w := range all {
 		data = binary.NativeEndian.AppendUint32(data, w)
@@ -43,19 +43,19 @@ func (m *linkMessage) words(kind uint16, all ...uint32) {
 }
 
 // open begins an attribute of attributes, which shut ends.
-func (m *linkMessage) open(kind uint16) (at int) {
+func (m *message) open(kind uint16) (at int) {
 	at = len(m.b)
 	m.add(kind, nil)
 	return at
 }
 
-func (m *linkMessage) shut(at int) {
+func (m *message) shut(at int) {
 	binary.NativeEndian.PutUint16(m.b[at:], uint16(len(m.b)-at))
 }
 
 // exchange sends the message and returns what comes back before the kernel's
 // acknowledgement, or its error.
-func (m *linkMessage) exchange() (reply []byte, err error) {
+func (m *message) exchange() (reply []byte, err error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
 	if err != nil {
 		return nil, fmt.Errorf("make netlink socket: %w", err)
