@@ -128,7 +128,7 @@ func (p *poller) notice(ecu ecuKey, pid byte, data []byte, now time.Time) {
 			p.chores.noteStatus(ecu, data[0])
 		}
 	case obd.PIDEngineSpeed, obd.PIDVehicleSpeed:
-		for _, b := range data {
+		for _, b := range data[:min(len(data), obd.Size(pid))] { // behind it is filler
 			if b != 0 {
 				p.alive = now
 			}

@@ -133,6 +133,7 @@ type Source struct {
 	book *book
 
 	memory *memory    // of the session's receiving goroutine
+	quiet  quiet      // of the session before
 	emitMu sync.Mutex // Emit and Event are called by one goroutine at a time
 }
 

@@ -29,6 +29,9 @@ const (
 	// comeBack is how the agent returns from it: with requests so far apart,
 	// half as far after each errorSilence that stays good.
 	comeBack = time.Second
+	// maxLeave is how often an ECU that begins its answer to one request is given
+	// leave to go on: one that begins for ever must not make the agent send.
+	maxLeave = 3
 )
 
 // errForbidden: the allow-list stopped a frame. Nothing but a mistake in this
@@ -40,18 +43,28 @@ var errForbidden = errors.New("frame is not on the allow-list")
 type gate struct {
 	r *session
 
-	mu       sync.Mutex // guards what follows
-	proven   bool       // an ECU has answered: the bit rate is right
-	tester   time.Time  // silent until: another tester
-	errors   time.Time  // silent until: error frames
-	hold     time.Duration
+	mu     sync.Mutex // guards what follows
+	proven bool       // an ECU has answered: the bit rate is right
+	quiet
 	errCount int
 	errSince time.Time
 	busOff   bool
-	open     request // outstanding
+	open     request        // outstanding
+	leave    map[ecuKey]int // flow control for answers to it
+	to       *enhanced      // of the request that was permitted last
 }
 
-func newGate(r *session) *gate { return &gate{r: r} }
+// quiet are the reasons to be silent that outlive a device: it may be opened
+// again before their time is over.
+type quiet struct {
+	tester time.Time // silent until: another tester
+	errors time.Time // silent until: error frames
+	hold   time.Duration
+	retry  time.Duration // of the poller, who waits
+	since  time.Time     // from then on
+}
+
+func newGate(r *session) *gate { return &gate{r: r, quiet: r.quiet, leave: make(map[ecuKey]int)} }
 
 // allowedRequest is the allow-list: what may be transmitted at all. Requests
 // are single frames of reading services; nothing that clears, writes, resets
@@ -114,6 +127,7 @@ func (g *gate) ask(q request, window time.Duration) error {
 	}
 	g.mu.Lock()
 	g.open = q
+	clear(g.leave)
 	g.open.until = time.Now().Add(window)
 	g.mu.Unlock()
 	if err := g.r.bus.Send(f); err != nil {
@@ -131,9 +145,13 @@ const padByte = 0xCC
 // its sender still waits for the flow control.
 func (g *gate) permit(from isotp.Address, at telemetry.At, first []byte) bool {
 	g.mu.Lock()
-	o := &g.open
-	ours := o.answeredBy(ecuKey(from.ID), first) && time.Now().Before(o.until) && g.r.cfg.Clock.Now().Sub(at) < isotp.MaxBr
+	o, ecu := &g.open, ecuKey(from.ID)
+	n := g.leave[ecu]
+	ours := n < maxLeave && (n > 0 || len(g.leave) < maxECUs) && o.answeredBy(ecu, first) && time.Now().Before(o.until) && g.r.cfg.Clock.Now().Sub(at) < isotp.MaxBr
 	enhanced := o.to != nil
+	if ours {
+		g.leave[ecu], g.to = n+1, o.to
+	}
 	g.mu.Unlock()
 	if p := g.r.poller.Load(); ours && enhanced && p != nil {
 		p.begun()
@@ -159,7 +177,7 @@ func (g *gate) flowControl(to isotp.Address, fc isotp.FlowControl) error {
 	}
 	f.ID, f.Extended = ecuKey(to.ID).request()
 	g.mu.Lock()
-	ecu := g.open.to
+	ecu := g.to // the request may have been given up by now
 	g.mu.Unlock()
 	if ecu != nil && ecu.key == ecuKey(to.ID) {
 		f.ID, f.Extended = ecu.Request, ecu.Extended

@@ -77,6 +77,7 @@ type poller struct {
 	vinDue   time.Time
 	vinWait  time.Duration // since it was asked for last
 	retry    time.Duration
+	since    time.Time     // of the wait for the next search
 	nudge    time.Duration // in place of retry while the car shows signs of life
 	dead     bool          // it showed none when it was looked at last
 	awake    bool          // values are current: asleep was not reported since
@@ -129,7 +130,7 @@ func newPoller(r *session) *poller {
 	if p.cfg.MaxRate > 0 {
 		rate = min(rate, p.cfg.MaxRate)
 	}
-	p.spacing = time.Second / time.Duration(rate)
+	p.spacing, p.retry, p.since = time.Second/time.Duration(rate), r.quiet.retry, r.quiet.since
 	for _, q := range p.cfg.Polls {
 		p.want[q.PID] = true
 		p.onChange[q.PID] = q.OnChange
@@ -148,6 +149,9 @@ func (p *poller) run(ctx context.Context) {
 	}
 	if pause(ctx, listen) != nil {
 		return
+	}
+	if p.retry > 0 { // nobody answered before the device was opened again
+		p.doze(ctx)
 	}
 	for ctx.Err() == nil {
 		p.r.n.setState("searching")

@@ -111,14 +111,19 @@ func (p *poller) reportAsleep() {
 // again, or the ignition is known to be on. Each such sign is worth one search
 // at once, and more while it lasts.
 func (p *poller) sleep(ctx context.Context) {
-	p.r.n.setState("asleep")
 	p.reportAsleep()
 	p.retry = min(max(2*p.retry, retryMin), retryMax)
 	p.nudge = min(max(2*p.nudge, retryMin), retryAwake)
-	start := time.Now()
+	p.since = time.Now()
+	p.doze(ctx)
+}
+
+// doze is the wait of sleep, which a device that is opened again goes on with.
+func (p *poller) doze(ctx context.Context) {
+	p.r.n.setState("asleep")
 	for {
 		before := p.r.heard.Load()
-		if pause(ctx, min(retryMin, time.Until(start.Add(p.retry)))) != nil {
+		if pause(ctx, min(retryMin, time.Until(p.since.Add(p.retry)))) != nil {
 			return
 		}
 		alive := p.r.heard.Load() != before || p.driven()
@@ -128,7 +133,7 @@ func (p *poller) sleep(ctx context.Context) {
 			p.nudge = 0
 			return
 		}
-		waited := time.Since(start)
+		waited := time.Since(p.since)
 		if waited >= p.retry || alive && waited >= p.nudge {
 			return
 		}

@@ -333,6 +333,10 @@ func (r *session) finish() {
 	defer r.mu.Unlock()
 	r.n.setState("")
 	r.n.setClaim("")
+	r.quiet = r.gate.quiet
+	if p := r.poller.Load(); p != nil {
+		r.quiet.retry, r.quiet.since = p.retry, p.since
+	}
 	if c := r.n.controller.leave(); r.off {
 		r.listOff(c.Since, r.cfg.Clock.Now())
 	}

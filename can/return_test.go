@@ -1,0 +1,152 @@
+package can_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"obu/can"
+	"obu/internal/clock"
+)
+
+// TestSilenceOutlivesTheDevice: another tester, and error frames, silence the
+// agent for as long when the interface went and came back meanwhile.
+func TestSilenceOutlivesTheDevice(t *testing.T) {
+	for name, frame := range map[string]can.Frame{
+		"another tester": {ID: 0x7DF, Len: 8, Data: [64]byte{2, 1, 0x0C}},
+		"error passive":  {ID: 0x24, Error: true, Len: 8, Data: [64]byte{1: 0x20, 6: 130, 7: 130}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				clk := clock.Virtual()
+				var cars []*ecu
+				cfg := new(sink).config(clk, nil, speedOnly())
+				cfg.Dial = func(context.Context) (can.Bus, error) {
+					agent, car := can.Pair(clk)
+					e := engine()
+					e.bus = car
+					e.run()
+					cars = append(cars, e)
+					return agent, nil
+				}
+				src, err := can.New(cfg)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var from time.Time
+				for i, d := range []time.Duration{5500 * time.Millisecond, 2 * time.Second, 20 * time.Second} {
+					ctx, cancel := context.WithTimeout(t.Context(), d)
+					if i == 0 {
+						go func() {
+							time.Sleep(5 * time.Second)
+							from = time.Now()
+							cars[0].bus.Send(frame)
+						}()
+					}
+					if err := src.Run(ctx); err != nil {
+						t.Error(err)
+					}
+					cancel()
+				}
+				during, after := 0, 0
+				for _, e := range cars {
+					e.wg.Wait()
+					during += e.transmittedBetween(from, from.Add(can.TesterSilence))
+					after += e.transmittedBetween(from.Add(can.TesterSilence), from.Add(2*can.TesterSilence))
+				}
+				if during != 0 || after == 0 {
+					t.Errorf("%d frames in the ten seconds of silence, %d behind them", during, after)
+				}
+			})
+		})
+	}
+}
+
+// TestFilledUpStandstillRests: an ECU that fills its answers up beyond their
+// data stands still all the same, and is left alone.
+func TestFilledUpStandstillRests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := engine()
+		e.answer = func(service, pid byte) [][]byte {
+			switch pid {
+			case 0:
+				return [][]byte{{0x41, 0, 0, 0x18, 0, 0}}
+			case 0x0C:
+				return [][]byte{{0x41, 0x0C, 0, 0, 0xAA, 0xAA}}
+			}
+			return [][]byte{{0x41, 0x0D, 0, 0xAA, 0xAA, 0xAA}}
+		}
+		drive(t, e, speedOnly(), 10*time.Minute, func(s *can.Source) {
+			time.Sleep(9 * time.Minute)
+			if got := s.Stats().State; got != "resting" {
+				t.Errorf("state %q with the engine off for nine minutes", got)
+			}
+		})
+	})
+}
+
+// TestFlowControlsAreFew: an ECU that begins its answer again and again is given
+// leave a few times, not each time.
+func TestFlowControlsAreFew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := engine()
+		e.noFlow = true
+		e.answer = func(service, pid byte) [][]byte {
+			for range 200 {
+				e.SendFrame([]byte{0x10, 0x20, service + 0x40, pid, 1, 2, 3, 4})
+				time.Sleep(time.Millisecond)
+			}
+			return nil
+		}
+		_, st := drive(t, e, speedOnly(), time.Minute, func(*can.Source) {
+			for over := time.After(time.Minute); ; {
+				select {
+				case <-e.fc:
+				case <-over:
+					return
+				}
+			}
+		})
+		if st.Requests == 0 || st.FlowControls > 3*st.Requests {
+			t.Errorf("%d flow controls for %d requests", st.FlowControls, st.Requests)
+		}
+	})
+}
+
+// TestParkedCarOutlivesTheDevice: a car that does not answer is asked no more
+// often because its interface comes and goes.
+func TestParkedCarOutlivesTheDevice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		clk := clock.Virtual()
+		sent := 0
+		cfg := new(sink).config(clk, nil, speedOnly())
+		cfg.Dial = func(context.Context) (can.Bus, error) {
+			agent, car := can.Pair(clk)
+			go func() {
+				for {
+					if _, err := car.Receive(); err != nil {
+						return
+					}
+					sent++
+				}
+			}()
+			return agent, nil
+		}
+		src, err := can.New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 12 * 60 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			if err := src.Run(ctx); err != nil {
+				t.Error(err)
+			}
+			cancel()
+			synctest.Wait()
+		}
+		if sent == 0 || sent > 50 { // twenty searches, as where the device stays
+			t.Errorf("%d frames in twelve hours to a car that does not answer", sent)
+		}
+	})
+}
