@@ -11,6 +11,15 @@ func NewFDBus(dev device, clk *clock.Clock, ends bool) (Bus, error) {
 	return newFDBus(dev, clk, ends)
 }
 
+// ParseFrame reads what the kernel hands over.
+func ParseFrame(p []byte) (Frame, bool) { return parseFrame(p) }
+
+// FormatFrame writes what the kernel takes.
+func FormatFrame(f *Frame) []byte {
+	var p [sizeFrameFD]byte
+	return p[:formatFrame(&p, f)]
+}
+
 // GatherAfter is how often a bus is read, given how long ago something was sent.
 func GatherAfter(silence time.Duration) time.Duration { return gatherAfter(silence) }
 
