@@ -55,3 +55,41 @@ func (w *watch) look(now telemetry.At) {
 		w.r.gate.errorSeen(v.bad)
 	}
 }
+
+// errorFrame takes a report of the controller.
+func (r *session) errorFrame(f *Frame) {
+	r.n.errorFrames.Add(1)
+	v := r.n.controller.report(f)
+	if v.lost != "" {
+		n := int64(1)
+		if v.uncounted {
+			n = telemetry.CountUnknown
+		}
+		r.losses.add(lossKey{v.lost, telemetry.Source{Bus: r.cfg.Name}}, f.At, n)
+	}
+	if v.off {
+		r.off = true
+		r.gate.off(true)
+		r.listOff(f.At, f.At)
+		r.log.Error("controller went bus-off and hears nothing until it is restarted; check bit rate and wiring, and have it restart by itself: ip link set DEVICE type can restart-ms 1000")
+	}
+	if v.back {
+		r.recovered(v.since, f.At)
+	}
+	if v.trouble {
+		r.gate.errorSeen(v.bad)
+	}
+}
+
+// recovered ends a bus-off.
+func (r *session) recovered(since, now telemetry.At) {
+	r.off = false
+	r.listOff(since, now)
+	r.gate.off(false)
+	r.log.Info("controller is back from bus-off", "after", now.Sub(since))
+}
+
+// listOff lists what passed on the bus while the controller was off it.
+func (r *session) listOff(from, to telemetry.At) {
+	r.losses.span(lossKey{telemetry.ReasonBusError, telemetry.Source{Bus: r.cfg.Name}}, from, to, telemetry.CountUnknown)
+}

@@ -2,18 +2,11 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"math"
-	"time"
 
-	"obu/buffer"
 	"obu/can"
-	"obu/can/j1939"
-	"obu/dashcam"
 	"obu/gps"
-	"obu/internal/config"
 	"obu/telemetry"
 )
 
@@ -120,91 +113,6 @@ func (a *Agent) addCAN(d CANDevice) error {
 	return nil
 }
 
-// outage lists the time a bus was away: at once when it is lost, and again,
-// up to its return, when it is back. What passed on it cannot be counted. It
-// belongs to the goroutine of its source. (A receiver does this by itself: it
-// is back with its first sentence.)
-type outage struct {
-	name string
-	boot telemetry.BootID
-	now  func() telemetry.At
-	lost func(telemetry.Gap)
-
-	open  bool // the bus is open, or was when it was lost
-	away  bool
-	since telemetry.At
-}
-
-func (o *outage) list() {
-	o.lost(telemetry.Gap{Class: telemetry.ClassTelemetry, Boot: o.boot, From: o.since, To: o.now(),
-		Count: telemetry.CountUnknown, Reason: telemetry.ReasonBusError, Source: o.name})
-}
-
-// gone notes that the source ended. A bus that never was open lost nothing.
-func (o *outage) gone() {
-	if !o.open || o.away {
-		return
-	}
-	o.away, o.since = true, o.now()
-	o.list()
-}
-
-// back notes that the bus is open.
-func (o *outage) back() {
-	o.open = true
-	if o.away {
-		o.away = false
-		o.list()
-	}
-}
-
-// signalRules translates what the technician wrote about broadcast signals.
-func signalRules(all []config.Signal) []can.Rule {
-	var out []can.Rule
-	for _, c := range all {
-		r := can.Rule{Path: c.Path, Drop: !c.Keep, Timebased: time.Duration(c.Timebased),
-			Change: c.Change.Or(0), Low: c.Above.Or(math.Inf(-1)), High: c.Below.Or(math.Inf(1))}
-		if c.Curvelog != nil {
-			r.MaxError, r.Buffer = c.Curvelog.MaxError.Or(0), c.Curvelog.Buffer
-		}
-		out = append(out, r)
-	}
-	return out
-}
-
-// requests are what a technician can have asked on a J1939 network.
-var requests = map[string]j1939.PGN{"vin": j1939.PGNVehicleID, "component": j1939.PGNComponentID, "dm2": j1939.PGNDM2}
-
-// j1939Config translates what the technician wrote for a network.
-func j1939Config(c *config.J1939) *can.J1939Config {
-	out := &can.J1939Config{Every: time.Duration(c.Period), Name: j1939.Name(c.Name), Address: uint8(c.Address)}
-	for _, word := range c.Request {
-		out.Requests = append(out.Requests, requests[word])
-	}
-	return out
-}
-
-// obdConfig translates what the technician wrote for a bus.
-func obdConfig(c config.OBD) *can.OBDConfig {
-	o := &can.OBDConfig{Passive: !c.Enabled, MaxRate: c.MaxRequestsPerSecond, Every: time.Duration(c.Period),
-		Several: c.PIDsPerRequest, Codes: c.DTC, CodesEvery: time.Duration(c.DTCEvery), Freeze: c.DTC && c.FreezeFrame,
-		SkipVIN: !c.VehicleInfo, Info: c.VehicleInfo}
-	switch c.Addressing {
-	case "11bit":
-		o.Addressing = can.Address11
-	case "29bit":
-		o.Addressing = can.Address29
-	}
-	for _, p := range c.PIDs {
-		every := time.Duration(p.Period)
-		if every == 0 {
-			every = time.Duration(c.Period)
-		}
-		o.Polls = append(o.Polls, can.Poll{PID: byte(p.PID), Every: every, OnChange: p.OnChange})
-	}
-	return o
-}
-
 func (a *Agent) addGPS(d *GPSDevice) error {
 	var s *source
 	open := func(ctx context.Context) (io.ReadCloser, error) {
@@ -239,82 +147,4 @@ func (a *Agent) addGPS(d *GPSDevice) error {
 // PPSStats counts pulses that came once a second.
 type PPSStats struct {
 	Pulses int `json:"pulses"`
-}
-
-func (a *Agent) addDashcam(d DashcamDevice) error {
-	settle := time.Duration(0)
-	for _, c := range a.cfg.Dashcam {
-		if c.Camera == d.Camera {
-			settle = time.Duration(c.Settle)
-		}
-	}
-	src, err := dashcam.New(dashcam.Config{Camera: d.Camera, Dir: d.Dir, Clock: a.clock, Custody: clips{a},
-		Lost: a.batch.gap, Log: a.log, Settle: settle, AppearWhole: d.Drip != nil})
-	if err != nil {
-		return fmt.Errorf("dashcam %s: %w", d.Camera, err)
-	}
-	run := src.Run
-	if d.Drip != nil {
-		run = func(ctx context.Context) error { return dripInto(ctx, src, d.Drip) }
-	}
-	a.add("dashcam", d.Camera, run, func() any { return src.Stats() }, d.Drip != nil).forget = src.Forget
-	return nil
-}
-
-// dripInto runs a camera's source until a recorded folder has been dripped into
-// its own and every segment is in custody.
-func dripInto(ctx context.Context, src *dashcam.Source, drip Drip) error {
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	ended := make(chan error, 1)
-	go func() { ended <- src.Run(ctx) }()
-	err := drip(ctx, func(ctx context.Context, _ string) error { return src.Drain(ctx) })
-	stop()
-	return errors.Join(err, <-ended)
-}
-
-// errNotOpen is what a camera hears in the moment before the store is open.
-var errNotOpen = errors.New("store is not open")
-
-// clips gives a camera's segments into the buffer's custody.
-type clips struct{ a *Agent }
-
-func (c clips) store() *buffer.Buffer {
-	c.a.mu.Lock()
-	defer c.a.mu.Unlock()
-	return c.a.buffer
-}
-
-func (c clips) Progress(key string) (stored int64, done, ok bool) {
-	if b := c.store(); b != nil {
-		return b.ClipProgress(key)
-	}
-	return 0, false, false
-}
-
-func (c clips) StoreChunk(_ context.Context, key string, chunk telemetry.Chunk) error {
-	b := c.store()
-	if b == nil {
-		return errNotOpen
-	}
-	_, err := b.CommitChunk(key, chunk)
-	c.notify()
-	return err
-}
-
-func (c clips) Finish(_ context.Context, key string, clip telemetry.Clip) error {
-	b := c.store()
-	if b == nil {
-		return errNotOpen
-	}
-	err := b.FinishClip(key, clip)
-	c.notify()
-	return err
-}
-
-func (c clips) notify() {
-	c.a.mu.Lock()
-	up := c.a.uplink
-	c.a.mu.Unlock()
-	up.Notify()
 }
