@@ -34,6 +34,12 @@ func layerRules() []rule {
 	for _, up := range append([]string{"obu/internal/agent", "obu/internal/virtual", "obu/internal/config", "obu/cmd"}, siblings...) {
 		rules = append(rules, rule{"obu/internal/clock", up, "floor 1 knows only the vocabulary"})
 	}
+	for _, other := range append([]string{"obu/internal/agent", "obu/internal/virtual", "obu/internal/config", "obu/internal/clock", "obu/cmd"}, siblings...) {
+		rules = append(rules, rule{"obu/internal/trip", other, "it hears fixes and samples, whoever says them: the vocabulary is enough"})
+	}
+	for _, up := range append([]string{"obu/telemetry", "obu/internal/virtual", "obu/internal/clock"}, siblings...) {
+		rules = append(rules, rule{up, "obu/internal/trip", "arrows point down"})
+	}
 	for _, up := range []string{"obu/internal/agent", "obu/buffer", "obu/uplink", "obu/cmd"} {
 		rules = append(rules, rule{"obu/internal/virtual", up, "the make-believe car must not know what listens to it"})
 	}

@@ -123,11 +123,12 @@ func (a *Agent) addGPS(d *GPSDevice) error {
 		return r, err
 	}
 	ant := antenna{emit: a.batch.events}
+	keep, settle := a.track()
 	src, err := gps.New(gps.Config{Name: d.Name, Open: open, Clock: a.clock, Log: a.log, Lost: a.batch.gap,
 		Emit: func(f telemetry.Fix) {
 			ant.note(&f)
 			if a.private.keeps(f) {
-				a.batch.fix(f)
+				keep(f)
 			}
 			a.travel.note(f)
 			a.clock.Observe(f) // the flush asks the clock for new anchors
@@ -135,7 +136,11 @@ func (a *Agent) addGPS(d *GPSDevice) error {
 	if err != nil {
 		return fmt.Errorf("gps %s: %w", d.Name, err)
 	}
-	s = a.add("gps", d.Name, src.Run, func() any { return src.Stats() }, true)
+	run := func(ctx context.Context) error {
+		defer settle()
+		return src.Run(ctx)
+	}
+	s = a.add("gps", d.Name, run, func() any { return src.Stats() }, true)
 	s.supervisor.opens = true
 	if p := d.PPS; p != nil {
 		a.add("pps", p.Name, func(ctx context.Context) error { return p.Run(ctx, a.clock.Pulse) },

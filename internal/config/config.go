@@ -204,6 +204,22 @@ type GPS struct {
 	// driver stamps both; where it stamps one, the time is good to 60 ms until
 	// assert or clear is written here.
 	PPSEdge string `key:"pps_edge" default:"auto" oneof:"auto assert clear"`
+	// Which fixes are kept: so few that each one left out was, at its own time, no
+	// further than max_error from the line between those kept. A fix then leaves up
+	// to max_time later, and a power cut costs as much; a live map wants all.
+	Curvelog *Track `key:"curvelog"`
+}
+
+// Track is how closely a track is followed.
+type Track struct {
+	// Largest distance of a fix left out.
+	MaxError Metres `key:"max_error" example:"3m" min:"0.1m" max:"1km" required:"it says how far a fix left out may be from the line, for example 3m"`
+	// Longest time between two that are kept.
+	MaxTime Duration `key:"max_time" default:"60s" min:"2s" max:"10m"`
+	// Largest difference of a speed left out; without it any.
+	MaxSpeedError Speed `key:"max_speed_error" example:"10km/h" min:"0.1km/h" max:"500km/h"`
+	// Largest difference of a course left out, in degrees; without it any.
+	MaxCourseError int `key:"max_course_error" example:"30" min:"1" max:"180"`
 }
 
 // Clock is what GPS may do for the unit's own clock.

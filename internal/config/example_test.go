@@ -73,7 +73,7 @@ func writeExample(b *strings.Builder, docs map[string][]string, typ reflect.Type
 		}
 		section := ft.Kind() == reflect.Struct && f.Tag.Get("example") == ""
 		value := f.Tag.Get("default")
-		unset := off || !section && value == "" && f.Tag.Get("required") == "" && key != "unit" || f.Type == reflect.TypeFor[*config.TLS]() || f.Type == reflect.TypeFor[*config.Curvelog]() || f.Type == reflect.TypeFor[[]config.ECU]()
+		unset := off || !section && value == "" && f.Tag.Get("required") == "" && key != "unit" || f.Type == reflect.TypeFor[*config.TLS]() || f.Type == reflect.TypeFor[*config.Curvelog]() || f.Type == reflect.TypeFor[*config.Track]() || f.Type == reflect.TypeFor[[]config.ECU]()
 		if value == "" {
 			value = f.Tag.Get("example")
 		}

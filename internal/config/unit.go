@@ -92,7 +92,7 @@ type scalar interface {
 }
 
 var _ = [...]scalar{new(Duration), new(Size), new(Rate), new(PIDNumber), new(Number), new(NodeName), new(NodeAddress), new(Bitrate),
-	new(CANID), new(DIDNumber), new(HexByte)}
+	new(CANID), new(DIDNumber), new(HexByte), new(Metres), new(Speed), new(Acceleration)}
 
 // unit is one unit of a quantity.
 type unit struct {

@@ -1,0 +1,240 @@
+package trip_test
+
+import (
+	"bufio"
+	"compress/gzip"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"obu/gps"
+	"obu/internal/trip"
+	"obu/internal/virtual"
+	"obu/telemetry"
+)
+
+// recordings is where the recorded drives are.
+func recordings(t *testing.T) string {
+	t.Helper()
+	dir := os.Getenv("OBU_RECORDINGS")
+	if dir == "" {
+		dir = filepath.Join("..", "..", "..", "shared", "recordings")
+	}
+	if _, err := os.Stat(dir); err != nil {
+		t.Skipf("no recorded drives (set OBU_RECORDINGS): %v", err)
+	}
+	return dir
+}
+
+// session1 is 81 minutes from Reno to Lake Tahoe, a fix each 2 s.
+func session1(t *testing.T) []telemetry.Fix {
+	f, err := os.Open(filepath.Join(recordings(t), "nmea", "dotmorten", "NmeaSampleData.session1.nmea"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var out []telemetry.Fix
+	_, err = gps.Decode(f, func(f telemetry.Fix) {
+		if len(out) > 0 && !f.UTC.IsZero() && !out[0].UTC.IsZero() {
+			f.At = out[0].At.Add(f.UTC.Sub(out[0].UTC))
+		} else {
+			f.At = 10e9
+		}
+		f.Receiver = "gps"
+		out = append(out, f)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func jsonLines[T any](t *testing.T, path string, each func(T)) {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var r io.Reader = f
+	if strings.HasSuffix(path, ".gz") {
+		if r, err = gzip.NewReader(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for s := bufio.NewScanner(r); s.Scan(); {
+		var v T
+		if err := json.Unmarshal(s.Bytes(), &v); err != nil {
+			t.Fatal(err)
+		}
+		each(v)
+	}
+}
+
+// comma is 40 seconds of a u-blox at 10 Hz.
+func comma(t *testing.T) []telemetry.Fix {
+	type line struct {
+		T, Lat, Lon float64
+		MS          float64 `json:"utc_ms"`
+		Speed       float64 `json:"speed_mps"`
+		Course      float64 `json:"bearing_deg"`
+		Alt         float64 `json:"alt_m"`
+	}
+	var out []telemetry.Fix
+	zero := 0.0
+	jsonLines(t, filepath.Join(recordings(t), "can", "comma2k19_rav4", "gnss_ublox_10hz.jsonl"), func(l line) {
+		if zero == 0 {
+			zero = l.T - 10
+		}
+		f := telemetry.NoFix()
+		f.At, f.Receiver, f.Valid, f.Mode = telemetry.At((l.T-zero)*1e9), "gps", true, telemetry.Mode3D
+		f.UTC = time.UnixMilli(int64(l.MS)).UTC()
+		f.LatDeg, f.LonDeg = math.Round(l.Lat*1e7)/1e7, math.Round(l.Lon*1e7)/1e7
+		f.SpeedMPS, f.CourseDeg, f.AltM = math.Round(l.Speed*1000)/1000, math.Round(l.Course*100)/100, math.Round(l.Alt*10)/10
+		out = append(out, f)
+	})
+	return out
+}
+
+// denmark is nine minutes of a receiver on a bus, 1 Hz, that has no fix at first.
+func denmark(t *testing.T) []telemetry.Fix {
+	type line struct {
+		T       json.Number
+		Msg     string
+		Signals map[string]float64
+	}
+	var out []telemetry.Fix
+	f := telemetry.NoFix()
+	zero := 0.0
+	jsonLines(t, filepath.Join(recordings(t), "can", "css_obd_gps_drive", "3BA199E2_164_1.expect.gps.jsonl.gz"), func(l line) {
+		v := l.Signals
+		switch l.Msg {
+		case "gnss_status":
+			at, err := l.T.Float64()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if zero == 0 {
+				zero = at - 10
+			}
+			f = telemetry.NoFix()
+			f.At, f.Receiver, f.Sats = telemetry.At((at-zero)*1e9), "gps", int(v["Satellites"])
+		case "gnss_time":
+			f.UTC = time.Unix(int64(v["Epoch"]), 0).UTC()
+		case "gnss_pos":
+			if f.Valid = v["PositionValid"] == 1; f.Valid {
+				f.LatDeg, f.LonDeg, f.Mode = v["Latitude"], v["Longitude"], telemetry.Mode3D
+			}
+		case "gnss_altitude":
+			f.AltM = v["Altitude"]
+		case "gnss_attitude":
+			f.CourseDeg = v["Heading"]
+		case "gnss_speed":
+			if f.Valid {
+				f.SpeedMPS = v["Speed"]
+			}
+			out = append(out, f)
+		}
+	})
+	return out
+}
+
+// simulated is an hour of a virtual car, 1 Hz, without a receiver's scatter.
+func simulated(*testing.T) []telemetry.Fix {
+	d := virtual.NewDrive(7)
+	start := time.Date(2026, 5, 4, 6, 0, 0, 0, time.UTC)
+	var out []telemetry.Fix
+	for s := range 3600 {
+		d.Advance(time.Duration(s) * time.Second)
+		st := d.State()
+		f := telemetry.NoFix()
+		f.At, f.Receiver, f.Valid, f.Mode, f.UTC = telemetry.At(10+s)*1e9, "gps", true, telemetry.Mode3D, start.Add(time.Duration(s)*time.Second)
+		f.LatDeg, f.LonDeg = math.Round(st.LatDeg*1e7)/1e7, math.Round(st.LonDeg*1e7)/1e7
+		f.SpeedMPS, f.CourseDeg, f.AltM = math.Round(st.SpeedMPS*1000)/1000, math.Round(st.CourseDeg*100)/100, math.Round(st.AltM*10)/10
+		out = append(out, f)
+	}
+	return out
+}
+
+var drives = []struct {
+	name  string
+	fixes func(*testing.T) []telemetry.Fix
+}{{"Reno to Lake Tahoe, 0.5 Hz", session1}, {"Denmark, town and road, 1 Hz", denmark}, {"San Francisco, u-blox 10 Hz, 40 s", comma}, {"virtual car, 1 Hz", simulated}}
+
+// TestTrackRecordedDrives: on every recorded drive, of each fix that was dropped,
+// the distance at its own time from the line of those kept is within the
+// tolerance, and most are dropped.
+func TestTrackRecordedDrives(t *testing.T) {
+	for _, d := range drives {
+		t.Run(d.name, func(t *testing.T) {
+			fixes := d.fixes(t)
+			for _, tol := range []float64{1, 3, 10, 50} {
+				kept := reduce(fixes, trip.Tolerance{ErrorM: tol, Time: time.Minute})
+				got := measure(t, fixes, kept)
+				if got.m > tol || got.apart > time.Minute {
+					t.Errorf("%g m: %.3f m off, %v apart", tol, got.m, got.apart)
+				}
+				if tol >= 3 && len(kept) > len(fixes)/2 {
+					t.Errorf("%g m: %d of %d fixes kept", tol, len(kept), len(fixes))
+				}
+			}
+		})
+	}
+}
+
+// onWire is the payload of fixes, in envelopes of that length; 0: in one.
+func onWire(t *testing.T, fixes []telemetry.Fix, every time.Duration) (bytes int) {
+	for len(fixes) > 0 {
+		n := len(fixes)
+		if every > 0 {
+			for n = 1; n < len(fixes) && fixes[n].At/telemetry.At(every) == fixes[0].At/telemetry.At(every); n++ {
+			}
+		}
+		env := telemetry.Envelope{Unit: "unit-0001", Vehicle: "van-12", Store: telemetry.StoreID{1}, Boot: telemetry.BootID{2}, Class: telemetry.ClassTelemetry,
+			SentAt: fixes[n-1].At, SentBoot: telemetry.BootID{2}, SentWall: fixes[n-1].UTC, Next: 2,
+			Batches: []telemetry.Batch{{Unit: "unit-0001", Vehicle: "van-12", Boot: telemetry.BootID{2},
+				Name: telemetry.Name{Store: telemetry.StoreID{1}, Class: telemetry.ClassTelemetry, Seq: 1}, Content: telemetry.Content{Fixes: fixes[:n]}}}}
+		p, err := telemetry.EncodeEnvelope(&env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bytes += len(p)
+		fixes = fixes[n:]
+	}
+	return bytes
+}
+
+// TestTrackTable prints the table of docs/benchmarks.md. Nothing is asserted
+// here; TestTrackRecordedDrives holds the tolerance.
+func TestTrackTable(t *testing.T) {
+	if !testing.Verbose() {
+		t.Skip("prints a table: -v")
+	}
+	fmt.Println("| drive | max_error | fixes/h | furthest dropped | KB/h, a message each 60 s | each 10 min | one message | of it time and place alone |\n|---|---|---|---|---|---|---|---|")
+	for _, d := range drives {
+		fixes := d.fixes(t)
+		hours := fixes[len(fixes)-1].At.Sub(fixes[0].At).Hours()
+		for _, tol := range []float64{0, 3, 10} {
+			kept, name, far := fixes, "all fixes", "-"
+			if tol > 0 {
+				kept = reduce(fixes, trip.Tolerance{ErrorM: tol, Time: time.Minute})
+				name, far = fmt.Sprintf("%g m", tol), fmt.Sprintf("%.2f m", measure(t, fixes, kept).m)
+			}
+			var bare []telemetry.Fix
+			for _, f := range kept {
+				b := telemetry.NoFix()
+				b.At, b.Receiver, b.LatDeg, b.LonDeg, b.Valid = f.At, f.Receiver, f.LatDeg, f.LonDeg, f.Valid
+				bare = append(bare, b)
+			}
+			kb := func(n int) string { return fmt.Sprintf("%.2f", float64(n)/1000/hours) }
+			fmt.Printf("| %s | %s | %.0f | %s | %s | %s | %s | %s |\n", d.name, name, float64(len(kept))/hours, far,
+				kb(onWire(t, kept, time.Minute)), kb(onWire(t, kept, 10*time.Minute)), kb(onWire(t, kept, 0)), kb(onWire(t, bare, 0)))
+		}
+	}
+}

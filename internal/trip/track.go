@@ -1,0 +1,144 @@
+package trip
+
+import (
+	"math"
+	"time"
+
+	"obu/telemetry"
+)
+
+// Tolerance is how closely the fixes that are kept follow those that came.
+type Tolerance struct {
+	ErrorM    float64       // largest distance of a dropped position
+	Time      time.Duration // longest time between two that are kept, while more come
+	SpeedMPS  float64       // largest difference of a dropped speed; 0: any
+	CourseDeg float64       // largest difference of a dropped course; 0: any
+}
+
+// maxFollowed bounds the fixes that wait in a Track: a minute at 20 Hz, 300 kB.
+const maxFollowed = 1200
+
+// Track reduces fixes. Of those without doubt it passes on so few that each one
+// dropped was, at its own time, no further than ErrorM from the straight line
+// between its neighbours that were kept: latitude and longitude, linear in the
+// UTC of the receiver, or in At where it says none (the synchronised Euclidean
+// distance, on the WGS-84 ellipsoid). What is doubtful is passed on, of what has
+// no position the first and the last of a run and one each Time. A fix waits for
+// at most Time, and until Flush.
+//
+// Each new fix is tried as the end of the line that begins with the last one
+// kept, against all between. So what is kept last always holds, and nothing is
+// proved later.
+type Track struct {
+	tol  Tolerance
+	emit func(telemetry.Fix)
+
+	first telemetry.Fix   // the last one passed on
+	began bool            // there is a first
+	held  []telemetry.Fix // those behind it; a line to the last one holds for all
+}
+
+// NewTrack returns a Track that passes on what is to be kept.
+func NewTrack(tol Tolerance, emit func(telemetry.Fix)) *Track {
+	return &Track{tol: tol, emit: emit}
+}
+
+// Add takes the next fix of the receiver.
+func (t *Track) Add(f telemetry.Fix) {
+	f.Detail = nil // it does not travel, and would be kept alive
+	if !t.began || f.Doubt != 0 || !t.alike(&f) {
+		t.Flush()
+		t.pass(f)
+		return
+	}
+	if n := len(t.held); n > 0 && (t.after(&f) > t.tol.Time || n >= maxFollowed || !t.fits(&f)) {
+		last := t.held[n-1]
+		t.held = t.held[:0]
+		t.pass(last)
+	}
+	if t.after(&f) > t.tol.Time {
+		t.pass(f)
+		return
+	}
+	t.held = append(t.held, f)
+}
+
+// Flush passes on what waits: the last fix that came.
+func (t *Track) Flush() {
+	if n := len(t.held); n > 0 {
+		last := t.held[n-1]
+		t.held = t.held[:0]
+		t.pass(last)
+	}
+}
+
+func (t *Track) pass(f telemetry.Fix) {
+	t.first, t.began = f, true
+	t.emit(f)
+}
+
+// alike reports whether f can go on with the line of those before it.
+func (t *Track) alike(f *telemetry.Fix) bool {
+	p := &t.first
+	if n := len(t.held); n > 0 {
+		p = &t.held[n-1]
+	}
+	return p.Doubt == 0 && p.Valid == f.Valid && p.Receiver == f.Receiver && p.UTC.IsZero() == f.UTC.IsZero() &&
+		(!f.Valid || located(f)) && between(p, f) > 0
+}
+
+// located reports whether there is a position.
+func located(f *telemetry.Fix) bool { return f.Valid && !math.IsNaN(f.LatDeg) && !math.IsNaN(f.LonDeg) }
+
+// between is the time from a to b, by the clock that both name.
+func between(a, b *telemetry.Fix) time.Duration {
+	if a.UTC.IsZero() || b.UTC.IsZero() {
+		return b.At.Round().Sub(a.At.Round())
+	}
+	return b.UTC.Sub(a.UTC)
+}
+
+// after is the time from the last one kept, by either clock.
+func (t *Track) after(f *telemetry.Fix) time.Duration {
+	return max(between(&t.first, f), f.At.Sub(t.first.At))
+}
+
+// fits reports whether the line to end holds for all that wait.
+func (t *Track) fits(end *telemetry.Fix) bool {
+	a := &t.first
+	if !a.Valid {
+		return true
+	}
+	span := float64(between(a, end))
+	for i := range t.held {
+		f := &t.held[i]
+		part := float64(between(a, f)) / span
+		lat := a.LatDeg + part*(end.LatDeg-a.LatDeg)
+		lon := a.LonDeg + part*math.Remainder(end.LonDeg-a.LonDeg, 360)
+		if atMostM(f.LatDeg, f.LonDeg, lat, lon) > t.tol.ErrorM {
+			return false
+		}
+		if s := t.tol.SpeedMPS; s > 0 && off(f.SpeedMPS, a.SpeedMPS+part*(end.SpeedMPS-a.SpeedMPS), s) {
+			return false
+		}
+		if c := t.tol.CourseDeg; c > 0 && off(math.Remainder(f.CourseDeg-a.CourseDeg, 360), part*math.Remainder(end.CourseDeg-a.CourseDeg, 360), c) {
+			return false
+		}
+	}
+	return true
+}
+
+// off reports whether a known value is not within limit of the line; a line that
+// ends in the unknown says nothing of it.
+func off(v, line, limit float64) bool {
+	return !math.IsNaN(v) && !(math.Abs(v-line) <= limit)
+}
+
+// atMostM is the distance of two near places in metres, or up to 1 % more: a
+// degree is nowhere longer than at the poles of the ellipsoid.
+func atMostM(lat, lon, lat2, lon2 float64) float64 {
+	const degreeM = 111_694
+	dLat, dLon := lat2-lat, math.Remainder(lon2-lon, 360)
+	cos := math.Cos(min(math.Abs(lat), math.Abs(lat2)) * math.Pi / 180)
+	return degreeM * math.Hypot(dLat, dLon*cos)
+}
