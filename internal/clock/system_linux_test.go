@@ -34,6 +34,26 @@ func TestClockWithoutABatteryIsAGuess(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestBatteryIsAskedForAnAnchor: to ask a battery-backed clock takes a transfer on
+// a slow bus, and the clock's lock; it is asked when an anchor is to be made, not
+// each time somebody wants to know the time.
+func TestBatteryIsAskedForAnAnchor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		c := clock.Virtual(clock.WithBattery(func(time.Time) bool { asked++; return true }))
+		for range 100 {
+			time.Sleep(time.Minute)
+			c.Wall()
+		}
+		if n := len(c.Anchors()); asked != n || n != 1 {
+			t.Errorf("asked %d times for %d anchors", asked, n)
+		}
+	})
+}
+
+func TestBatteryBackedClock(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
 	for text, want := range map[string]bool{"1800000030\n": true, "1799990000\n": false, "946684800\n": false, "": false, "rubbish": false} {
 		dir := t.TempDir()

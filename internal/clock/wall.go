@@ -271,11 +271,11 @@ func (c *Clock) look() {
 			return
 		}
 	}
-	a.By, a.Uncertainty = telemetry.AnchorRTC, rtcUncertainty
-	if c.opt.battery != nil && !c.opt.battery(sys) {
-		a.Uncertainty = fileUncertainty
-	}
 	if w.gnss.Boot.IsZero() && w.ntp.Boot.IsZero() && (w.rtc.Boot.IsZero() || moved(w.rtc, a) > rtcStep) {
+		a.By, a.Uncertainty = telemetry.AnchorRTC, rtcUncertainty
+		if c.opt.battery != nil && !c.opt.battery(sys) {
+			a.Uncertainty = fileUncertainty
+		}
 		w.rtc = a
 		w.push(a)
 	}
