@@ -1,6 +1,7 @@
 package can
 
 var (
+	IsTester       = isTester
 	AllowedRequest = allowedRequest
 	AllowedFlow    = func(f *Frame) bool { return allowedFlow(f, 0, false) }
 	AllowedLongUDS = func(f *Frame) bool { return allowedFlow(f, 0, true) }

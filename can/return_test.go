@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"obu/can"
+	"obu/can/link"
 	"obu/internal/clock"
 )
 
@@ -147,6 +148,108 @@ func TestParkedCarOutlivesTheDevice(t *testing.T) {
 		}
 		if sent == 0 || sent > 50 { // twenty searches, as where the device stays
 			t.Errorf("%d frames in twelve hours to a car that does not answer", sent)
+		}
+	})
+}
+
+// TestFiltersPassTesters: the kernel's filters let every frame through that
+// silences the agent.
+func TestFiltersPassTesters(t *testing.T) {
+	filters := can.Filters("can0", nil)
+	passes := func(f *can.Frame) bool {
+		for _, r := range filters {
+			if r.Extended == f.Extended && f.ID&r.Mask == r.ID {
+				return true
+			}
+		}
+		return false
+	}
+	frames := []can.Frame{{ID: 0x18DB33F1, Extended: true}}
+	for id := range uint32(0x800) {
+		frames = append(frames, can.Frame{ID: id})
+	}
+	for id := range uint32(0x10000) {
+		frames = append(frames, can.Frame{ID: 0x18DA0000 | id, Extended: true}, can.Frame{ID: 0x18DB0000 | id, Extended: true})
+	}
+	testers := 0
+	for _, f := range frames {
+		f.Len, f.Data = 8, [64]byte{2, 0x3E, 0x80}
+		if !can.IsTester(&f) {
+			continue
+		}
+		if testers++; !passes(&f) {
+			t.Fatalf("%v, of a tester, does not pass %v", f, filters)
+		}
+	}
+	if testers < 2000 {
+		t.Errorf("%d frames of testers", testers)
+	}
+	if passes(&can.Frame{ID: 0x123}) || passes(&can.Frame{ID: 0x18FEF100, Extended: true}) {
+		t.Error("everything passes")
+	}
+}
+
+// filtered is a bus of which the kernel passes little on, and the driver counts
+// the rest.
+type filtered struct {
+	can.Bus
+	perSecond uint64
+	from      time.Time
+	for_      time.Duration
+}
+
+func (b *filtered) LinkState() (link.State, error) {
+	n := b.perSecond * uint64(max(0, min(time.Since(b.from), b.for_))/time.Second)
+	return link.State{Up: true, Settings: link.Settings{Bitrate: 500_000}, Frames: n, Bytes: 8 * n}, nil
+}
+
+// TestLoadBehindFilters: what the kernel's filters hold back loads the bus as
+// well, and is a sign of life.
+func TestLoadBehindFilters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		clk := clock.Virtual()
+		agent, car := can.Pair(clk)
+		e := engine()
+		e.bus = car
+		e.run()
+		from := time.Now().Add(10 * time.Second)
+		bus := &filtered{agent, 4000, from, 20 * time.Second}
+		src, err := can.New(new(sink).config(clk, bus, speedOnly()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := src.Run(ctx); err != nil {
+			t.Error(err)
+		}
+		e.wg.Wait()
+		if n := e.transmittedBetween(from.Add(3*time.Second), from.Add(20*time.Second)); n != 0 {
+			t.Errorf("%d requests on a full bus", n)
+		}
+		if n := e.transmittedBetween(from.Add(25*time.Second), from.Add(45*time.Second)); n < 15 {
+			t.Errorf("%d requests in the twenty seconds after", n)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		clk := clock.Virtual()
+		agent, car := can.Pair(clk)
+		e := engine()
+		e.bus, e.answer = car, func(byte, byte) [][]byte { return nil }
+		e.run()
+		from := time.Now().Add(3 * time.Hour)
+		src, err := can.New(new(sink).config(clk, &filtered{agent, 10, from, time.Hour}, speedOnly()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Hour+10*time.Minute)
+		defer cancel()
+		if err := src.Run(ctx); err != nil {
+			t.Error(err)
+		}
+		e.wg.Wait()
+		if n := e.transmittedBetween(from, from.Add(10*time.Second)); n == 0 {
+			t.Error("a bus that woke up was not asked")
 		}
 	})
 }

@@ -33,16 +33,16 @@ type Filter struct {
 	Extended bool
 }
 
-// OBDFilters pass the requests and answers of ISO 15765-4 and nothing else:
-// the largest saving on a busy bus, since other frames never wake the unit.
-// The price is that the bus load and the traffic of a waking car go unseen.
+// OBDFilters pass the requests and answers of ISO 15765-4, and every tester
+// that silences the agent: the largest saving on a busy bus, since other frames
+// never wake the unit. What they hold back the driver counts (link.State): it
+// loads the bus, and is a sign of life.
 func OBDFilters() []Filter {
 	return []Filter{
-		{ID: 0x7E0, Mask: 0x7F0},
-		{ID: idFunctional11, Mask: 0x7FF},
+		{ID: 0x700, Mask: 0x700},
 		{ID: idResponse29, Mask: 0x1FFFFF00, Extended: true},
-		{ID: idRequest29, Mask: 0x1FFF00FF, Extended: true},
-		{ID: idFunctional29, Mask: maskExtended, Extended: true},
+		{ID: 0x18DA00F0, Mask: 0x1FFF00F0, Extended: true},
+		{ID: 0x18DB00F0, Mask: 0x1FFF00F0, Extended: true},
 	}
 }
 

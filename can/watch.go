@@ -29,6 +29,9 @@ func (s *Source) rateOf(bus Bus) int {
 type watch struct {
 	r   *session
 	ask func() (link.State, error) // nil: there is nobody to ask
+
+	frames, bytes uint64 // that the interface had received
+	faults        uint64 // frames of errors, which some drivers count among them
 }
 
 func newWatch(r *session) *watch {
@@ -51,6 +54,7 @@ func (w *watch) look(now telemetry.At) {
 	if err != nil {
 		return
 	}
+	w.count(&s)
 	if v := w.r.n.controller.observe(&s, now); v.trouble {
 		w.r.gate.errorSeen(v.bad)
 	}
@@ -92,4 +96,18 @@ func (r *session) recovered(since, now telemetry.At) {
 // listOff lists what passed on the bus while the controller was off it.
 func (r *session) listOff(from, to telemetry.At) {
 	r.losses.span(lossKey{telemetry.ReasonBusError, telemetry.Source{Bus: r.cfg.Name}}, from, to, telemetry.CountUnknown)
+}
+
+// count adds what the kernel's filters held back to what the session has heard:
+// the load of the bus, and that it speaks at all.
+func (w *watch) count(s *link.State) {
+	frames, bytes, faults := s.Frames-w.frames, s.Bytes-w.bytes, w.r.n.errorFrames.Load()
+	if w.frames > 0 && s.Frames > w.frames && s.Bytes >= w.bytes {
+		bits := 47*frames + 8*bytes
+		w.r.bits.Store(max(w.r.bits.Load(), bits+bits/10))
+		if faults == w.faults {
+			w.r.heard.Add(1)
+		}
+	}
+	w.frames, w.bytes, w.faults = s.Frames, s.Bytes, faults
 }

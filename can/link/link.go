@@ -67,6 +67,8 @@ type State struct {
 	Counts   bool   // the driver tells the error counters
 	TXErrors uint8  // above 255 is bus-off
 	RXErrors uint8
+
+	Frames, Bytes uint64 // received, those included that a socket's filters hold back
 }
 
 // Rose reports whether an error counter stands higher than it did.

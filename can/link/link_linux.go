@@ -118,6 +118,9 @@ func parseLink(b []byte) (s State, err error) {
 	s.Up = binary.NativeEndian.Uint32(b[8:])&unix.IFF_UP != 0
 	isCAN := false
 	attributes(b[unix.SizeofIfInfomsg:], func(kind uint16, info []byte) {
+		if kind == unix.IFLA_STATS64 && len(info) >= 24 { // struct rtnl_link_stats64: received, sent, bytes received
+			s.Frames, s.Bytes = binary.NativeEndian.Uint64(info), binary.NativeEndian.Uint64(info[16:])
+		}
 		if kind != unix.IFLA_LINKINFO {
 			return
 		}
