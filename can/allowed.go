@@ -9,7 +9,7 @@ var errForbidden = errors.New("frame is not on the allow-list")
 // allowedRequest is the allow-list: what may be transmitted at all. Requests
 // are single frames of reading services; nothing that clears, writes, resets
 // or unlocks exists here. Services 19 and 22 alone may also go to the physical
-// identifiers 700-7FF.
+// identifiers 700-7FF, without those that ECUs answer OBD with.
 func allowedRequest(f *Frame) bool {
 	if f.Remote || f.Error || f.FD || f.Len < 2 || f.Len > 8 {
 		return false
@@ -26,7 +26,13 @@ func allowedRequest(f *Frame) bool {
 	default:
 		return false
 	}
-	return isRequest(f) || enhanced && !f.Extended && f.ID >= 0x700 && f.ID <= 0x7FF
+	return isRequest(f) || enhanced && isPhysical(f)
+}
+
+// isPhysical reports whether an ECU may be asked by UDS with an identifier of 11
+// bits. 7E8-7EF are other nodes' answers: two would send with one identifier.
+func isPhysical(f *Frame) bool {
+	return !f.Extended && f.ID >= 0x700 && f.ID <= 0x7FF && f.ID != idFunctional11 && (f.ID < idFirstResponse || f.ID > idLastResponse)
 }
 
 // allowedAddressed is the allow-list of requests with an address byte in front:
@@ -34,7 +40,7 @@ func allowedRequest(f *Frame) bool {
 // know the address would take it for the length, and the length for the service:
 // four bytes would be service 04, which clears.
 func allowedAddressed(f *Frame) bool {
-	if f.Remote || f.Error || f.FD || f.Extended || f.Len != 8 || f.ID < 0x700 || f.ID > 0x7FF || f.ID == idFunctional11 {
+	if f.Remote || f.Error || f.FD || f.Len != 8 || !isPhysical(f) {
 		return false
 	}
 	n := f.Data[1]
@@ -51,5 +57,5 @@ func allowedFlow(f *Frame, head int, enhanced bool) bool {
 	if f.ID == idFunctional11 || f.ID == idFunctional29 {
 		return false
 	}
-	return isRequest(f) || enhanced && !f.Extended && f.ID >= 0x700 && f.ID <= 0x7FF
+	return isRequest(f) || enhanced && isPhysical(f)
 }

@@ -124,6 +124,11 @@ func compileECUs(all []ECU, bus string) (map[ecuKey]*enhanced, error) {
 		if other := out[c.key]; other != nil {
 			return nil, fmt.Errorf("%w: ECU %s answers with %s, and so does %s: put both into one entry, or correct response", ErrConfig, e.Name, c.key, other.Name)
 		}
+		for _, o := range out {
+			if e.Request == o.Response || e.Response == o.Request {
+				return nil, fmt.Errorf("%w: ECU %s is asked with what %s answers with, or the other way round: correct request or response", ErrConfig, e.Name, o.Name)
+			}
+		}
 		out[c.key] = c
 	}
 	return out, nil
@@ -134,8 +139,8 @@ func (e *enhanced) check() error {
 	switch {
 	case e.Extended && (e.Request&^0xFF00 != idRequest29 || e.Response&^0xFF != idResponse29):
 		return errors.New("29-bit ids are 18DAxxF1 to ask and 18DAF1xx of the answer")
-	case !e.Extended && (e.Request < 0x700 || e.Request > 0x7FF || e.Request == idFunctional11):
-		return errors.New("an ECU may be asked with 700 to 7FF (7DF is for all of them) or 18DAxxF1")
+	case !e.Extended && !isPhysical(&Frame{ID: e.Request}):
+		return errors.New("an ECU may be asked with 700 to 7FF (7DF is for all of them, 7E8 to 7EF are answers) or 18DAxxF1")
 	case !e.Extended && (e.Response == 0 || e.Response > 0x7FF || e.Response == idFunctional11):
 		return errors.New("its answers have an id of 001 to 7FF")
 	case e.head() > 0 && e.Extended:

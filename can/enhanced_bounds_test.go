@@ -93,7 +93,7 @@ func TestUDSKeepsTheBounds(t *testing.T) {
 // TestECUsThatCannotBe are refused before anything is opened.
 func TestECUsThatCannotBe(t *testing.T) {
 	for name, change := range map[string]func(*can.ECU){
-		"functional": func(e *can.ECU) { e.Request = 0x7DF }, "low": func(e *can.ECU) { e.Request = 0x6F1 },
+		"functional": func(e *can.ECU) { e.Request = 0x7DF }, "an answer": func(e *can.ECU) { e.Request = 0x7E9 }, "low": func(e *can.ECU) { e.Request = 0x6F1 },
 		"29 bits": func(e *can.ECU) { e.Extended = true }, "other tester": func(e *can.ECU) { e.Extended, e.Request, e.Response = true, 0x18DA10F2, 0x18DAF210 },
 		"same": func(e *can.ECU) { e.Response = e.Request }, "fast": func(e *can.ECU) { e.DIDs[0].Every = time.Millisecond },
 		"beyond": func(e *can.ECU) { e.DIDs[0].Length = 3 }, "twice": func(e *can.ECU) { e.DIDs = append(e.DIDs, e.DIDs[0]) },
@@ -109,6 +109,13 @@ func TestECUsThatCannotBe(t *testing.T) {
 	}
 	if err := can.CheckECUs([]can.ECU{bms(), bms()}); err == nil {
 		t.Error("two ECUs with one response are accepted")
+	}
+	for _, other := range []can.ECU{{Name: "other", Request: 0x7FC, Response: 0x7E4}, {Name: "other", Request: 0x710, Response: 0x700}} {
+		e := bms(soc(time.Second))
+		e.Request, e.Response = 0x7E4, 0x710 // which the second one is asked with
+		if err := can.CheckECUs([]can.ECU{e, other}); err == nil {
+			t.Errorf("what an ECU answers with asks another: %X, %X", other.Request, other.Response)
+		}
 	}
 }
 
@@ -177,7 +184,7 @@ func TestAllowListBehindAnAddress(t *testing.T) {
 		for n := range 16 {
 			for service := range 256 {
 				f := can.Frame{ID: id, Len: 8, Data: [64]byte{0x12, byte(n), byte(service)}}
-				want := id >= 0x700 && id != 0x7DF && (service == 0x19 || service == 0x22) && (n == 3 || n == 5 || n == 6)
+				want := id >= 0x700 && id != 0x7DF && (id < 0x7E8 || id > 0x7EF) && (service == 0x19 || service == 0x22) && (n == 3 || n == 5 || n == 6)
 				if can.AllowedAddress(&f) != want {
 					t.Fatalf("%v: allowed %v", f, !want)
 				}

@@ -35,7 +35,7 @@ func TestAllowList(t *testing.T) {
 	for _, f := range ids {
 		obdID := f.Extended && (f.ID == 0x18DB33F1 || f.ID&0x1FFF00FF == 0x18DA00F1) ||
 			!f.Extended && (f.ID == 0x7DF || f.ID >= 0x7E0 && f.ID <= 0x7E7)
-		physical := !f.Extended && f.ID >= 0x700
+		physical := !f.Extended && f.ID >= 0x700 && (f.ID < 0x7E8 || f.ID > 0x7EF) // those are answers
 		f.Len = 8
 		for service := range 256 {
 			f.Data[0], f.Data[1] = 2, byte(service)

@@ -4,7 +4,7 @@ package config
 type ECU struct {
 	// Name of the ECU in `obu status`.
 	Name string `key:"name" example:"bms" check:"name" required:"give the ECU a name, for example bms"`
-	// Identifier it is asked with, as hexadecimal digits: 700 to 7FF, or 18DAxxF1.
+	// Identifier it is asked with, as hexadecimal digits: 700 to 7E7 without 7DF, 7F0 to 7FF, or 18DAxxF1.
 	Request CANID `key:"request" example:"7E4" required:"it is the identifier the ECU is asked with, for example 7E4 or 18DA10F1"`
 	// Identifier of its answers. Without it: request plus 8, or 18DAF1xx.
 	Response CANID `key:"response" example:"7EC"`

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -130,8 +131,8 @@ func (d *decoder) ecus(path string, all []ECU) {
 		e.complete()
 		extended := e.Request.Extended()
 		switch {
-		case extended && e.Request&^0xFF00 != 0x18DA00F1, !extended && (e.Request < 0x700 || e.Request == 0x7DF):
-			d.conflict(p+".request", fmt.Sprintf("an ECU may not be asked with %v", e.Request), "the agent asks one ECU by 700 to 7FF without 7DF, or by 18DAxxF1")
+		case extended && e.Request&^0xFF00 != 0x18DA00F1, !extended && (e.Request < 0x700 || e.Request == 0x7DF || e.Request >= 0x7E8 && e.Request <= 0x7EF):
+			d.conflict(p+".request", fmt.Sprintf("an ECU may not be asked with %v", e.Request), "the agent asks one ECU by 700 to 7FF without 7DF (all of them) and 7E8 to 7EF (answers), or by 18DAxxF1")
 		case extended != e.Response.Extended() || extended && e.Response&^0xFF != 0x18DAF100 || e.Response == 0x7DF || e.Response == e.Request:
 			d.conflict(p+".response", fmt.Sprintf("%v does not answer %v", e.Response, e.Request), "both have three digits, or 18DAxxF1 is answered by 18DAF1xx; without the line it is what is usual")
 		case e.Addressing != "normal" && (extended || e.Response >= 0x7E8 && e.Response <= 0x7EF):
@@ -149,6 +150,11 @@ func (d *decoder) ecus(path string, all []ECU) {
 		}
 	}
 	d.onlyOnce(path, len(all), "", func(i int) string { return all[i].answers() }, "put both into one entry, or correct `response`")
+	for i := range all {
+		if o := slices.IndexFunc(all, func(o ECU) bool { return o.Response == all[i].Request && o.Response != 0 && o.Name != all[i].Name }); o >= 0 {
+			d.conflict(index(path, i)+".request", fmt.Sprintf("ECU `%s` answers with %v", all[o].Name, all[i].Request), "correct `request` here, or `response` there: two nodes must not send with one identifier")
+		}
+	}
 }
 
 // key is by what a DID is known, "" of one that was reported already.
