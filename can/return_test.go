@@ -22,35 +22,34 @@ func TestSilenceOutlivesTheDevice(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				clk := clock.Virtual()
 				var cars []*ecu
+				began := make(chan time.Time, 1)
 				cfg := new(sink).config(clk, nil, speedOnly())
 				cfg.Dial = func(context.Context) (can.Bus, error) {
 					agent, car := can.Pair(clk)
 					e := engine()
 					e.bus = car
 					e.run()
-					cars = append(cars, e)
+					if cars = append(cars, e); len(cars) == 1 {
+						go func() {
+							time.Sleep(5 * time.Second)
+							began <- time.Now()
+							car.Send(frame)
+						}()
+					}
 					return agent, nil
 				}
 				src, err := can.New(cfg)
 				if err != nil {
 					t.Fatal(err)
 				}
-				var from time.Time
-				for i, d := range []time.Duration{5500 * time.Millisecond, 2 * time.Second, 20 * time.Second} {
+				for _, d := range []time.Duration{5500 * time.Millisecond, 2 * time.Second, 20 * time.Second} {
 					ctx, cancel := context.WithTimeout(t.Context(), d)
-					if i == 0 {
-						go func() {
-							time.Sleep(5 * time.Second)
-							from = time.Now()
-							cars[0].bus.Send(frame)
-						}()
-					}
 					if err := src.Run(ctx); err != nil {
 						t.Error(err)
 					}
 					cancel()
 				}
-				during, after := 0, 0
+				from, during, after := <-began, 0, 0
 				for _, e := range cars {
 					e.wg.Wait()
 					during += e.transmittedBetween(from, from.Add(can.TesterSilence))
