@@ -224,7 +224,7 @@ func TestContractShowsTheCheck(t *testing.T) {
 func TestNamesThatStay(t *testing.T) {
 	want := map[string]string{
 		"obu": "", "obu run": "as-real c config replay service speed", "obu check": "c config json", "obu status": "c config json socket",
-		"obu decode": "", "obu decode can": "dbc j1939 obd uds", "obu decode nmea": "",
+		"obu decode": "", "obu decode can": "dbc j1939 obd uds vss", "obu decode nmea": "",
 		"obu tail":   "broker ca cert fleet key media password server-name unit username",
 		"obu buffer": "", "obu buffer stat": "c config socket", "obu buffer ls": "c config socket", "obu buffer verify": "c config socket", "obu buffer export": "c config out socket",
 		"obu record": "c config device file-age file-size out sync total",

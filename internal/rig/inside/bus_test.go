@@ -112,13 +112,15 @@ func TestControllerShapes(t *testing.T) {
 	exchange(t, dial(t, a, nil), dial(t, b, nil), shapes(false))
 }
 
-// TestKernelFilters: the kernel passes what OBD needs and nothing else.
+// TestKernelFilters: the kernel passes what OBD needs, the agent's silence beside
+// testers included, and nothing else.
 func TestKernelFilters(t *testing.T) {
 	name := vcan(t, "vcan0")
 	a, b := dial(t, name, nil), dial(t, name, can.OBDFilters())
 	pass := []can.Frame{{ID: 0x7E8, Len: 8}, {ID: 0x7EF, Len: 8}, {ID: 0x7DF, Len: 8}, {ID: 0x7E0, Len: 8},
-		{ID: 0x18DAF110, Extended: true, Len: 8}, {ID: 0x18DA10F1, Extended: true, Len: 8}, {ID: 0x18DB33F1, Extended: true, Len: 8}}
-	stop := []can.Frame{{ID: 0x7D0, Len: 8}, {ID: 0x7F0, Len: 8}, {ID: 0x100, Len: 8}, {ID: 0x7E8, Extended: true, Len: 8},
+		{ID: 0x18DAF110, Extended: true, Len: 8}, {ID: 0x18DA10F1, Extended: true, Len: 8}, {ID: 0x18DB33F1, Extended: true, Len: 8},
+		{ID: 0x714, Len: 8}, {ID: 0x18DA10F9, Extended: true, Len: 8}, {ID: 0x18DBFEF9, Extended: true, Len: 8}}
+	stop := []can.Frame{{ID: 0x6D0, Len: 8}, {ID: 0x100, Len: 8}, {ID: 0x18DA1020, Extended: true, Len: 8}, {ID: 0x7E8, Extended: true, Len: 8},
 		{ID: 0x18FEF100, Extended: true, Len: 8}, {ID: 0x7E8, Remote: true}}
 	for i, want := range pass {
 		for _, f := range stop {
