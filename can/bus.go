@@ -4,28 +4,11 @@ import (
 	"context"
 	"errors"
 
-	"obu/telemetry"
+	"obu/can/frame"
 )
 
 // Frame is one CAN or CAN FD frame, passed by value.
-type Frame struct {
-	At       telemetry.At // when it was received
-	ID       uint32       // 11 or 29 bits
-	Extended bool         // 29-bit identifier
-	Remote   bool         // remote transmission request
-	Error    bool         // controller error frame: ID holds the error class bits
-	FD       bool         // CAN FD: up to 64 bytes
-	ReadTime bool         // At is when it was read, not when it was received
-	Flags    uint8        // of CAN FD: FlagBRS, FlagESI
-	Len      uint8        // bytes of Data in use
-	Data     [64]byte
-}
-
-// Flags of a CAN FD frame, as in linux/can.h.
-const (
-	FlagBRS = 1 // its data came at the higher bit rate
-	FlagESI = 2 // its sender is error-passive
-)
+type Frame = frame.Frame
 
 // Sentinels of every Bus.
 var (

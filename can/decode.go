@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"obu/can/canlog"
 	"obu/can/dbc"
 	"obu/can/isotp"
 	"obu/can/obd"
@@ -14,7 +15,7 @@ import (
 
 // Record is one value of a decoded log, with the recording's own time.
 type Record struct {
-	T       Stamp // of the answer's single or first frame
+	T       canlog.Stamp // of the answer's single or first frame
 	Bus     string
 	Source  string // address of the ECU's answers: "7E8", "18DAF110", "7E8/freeze" of a freeze frame; of J1939 the node's: "2A"
 	Signal  *telemetry.Signal
@@ -52,7 +53,7 @@ func DecodeOBD(r io.Reader, emit func(Record) error, problem func(error)) (Decod
 	return Decode(r, DecodeOptions{OBD: true}, emit, problem)
 }
 
-// Decode reads a log that LogReader knows, plain or gzip, and calls emit for each value of
+// Decode reads a log that canlog.Reader knows, plain or gzip, and calls emit for each value of
 // each OBD answer and each message of J1939 and of the databases in it, in the
 // order they were complete. It keeps a bounded state per interface and repairs nothing.
 // Lines, transfers and answers that cannot be read are counted and told to
@@ -62,14 +63,14 @@ func Decode(r io.Reader, opt DecodeOptions, emit func(Record) error, problem fun
 	if d.problem == nil {
 		d.problem = func(error) {}
 	}
-	log := ReadLog(r)
+	log := canlog.NewReader(r)
 	for d.err == nil {
 		var err error
 		if d.entry, err = log.Next(); err == io.EOF {
 			d.flush()
 			return d.stats, d.err
 		} else if err != nil {
-			var bad *LineError
+			var bad *canlog.LineError
 			if !errors.As(err, &bad) {
 				return d.stats, err
 			}
@@ -118,7 +119,7 @@ type logDecoder struct {
 	problem func(error)
 	buses   map[string]*logBus
 	stats   DecodeStats
-	entry   Entry // being read
+	entry   canlog.Entry // being read
 
 	diagnosis []uds.Reading // scratch
 
@@ -139,7 +140,7 @@ func (d *logDecoder) bus(iface string) *logBus {
 	if b, ok := d.buses[iface]; ok {
 		return b
 	}
-	if len(d.buses) >= maxInterfaces {
+	if len(d.buses) >= canlog.MaxInterfaces {
 		iface = ""
 		if b, ok := d.buses[iface]; ok {
 			return b
@@ -161,17 +162,17 @@ func (d *logDecoder) bus(iface string) *logBus {
 				source += "/" + MethodFreeze
 			}
 			for _, r := range readings {
-				rec := Record{Stamp{int64(at), b.digits}, iface, source, r.Signal, r.Value, r.Quality, ""}
+				rec := Record{canlog.Stamp{Nanos: int64(at), Digits: b.digits}, iface, source, r.Signal, r.Value, r.Quality, ""}
 				d.give(rec)
 			}
 		},
 		failed: func(_ telemetry.At, ecu ecuKey, err error) {
 			d.stats.Failed++
-			d.problem(&LineError{d.entry.Line, fmt.Errorf("%s: %w", b.names.name(ecu), err)})
+			d.problem(&canlog.LineError{Line: d.entry.Line, Err: fmt.Errorf("%s: %w", b.names.name(ecu), err)})
 		},
 	}, func(f isotp.Fault) {
 		d.stats.Transfers[f.Reason]++
-		d.problem(&LineError{d.entry.Line, fmt.Errorf("%s: transfer %s after %d of %d bytes", b.names.name(ecuKey(f.ID)), f.Reason, f.Got, f.Want)})
+		d.problem(&canlog.LineError{Line: d.entry.Line, Err: fmt.Errorf("%s: transfer %s after %d of %d bytes", b.names.name(ecuKey(f.ID)), f.Reason, f.Got, f.Want)})
 	}, nil, nil)
 	b.broadcast = newBroadcast(&broadcast{
 		value: func(at telemetry.At, from ecuKey, s *dbc.Signal, raw int64, v telemetry.Value) {
@@ -179,10 +180,10 @@ func (d *logDecoder) bus(iface string) *logBus {
 			if s.Absent(raw) {
 				quality = telemetry.QualityUnsupported
 			}
-			d.give(Record{Stamp{int64(at), b.digits}, iface, b.names.name(from), &s.Telemetry, v, quality, s.Text(raw)})
+			d.give(Record{canlog.Stamp{Nanos: int64(at), Digits: b.digits}, iface, b.names.name(from), &s.Telemetry, v, quality, s.Text(raw)})
 		},
 		damaged: func(_ telemetry.At, from ecuKey, what string) {
-			d.problem(&LineError{d.entry.Line, fmt.Errorf("%s: %s", b.names.name(from), what)})
+			d.problem(&canlog.LineError{Line: d.entry.Line, Err: fmt.Errorf("%s: %s", b.names.name(from), what)})
 		},
 	}, iface, d.opt.Databases)
 	if d.opt.J1939 {

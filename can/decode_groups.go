@@ -3,6 +3,7 @@ package can
 import (
 	"fmt"
 
+	"obu/can/canlog"
 	"obu/can/j1939"
 	"obu/can/obd"
 	"obu/telemetry"
@@ -14,7 +15,7 @@ func (d *logDecoder) groups(iface string, b *logBus) *groups {
 	var readings []j1939.Reading
 	give := func(at telemetry.At, source uint8, all []j1939.Reading) {
 		for _, r := range all {
-			d.give(Record{Stamp{int64(at), b.digits}, iface, nodeName(source), r.Signal, r.Value, r.Quality, ""})
+			d.give(Record{canlog.Stamp{Nanos: int64(at), Digits: b.digits}, iface, nodeName(source), r.Signal, r.Value, r.Quality, ""})
 		}
 	}
 	g := newGroups(&groups{
@@ -24,13 +25,13 @@ func (d *logDecoder) groups(iface string, b *logBus) *groups {
 			pgn := j1939.FactPGN(kind)
 			if readings, err = describe(readings[:0], pgn, payload); err != nil {
 				d.stats.Failed++
-				d.problem(&LineError{d.entry.Line, fmt.Errorf("PGN %v of %s: %w", pgn, nodeName(source), err)})
+				d.problem(&canlog.LineError{Line: d.entry.Line, Err: fmt.Errorf("PGN %v of %s: %w", pgn, nodeName(source), err)})
 			}
 			give(at, source, readings)
 		},
 		damaged: func(f j1939.Fault) {
 			d.stats.Groups.Broken[f.Reason]++
-			d.problem(&LineError{d.entry.Line, fmt.Errorf("transfer of PGN %v of %s: %s after %d of %d bytes", f.PGN, nodeName(f.Source), f.Reason, f.Got, f.Want)})
+			d.problem(&canlog.LineError{Line: d.entry.Line, Err: fmt.Errorf("transfer of PGN %v of %s: %s after %d of %d bytes", f.PGN, nodeName(f.Source), f.Reason, f.Got, f.Want)})
 		},
 	})
 	if b.broadcast != nil {

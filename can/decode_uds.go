@@ -3,6 +3,7 @@ package can
 import (
 	"fmt"
 
+	"obu/can/canlog"
 	"obu/can/uds"
 	"obu/telemetry"
 )
@@ -24,7 +25,7 @@ func (d *logDecoder) diagnostic(iface string, b *logBus, at telemetry.At, e *enh
 	d.stats.UDS++
 	give := func(suffix string, all []uds.Reading) {
 		for _, r := range all {
-			d.give(Record{Stamp{int64(at), b.digits}, iface, b.names.name(e.key) + suffix, r.Signal, r.Value, r.Quality, ""})
+			d.give(Record{canlog.Stamp{Nanos: int64(at), Digits: b.digits}, iface, b.names.name(e.key) + suffix, r.Signal, r.Value, r.Quality, ""})
 		}
 	}
 	var err error
@@ -47,6 +48,6 @@ func (d *logDecoder) diagnostic(iface string, b *logBus, at telemetry.At, e *enh
 	}
 	if err != nil {
 		d.stats.Failed++
-		d.problem(&LineError{d.entry.Line, fmt.Errorf("%s: %w", b.names.name(e.key), err)})
+		d.problem(&canlog.LineError{Line: d.entry.Line, Err: fmt.Errorf("%s: %w", b.names.name(e.key), err)})
 	}
 }

@@ -13,6 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"obu/can"
+	"obu/can/frame"
+	"obu/can/link"
 	"obu/internal/clock"
 )
 
@@ -31,7 +33,7 @@ func shapes() []can.Frame {
 	copy(speed.Data[:], []byte{3, 0x41, 0x0D, 0x4A})
 	ext := can.Frame{ID: 0x18DAF110, Extended: true, Len: 3}
 	copy(ext.Data[:], []byte{1, 2, 3})
-	fd := can.Frame{ID: 0x123, FD: true, Flags: can.FlagBRS, Len: 64}
+	fd := can.Frame{ID: 0x123, FD: true, Flags: frame.FlagBRS, Len: 64}
 	for i := range fd.Data {
 		fd.Data[i] = byte(i)
 	}
@@ -272,12 +274,12 @@ func TestSocketCANErrors(t *testing.T) {
 	switch {
 	case errors.Is(err, can.ErrNoCAN):
 		t.Logf("this kernel has no AF_CAN: %v", err)
-	case !errors.Is(err, can.ErrNoDevice):
+	case !errors.Is(err, link.ErrNoDevice):
 		t.Errorf("missing device: %v", err)
 	}
 	if !errors.Is(err, can.ErrNoCAN) {
 		_, err = can.DialSocketCAN(context.Background(), "lo", can.SocketOptions{Clock: system(t)})
-		if !errors.Is(err, can.ErrNotCAN) {
+		if !errors.Is(err, link.ErrNotCAN) {
 			t.Errorf("loopback as CAN: %v", err)
 		}
 	}

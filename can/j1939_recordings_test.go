@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"obu/can"
+	"obu/can/canlog"
 	"obu/can/j1939"
 	"obu/telemetry"
 )
@@ -34,7 +34,7 @@ func TestRecordedJ1939Transport(t *testing.T) {
 	var got []transported
 	faults := 0
 	buses := make(map[string]*j1939.Receiver)
-	log := can.ReadLog(f)
+	log := canlog.NewReader(f)
 	for {
 		e, err := log.Next()
 		if errors.Is(err, io.EOF) {
@@ -47,7 +47,7 @@ func TestRecordedJ1939Transport(t *testing.T) {
 		if rx == nil {
 			rx = j1939.NewReceiver(func(m j1939.Message) {
 				if m.Packets > 0 {
-					began := can.Stamp{Nanos: int64(m.At), Digits: 6}
+					began := canlog.Stamp{Nanos: int64(m.At), Digits: 6}
 					got = append(got, transported{began.String(), e.Interface, m.Source, uint32(m.PGN), strings.ToUpper(hex.EncodeToString(m.Payload))})
 				}
 			}, func(j1939.Fault) { faults++ })

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"obu/can/canlog"
 	"obu/internal/clock"
 	"obu/telemetry"
 )
@@ -23,7 +24,7 @@ type LogOptions struct {
 	Offset telemetry.At
 	// Origin, when set, is the log time of Offset instead of the first line's:
 	// what ties several logs with true time stamps together.
-	Origin Stamp
+	Origin canlog.Stamp
 	// Log hears of lines that cannot be read; nil discards.
 	Log *slog.Logger
 }
@@ -31,7 +32,7 @@ type LogOptions struct {
 // LogBus is a recording that plays itself at the pace of a clock. It is
 // receive-only.
 type LogBus struct {
-	log    *LogReader
+	log    *canlog.Reader
 	file   io.Closer
 	clk    *clock.Clock
 	pace   *clock.Sleeper
@@ -48,14 +49,10 @@ type LogBus struct {
 }
 
 // A logger whose clock is set in mid-log makes a jump that is not played: the
-// replay goes on at once. A little disorder is normal where several interfaces
-// share a log.
-const (
-	longestPause = time.Hour
-	mostDisorder = time.Second
-)
+// replay goes on at once. So does one back by more than canlog.MostDisorder.
+const longestPause = time.Hour
 
-// OpenLog opens a log that LogReader knows, plain or .gz, that Receive plays through
+// OpenLog opens a log that canlog.Reader knows, plain or .gz, that Receive plays through
 // clk.Join. A line that cannot be read is reported, counted in Drops, and the
 // rest goes on; a jump of the logger's clock is not waited for.
 func OpenLog(path string, clk *clock.Clock, opt LogOptions) (*LogBus, error) {
@@ -76,8 +73,8 @@ func NewLogBus(r io.ReadCloser, clk *clock.Clock, opt LogOptions) *LogBus {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	return &LogBus{
-		log: ReadLog(r), file: r, clk: clk, pace: clk.Join(), opt: opt, ctx: ctx, cancel: cancel,
-		origin: opt.Origin.Nanos, begun: opt.Origin != Stamp{},
+		log: canlog.NewReader(r), file: r, clk: clk, pace: clk.Join(), opt: opt, ctx: ctx, cancel: cancel,
+		origin: opt.Origin.Nanos, begun: opt.Origin != canlog.Stamp{},
 	}
 }
 
@@ -90,7 +87,7 @@ func (b *LogBus) ReceiveOnly() bool { return true }
 func (b *LogBus) Receive() (Frame, error) {
 	for {
 		e, err := b.log.Next()
-		var bad *LineError
+		var bad *canlog.LineError
 		switch {
 		case errors.As(err, &bad):
 			b.complain(b.bad.Add(1), "skip a line of the CAN log", "line", bad.Line, "error", bad.Err)
@@ -135,7 +132,7 @@ func (b *LogBus) complain(n uint64, text string, args ...any) {
 // bridge moves the origin over a jump of the logger's clock.
 func (b *LogBus) bridge(now int64, line int) {
 	jump := time.Duration(now - b.last)
-	if b.seen && (jump > longestPause || jump < -mostDisorder) {
+	if b.seen && (jump > longestPause || jump < -canlog.MostDisorder) {
 		b.origin += int64(jump)
 		b.jumps++
 		b.complain(b.jumps, "the logger's clock was set while it recorded; the replay goes on at once", "line", line, "by", jump)
@@ -162,7 +159,7 @@ func (b *LogBus) Close() error {
 
 // LogInfo is what a log holds.
 type LogInfo struct {
-	First, Last Stamp          // lowest and highest time
+	First, Last canlog.Stamp   // lowest and highest time
 	Frames      int            // readable ones
 	Bad         int            // lines that could not be read
 	Interfaces  map[string]int // frames of each
@@ -176,10 +173,10 @@ func InspectLog(path string) (LogInfo, error) {
 	}
 	defer f.Close()
 	info := LogInfo{Interfaces: make(map[string]int)}
-	r := ReadLog(f)
+	r := canlog.NewReader(f)
 	for {
 		e, err := r.Next()
-		var bad *LineError
+		var bad *canlog.LineError
 		switch {
 		case errors.As(err, &bad):
 			info.Bad++
@@ -196,7 +193,7 @@ func InspectLog(path string) (LogInfo, error) {
 			info.Last = e.Stamp
 		}
 		info.Frames++
-		if _, ok := info.Interfaces[e.Interface]; ok || len(info.Interfaces) < maxInterfaces {
+		if _, ok := info.Interfaces[e.Interface]; ok || len(info.Interfaces) < canlog.MaxInterfaces {
 			info.Interfaces[e.Interface]++
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"obu/can"
+	"obu/can/canlog"
 	"obu/can/isotp"
 	"obu/can/obd"
 	"obu/telemetry"
@@ -81,7 +81,7 @@ func reassemble(t *testing.T, i int, c obdbCase) (readings []obd.Reading, payloa
 			}
 		},
 	})
-	r := can.ReadLog(&log)
+	r := canlog.NewReader(&log)
 	for e, err := r.Next(); ; e, err = r.Next() {
 		if err == nil { // the collection holds a tool's own messages too
 			rx.Feed(telemetry.At(e.Stamp.Nanos), e.ID, e.Data[:e.Len])

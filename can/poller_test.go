@@ -10,6 +10,7 @@ import (
 
 	"obu/can"
 	"obu/can/isotp"
+	"obu/can/link"
 	"obu/can/obd"
 	"obu/internal/clock"
 	"obu/telemetry"
@@ -660,7 +661,7 @@ func TestLostDevice(t *testing.T) {
 		cfg := out.config(clk, nil, speedOnly())
 		cfg.Dial = func(context.Context) (can.Bus, error) {
 			if dials++; dials == 1 {
-				return nil, can.ErrNoDevice
+				return nil, link.ErrNoDevice
 			}
 			agent, car := can.Pair(clk)
 			time.AfterFunc(5*time.Second, func() { car.Close() })

@@ -247,7 +247,7 @@ func appendLine(b []byte, f *Frame, name string, nanos int64) []byte {
 	b = append(b, name...)
 	b = append(b, ' ')
 	if f.Remote {
-		b = f.append(b)
+		b = f.Append(b)
 		return append(b, '\n')
 	}
 	id, digits := f.ID, 3

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"obu/can"
+	"obu/can/canlog"
+	"obu/can/link"
 	"obu/internal/clock"
 )
 
@@ -38,7 +40,7 @@ func recorded(t *testing.T, cfg can.RecorderConfig, play func(can.Bus)) can.Reco
 }
 
 // logLines reads every log of a folder, oldest first.
-func logLines(t *testing.T, dir string) (entries []can.Entry, files int) {
+func logLines(t *testing.T, dir string) (entries []canlog.Entry, files int) {
 	t.Helper()
 	names, err := filepath.Glob(filepath.Join(dir, "can-*.log"))
 	if err != nil {
@@ -49,7 +51,7 @@ func logLines(t *testing.T, dir string) (entries []can.Entry, files int) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		log := can.ReadLog(f)
+		log := canlog.NewReader(f)
 		for {
 			e, err := log.Next()
 			if err != nil {
@@ -189,7 +191,7 @@ func TestRecorderOutlivesItsBus(t *testing.T) {
 		dials := 0
 		dial := func(context.Context) (can.Bus, error) {
 			if dials++; dials == 2 {
-				return nil, can.ErrNoDevice
+				return nil, link.ErrNoDevice
 			}
 			in, car := can.Pair(clk)
 			go func() {

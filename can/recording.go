@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"obu/can/canlog"
 )
 
 // recording is a folder of candump logs, numbered from the oldest on, and a
@@ -103,7 +105,7 @@ func firstStamp(path string) int64 {
 		return 0
 	}
 	defer f.Close()
-	log := ReadLog(f)
+	log := canlog.NewReader(f)
 	for range 100 {
 		if e, err := log.Next(); err == nil {
 			return e.Stamp.Nanos

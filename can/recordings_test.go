@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"obu/can"
+	"obu/can/canlog"
 	"obu/can/isotp"
 	"obu/can/obd"
 	"obu/telemetry"
@@ -207,7 +208,7 @@ func TestRecordedTransfers(t *testing.T) {
 					want[expectedTransfer{stamp(f.At), fmt.Sprintf("%03X", f.ID), "", f.Reason.String()}]--
 				},
 			})
-			log := can.ReadLog(f)
+			log := canlog.NewReader(f)
 			for {
 				e, err := log.Next()
 				if err == io.EOF {
@@ -233,4 +234,4 @@ func TestRecordedTransfers(t *testing.T) {
 	}
 }
 
-func stamp(at telemetry.At) string { return can.Stamp{Nanos: int64(at), Digits: 6}.String() }
+func stamp(at telemetry.At) string { return canlog.Stamp{Nanos: int64(at), Digits: 6}.String() }

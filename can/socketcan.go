@@ -5,25 +5,18 @@ import (
 	"errors"
 	"strings"
 
-	"obu/can/link"
 	"obu/internal/clock"
 )
 
-// Sentinels of opening a device.
+// Sentinels of opening a device, beside those of package link.
 var (
 	// ErrNoCAN: the running kernel knows no CAN sockets. Load the module:
 	// modprobe can_raw (and the driver of the controller).
 	ErrNoCAN = errors.New("kernel has no CAN: load module can_raw")
-	// ErrNoDevice: see link.ErrNoDevice.
-	ErrNoDevice = link.ErrNoDevice
 	// ErrDown: the interface exists and is down. Bring it up: ip link set can0
 	// up type can bitrate 500000 restart-ms 1000 (without restart-ms the
 	// controller stays deaf after a bus-off).
 	ErrDown = errors.New("interface is down")
-	// ErrNotCAN: see link.ErrNotCAN.
-	ErrNotCAN = link.ErrNotCAN
-	// ErrPlatform: this operating system has no SocketCAN and no unix bus.
-	ErrPlatform = link.ErrPlatform
 )
 
 // Filter passes frames whose identifier equals ID in the bits of Mask. The

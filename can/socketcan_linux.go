@@ -95,7 +95,7 @@ func setUp(fd, index int, opt SocketOptions) error {
 	}
 	switch err := unix.Bind(fd, &unix.SockaddrCAN{Ifindex: index}); {
 	case errors.Is(err, unix.ENODEV):
-		return ErrNotCAN
+		return link.ErrNotCAN
 	case err != nil:
 		return fmt.Errorf("bind: %w", err)
 	}

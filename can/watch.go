@@ -48,7 +48,7 @@ func (w *watch) look(now telemetry.At) {
 		return
 	}
 	s, err := w.ask()
-	if errors.Is(err, ErrNotCAN) {
+	if errors.Is(err, link.ErrNotCAN) {
 		w.ask = nil
 	}
 	if err != nil {

@@ -1,6 +1,10 @@
 package can
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"obu/can/frame"
+)
 
 const (
 	sizeFrame   = 16 // struct can_frame
@@ -22,11 +26,11 @@ func parseFrame(p []byte) (f Frame, ok bool) {
 		f.ID = id & maskStandard
 	}
 	// The masks above leave an identifier nothing to be wrong in (Validate).
-	if !f.FD && f.Len > 8 || f.FD && (f.Remote || !fdLength(f.Len)) {
+	if !f.FD && f.Len > 8 || f.FD && (f.Remote || !frame.IsLength(f.Len)) {
 		return f, false
 	}
 	if f.FD {
-		f.Flags = p[5] & (FlagBRS | FlagESI)
+		f.Flags = p[5] & (frame.FlagBRS | frame.FlagESI)
 	}
 	copy(f.Data[:], p[8:8+f.Len])
 	return f, true

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"obu/can"
+	"obu/can/link"
 	"obu/dashcam"
 	"obu/gps"
 	"obu/internal/agent"
@@ -244,7 +245,7 @@ func checkFolder(dir string) finding {
 // plainly drops what a check's line says already: its first column names the
 // device, and these errors say the rest by themselves.
 func plainly(err error) error {
-	for _, known := range [...]error{can.ErrNoDevice, can.ErrDown, can.ErrNotCAN, gps.ErrNoDevice, gps.ErrPermission, gps.ErrBusy, gps.ErrNoPPS, gps.ErrPPSPermission, gps.ErrNotPPS} {
+	for _, known := range [...]error{link.ErrNoDevice, can.ErrDown, link.ErrNotCAN, gps.ErrNoDevice, gps.ErrPermission, gps.ErrBusy, gps.ErrNoPPS, gps.ErrPPSPermission, gps.ErrNotPPS} {
 		if errors.Is(err, known) {
 			return known
 		}

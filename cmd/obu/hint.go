@@ -8,6 +8,7 @@ import (
 
 	"obu/buffer"
 	"obu/can"
+	"obu/can/canlog"
 	"obu/can/link"
 	"obu/dashcam"
 	"obu/gps"
@@ -26,18 +27,18 @@ var hints = []struct {
 	{can.ErrUnreadable, "there is traffic, at another bit rate or broken: check CAN-H, CAN-L and the 120 ohm at both ends; if the vehicle's rate is known write it in bitrate as a number"},
 	{can.ErrProbeFailed, "nobody acknowledges at that bit rate: check the plug; the agent asks again, less and less often, and the other rate next; if the vehicle's rate is known write it in bitrate as a number"},
 	{can.ErrSilent, "turn the ignition on; behind a gateway the bus speaks only when asked, which is done once the receiver says that the vehicle travels; if its rate is known write it in bitrate as a number"},
-	{can.ErrNoDevice, "`ip link` lists the interfaces; a USB adapter shows up after `modprobe can_raw` and plugging it in"},
+	{link.ErrNoDevice, "`ip link` lists the interfaces; a USB adapter shows up after `modprobe can_raw` and plugging it in"},
 	{can.ErrDown, "bring it up, with the vehicle's bit rate: ip link set can0 up type can bitrate 500000 restart-ms 1000; or have the agent do it: manage: true beside its bitrate"},
 	{can.ErrNoCAN, "modprobe can_raw, and the driver of the adapter; on a kernel built without CAN only unix:PATH and recordings work"},
-	{can.ErrNotCAN, "`ip -details link show type can` lists the CAN interfaces"},
-	{can.ErrPlatform, "run it on Linux; here recordings can be decoded"},
+	{link.ErrNotCAN, "`ip -details link show type can` lists the CAN interfaces"},
+	{link.ErrPlatform, "run it on Linux; here recordings can be decoded"},
 	{can.ErrBusy, "nobody on the bus acknowledges: check ignition, bit rate and wiring"},
 	{can.ErrConfig, "correct the entry of this bus under can; `obu config example` explains each setting"},
 	{can.ErrClosed, "check the adapter's plug and driver (ip link; dmesg | tail), or the virtual car behind unix:PATH; the agent opens it again by itself"},
 	{can.ErrFolderInUse, "stop it (pgrep -af 'obu record'), or give this one a folder of its own with --out"},
 	{can.ErrRecording, "check free space (df -h) and rights of the folder; --total bounds what a recording takes"},
-	{can.ErrNotText, "convert it to ASC or candump's format: `python3 -m can.logconvert FILE out.asc` (BLF, MDF; package python-can), SavvyCAN, or the program that wrote it"},
-	{can.ErrLine, "record with `candump -L can0 > can0.log`"},
+	{canlog.ErrNotText, "convert it to ASC or candump's format: `python3 -m can.logconvert FILE out.asc` (BLF, MDF; package python-can), SavvyCAN, or the program that wrote it"},
+	{canlog.ErrLine, "record with `candump -L can0 > can0.log`"},
 	{gps.ErrNoDevice, "plug the receiver in; `ls /dev/serial/by-id` shows names that stay"},
 	{gps.ErrPermission, "join the group that owns the port: usermod -aG dialout USER, then start again"},
 	{gps.ErrBusy, "stop who holds the port: systemctl stop gpsd.socket gpsd ModemManager"},

@@ -23,9 +23,9 @@ import (
 // they are counted, or handled where they arise.
 var spoken = map[string]string{
 	"can.ErrReceiveOnly": "a recording is never asked",
-	"can.ErrFrame":       "an allow-list stands before it",
-	"can.ErrLongLine":    "always together with can.ErrLine, or counted",
-	"can.ErrCut":         "its text says it: the last line is missing",
+	"frame.ErrFrame":     "an allow-list stands before it",
+	"canlog.ErrLongLine": "always together with canlog.ErrLine, or counted",
+	"canlog.ErrCut":      "its text says it: the last line is missing",
 	"dashcam.ErrStopped": "Run says why",
 	"buffer.ErrClosed":   "after the agent's end",
 	"buffer.ErrOffset":   "handled by the dashcam source",
@@ -42,7 +42,7 @@ func TestEverySentinelHasAHint(t *testing.T) {
 		t.Fatal(err)
 	}
 	seen := 0
-	for _, room := range []string{"can", "gps", "dashcam", "buffer", "internal/agent"} {
+	for _, room := range []string{"can", "can/canlog", "can/frame", "can/link", "gps", "dashcam", "buffer", "internal/agent"} {
 		files, err := filepath.Glob(filepath.Join("..", "..", room, "*.go"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: %d files, %v", room, len(files), err)

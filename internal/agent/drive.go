@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"obu/can"
+	"obu/can/canlog"
 	"obu/dashcam"
 	"obu/gps"
 	"obu/internal/clock"
@@ -153,7 +154,7 @@ func (d *Drive) busesAndStart() (buses []driveBus, start time.Time, err error) {
 			return nil, start, err
 		}
 		if info.Frames == 0 {
-			return nil, start, fmt.Errorf("%s: no frame in it: %w", d.path(c.File), can.ErrLine)
+			return nil, start, fmt.Errorf("%s: no frame in it: %w", d.path(c.File), canlog.ErrLine)
 		}
 		if span := time.Duration(info.Last.Nanos - info.First.Nanos); span > maxDrive || span < 0 {
 			return nil, start, fmt.Errorf("%s: spans %v to %v: %w", d.path(c.File), info.First, info.Last, ErrSpan)

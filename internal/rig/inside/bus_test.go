@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"obu/can"
+	"obu/can/frame"
 	"obu/can/link"
 	"obu/internal/clock"
 )
@@ -50,7 +51,7 @@ func shapes(fd bool) []can.Frame {
 	copy(ext.Data[:], []byte{1, 2, 3})
 	out := []can.Frame{speed, ext, {ID: 0x55, Remote: true}, {ID: 0x7FF}}
 	if fd {
-		long := can.Frame{ID: 0x123, FD: true, Flags: can.FlagBRS | can.FlagESI, Len: 64}
+		long := can.Frame{ID: 0x123, FD: true, Flags: frame.FlagBRS | frame.FlagESI, Len: 64}
 		for i := range long.Data {
 			long.Data[i] = byte(i)
 		}
@@ -185,8 +186,8 @@ func TestInterfaceGoesAway(t *testing.T) {
 		back []string
 	}{
 		{"down", []string{"link set vcan0 down"}, can.ErrDown, can.ErrDown, []string{"link set vcan0 up"}},
-		{"removed", []string{"link del vcan0"}, can.ErrClosed, can.ErrNoDevice, []string{"link add vcan0 type vcan", "link set vcan0 mtu 72 up"}},
-		{"renamed", []string{"link set vcan0 down", "link set vcan0 name other0", "link set other0 up"}, can.ErrDown, can.ErrNoDevice,
+		{"removed", []string{"link del vcan0"}, can.ErrClosed, link.ErrNoDevice, []string{"link add vcan0 type vcan", "link set vcan0 mtu 72 up"}},
+		{"renamed", []string{"link set vcan0 down", "link set vcan0 name other0", "link set other0 up"}, can.ErrDown, link.ErrNoDevice,
 			[]string{"link set other0 down", "link set other0 name vcan0", "link set vcan0 up"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -230,7 +231,7 @@ func TestInterfaceGoesAway(t *testing.T) {
 func TestDialSaysWhatIsWrong(t *testing.T) {
 	ip(t, "link add vcan0 type vcan")
 	t.Cleanup(func() { ip(t, "link del vcan0") })
-	for name, want := range map[string]error{"vcan0": can.ErrDown, "nosuch0": can.ErrNoDevice, "lo": can.ErrNotCAN} {
+	for name, want := range map[string]error{"vcan0": can.ErrDown, "nosuch0": link.ErrNoDevice, "lo": link.ErrNotCAN} {
 		if _, err := can.DialSocketCAN(t.Context(), name, can.SocketOptions{Clock: system(t)}); !errors.Is(err, want) {
 			t.Errorf("%s: %v, want %v", name, err, want)
 		}

@@ -39,10 +39,10 @@ func TestControllerIsSet(t *testing.T) {
 	if err := l.Set(link.Settings{Bitrate: 123}); !errors.Is(err, link.ErrMode) {
 		t.Errorf("123 bit/s: %v", err)
 	}
-	if _, err := link.New(vcan(t, "vcan0")).State(); !errors.Is(err, can.ErrNotCAN) {
+	if _, err := link.New(vcan(t, "vcan0")).State(); !errors.Is(err, link.ErrNotCAN) {
 		t.Errorf("a virtual interface: %v", err)
 	}
-	if err := link.New("nosuch0").Set(link.Settings{Bitrate: 500_000}); !errors.Is(err, can.ErrNoDevice) {
+	if err := link.New("nosuch0").Set(link.Settings{Bitrate: 500_000}); !errors.Is(err, link.ErrNoDevice) {
 		t.Errorf("no interface: %v", err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"obu/can"
+	"obu/can/frame"
 )
 
 // TestKernelRecordedAsCandumpDoes: `obu record`, ended with SIGTERM, and
@@ -37,7 +38,7 @@ func TestKernelRecordedAsCandumpDoes(t *testing.T) {
 	frames := shapes(true)
 	broken := can.Frame{ID: 0x0C, Error: true, Len: 8}
 	broken.Data = [64]byte{0, 0x10, 2, 0, 0, 0, 96, 8}
-	frames = append(frames, broken, can.Frame{ID: 0x321, FD: true, Flags: can.FlagBRS}, can.Frame{ID: 0x321, FD: true, Flags: can.FlagESI, Len: 8})
+	frames = append(frames, broken, can.Frame{ID: 0x321, FD: true, Flags: frame.FlagBRS}, can.Frame{ID: 0x321, FD: true, Flags: frame.FlagESI, Len: 8})
 	bus := dial(t, name, nil)
 	for i := range 500 {
 		f := frames[i%len(frames)]

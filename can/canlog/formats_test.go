@@ -1,16 +1,19 @@
-package can_test
+package canlog_test
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"obu/can"
+	"obu/can/canlog"
 )
 
 // ascHead is what stands above the lines of an ASC that begins at a round time.
@@ -77,7 +80,7 @@ func TestLogFormats(t *testing.T) {
 			lines := make([]int, 0, len(bad))
 			for line, err := range bad {
 				lines = append(lines, line)
-				if !errors.Is(err, can.ErrLine) {
+				if !errors.Is(err, canlog.ErrLine) {
 					t.Errorf("%s: %v", c.name, err)
 				}
 			}
@@ -97,9 +100,9 @@ func TestLogThatIsNoText(t *testing.T) {
 		"\x0A\x0D\x0D\x0A\x1C": "a pcapng capture", "PK\x03\x04": "a zip archive", "\xFF\xFE(\x00": "text in UTF-16", "@ TEXT @ 2": "a trace of CarBusAnalyzer",
 	} {
 		for _, in := range [][]byte{[]byte(head), zipped(t, head)} {
-			log := can.ReadLog(bytes.NewReader(in))
+			log := canlog.NewReader(bytes.NewReader(in))
 			for range 2 { // it is the end
-				if _, err := log.Next(); !errors.Is(err, can.ErrNotText) || !strings.HasSuffix(err.Error(), want) {
+				if _, err := log.Next(); !errors.Is(err, canlog.ErrNotText) || !strings.HasSuffix(err.Error(), want) {
 					t.Errorf("%q: %v", head, err)
 				}
 			}
@@ -108,14 +111,18 @@ func TestLogThatIsNoText(t *testing.T) {
 }
 
 // recordedLog reads a recording without one bad line.
-func recordedLog(t *testing.T, name string) (entries []can.Entry) {
+func recordedLog(t *testing.T, name string) (entries []canlog.Entry) {
 	t.Helper()
-	f, err := os.Open(recording(t, "can", name))
+	dir := cmp.Or(os.Getenv("OBU_RECORDINGS"), filepath.Join("..", "..", "..", "shared", "recordings"))
+	f, err := os.Open(filepath.Join(dir, "can", filepath.FromSlash(name)))
+	if errors.Is(err, fs.ErrNotExist) {
+		t.Skipf("no recordings at %s: set OBU_RECORDINGS to run this test", dir)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	for log := can.ReadLog(f); ; {
+	for log := canlog.NewReader(f); ; {
 		e, err := log.Next()
 		if err == io.EOF {
 			return entries

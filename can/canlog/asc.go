@@ -1,13 +1,15 @@
-package can
+package canlog
 
 import (
 	"bytes"
 	"strings"
+
+	"obu/can/frame"
 )
 
 // readASC reads a line of Vector's ASC. Events that are no frames, such as
 // statistics, states and J1939 transfers put together, are passed over.
-func (l *LogReader) readASC(e *Entry, s []byte) (bool, error) {
+func (l *Reader) readASC(e *Entry, s []byte) (bool, error) {
 	w := l.split(s, ' ')
 	t, ok := parseUnits(w[0], 0)
 	if !ok {
@@ -35,7 +37,7 @@ func (l *LogReader) readASC(e *Entry, s []byte) (bool, error) {
 const trigger = "Begin Triggerblock"
 
 // readASCHead reads what stands above and between the frames.
-func (l *LogReader) readASCHead(s []byte, w [][]byte) error {
+func (l *Reader) readASCHead(s []byte, w [][]byte) error {
 	h := &l.head
 	switch {
 	case begins(s, "base "):
@@ -61,7 +63,7 @@ func (l *LogReader) readASCHead(s []byte, w [][]byte) error {
 }
 
 // readASCClassic reads "123x Rx d 8 01 02 …", "123 Tx r 8" and "ErrorFrame".
-func (l *LogReader) readASCClassic(e *Entry, w [][]byte) (bool, error) {
+func (l *Reader) readASCClassic(e *Entry, w [][]byte) (bool, error) {
 	if begins(w[0], "ErrorFrame") {
 		e.Frame = busError
 		return true, nil
@@ -87,13 +89,13 @@ func (l *LogReader) readASCClassic(e *Entry, w [][]byte) (bool, error) {
 		return false, badField("length", w[min(3, len(w)-1)])
 	}
 	if n <= 15 { // above it is no length code, but a length
-		n = uint32(dataLength(int(n), false))
+		n = uint32(frame.DataLength(int(n), false))
 	}
 	return true, l.fill(e, data, int(n))
 }
 
 // readASCFD reads "Rx 300 [name] BRS ESI DLC length data… duration length flags …".
-func (l *LogReader) readASCFD(e *Entry, w [][]byte) (bool, error) {
+func (l *Reader) readASCFD(e *Entry, w [][]byte) (bool, error) {
 	if !isDirection(w[0]) || len(w) < 2 {
 		return false, nil
 	}
@@ -141,7 +143,7 @@ func isDirection(w []byte) bool {
 }
 
 // identifyASC reads an identifier with an x behind it when it is extended.
-func (l *LogReader) identifyASC(e *Entry, w []byte) bool {
+func (l *Reader) identifyASC(e *Entry, w []byte) bool {
 	text, extended := bytes.CutSuffix(w, []byte("x"))
 	ok := l.identify(e, text)
 	e.Extended = extended

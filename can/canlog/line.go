@@ -1,10 +1,12 @@
-package can
+package canlog
 
 import (
 	"bytes"
 	"fmt"
 	"strconv"
 	"time"
+
+	"obu/can/frame"
 )
 
 // What follows is called from many places, rarely for candump's lines: the
@@ -25,19 +27,19 @@ func badField(what string, text []byte) error {
 func clip(b []byte) []byte { return b[:min(len(b), 40)] }
 
 // name keeps one string for each interface.
-func (l *LogReader) name(b []byte) string {
+func (l *Reader) name(b []byte) string {
 	if s, ok := l.ifaces[string(b)]; ok {
 		return s
 	}
 	s := string(clip(b))
-	if len(l.ifaces) < maxInterfaces {
+	if len(l.ifaces) < MaxInterfaces {
 		l.ifaces[s] = s
 	}
 	return s
 }
 
 // bus names the interface of a log that numbers them.
-func (l *LogReader) bus(e *Entry, number []byte) bool {
+func (l *Reader) bus(e *Entry, number []byte) bool {
 	if _, ok := parseNumber(number, 10, 999); !ok {
 		return false
 	}
@@ -51,7 +53,7 @@ func (l *LogReader) bus(e *Entry, number []byte) bool {
 const maxWords = 100
 
 // split returns the words of a line between blanks, or separators, where sep is one; valid until the next call.
-func (l *LogReader) split(line []byte, sep byte) [][]byte {
+func (l *Reader) split(line []byte, sep byte) [][]byte {
 	l.words = l.words[:0]
 	for len(line) > 0 && len(l.words) < maxWords {
 		var w []byte
@@ -104,7 +106,7 @@ func parseNumber(s []byte, base, most uint32) (uint32, bool) {
 }
 
 // radix is the base of identifiers and data.
-func (l *LogReader) radix() uint32 {
+func (l *Reader) radix() uint32 {
 	if l.head.decimal {
 		return 10
 	}
@@ -112,15 +114,15 @@ func (l *LogReader) radix() uint32 {
 }
 
 // identify reads an identifier; above 11 bits it is an extended one.
-func (l *LogReader) identify(e *Entry, s []byte) bool {
-	id, ok := parseNumber(s, l.radix(), maskExtended)
-	e.ID, e.Extended = id, id > maskStandard
+func (l *Reader) identify(e *Entry, s []byte) bool {
+	id, ok := parseNumber(s, l.radix(), frame.MaskExtended)
+	e.ID, e.Extended = id, id > frame.MaskStandard
 	return ok
 }
 
 // fill takes the first n words as data and checks the frame. What has more
 // than 8 bytes is CAN FD.
-func (l *LogReader) fill(e *Entry, words [][]byte, n int) error {
+func (l *Reader) fill(e *Entry, words [][]byte, n int) error {
 	switch {
 	case e.Remote:
 		e.Len = uint8(n)
@@ -146,27 +148,16 @@ func (l *LogReader) fill(e *Entry, words [][]byte, n int) error {
 
 // busError is an error frame of a log that tells no class: CAN_ERR_PROT and
 // CAN_ERR_BUSERROR of linux/can/error.h.
-var busError = Frame{ID: 0x88, Error: true, Len: 8}
-
-// dataLength returns the data bytes of a length code.
-func dataLength(code int, fd bool) int {
-	switch {
-	case code <= 8:
-		return code
-	case !fd:
-		return 8
-	}
-	return int(fdLengths[min(code-9, len(fdLengths)-1)])
-}
+var busError = frame.Frame{ID: 0x88, Error: true, Len: 8}
 
 // stamp reads a time with shift decimals less than seconds: 3 in ms, 6 in µs.
-func (l *LogReader) stamp(e *Entry, s []byte, shift int) bool {
+func (l *Reader) stamp(e *Entry, s []byte, shift int) bool {
 	t, ok := parseUnits(s, shift)
 	return ok && l.setTime(e, t)
 }
 
 // setTime makes the time of a line one of the log.
-func (l *LogReader) setTime(e *Entry, t Stamp) bool {
+func (l *Reader) setTime(e *Entry, t Stamp) bool {
 	h := &l.head
 	if h.relative {
 		h.last = min(h.last+t.Nanos, maxLogSeconds*1e9/2)

@@ -1,6 +1,10 @@
-package can
+package canlog
 
-import "bytes"
+import (
+	"bytes"
+
+	"obu/can/frame"
+)
 
 // beginsCandump: every line of candump begins with its time, or has none and
 // is "can0  7E8   [8]  03 41 0D 4A".
@@ -9,7 +13,7 @@ func beginsCandump(s []byte) bool {
 		return true
 	}
 	_, rest := word(s)
-	var l LogReader
+	var l Reader
 	var e Entry
 	found, err := l.readPrinted(&e, rest)
 	return found && err == nil
@@ -18,7 +22,7 @@ func beginsCandump(s []byte) bool {
 // readCandump reads a line that candump logs ("-l", "-L"),
 // "(1725695599.863200) can0 7E8#03410D4A" with an optional direction behind
 // it, or one that it prints.
-func (l *LogReader) readCandump(e *Entry, s []byte) (bool, error) {
+func (l *Reader) readCandump(e *Entry, s []byte) (bool, error) {
 	timed := false
 	switch s = bytes.TrimLeft(s, " "); s[0] {
 	case '\t': // explains the error frame above it
@@ -56,7 +60,7 @@ func (l *LogReader) readCandump(e *Entry, s []byte) (bool, error) {
 }
 
 // candumpTime reads seconds, or with -tA the date and time of the machine's zone.
-func (l *LogReader) candumpTime(e *Entry, s []byte) bool {
+func (l *Reader) candumpTime(e *Entry, s []byte) bool {
 	if l.stamp(e, s, 0) {
 		return true
 	}
@@ -68,7 +72,7 @@ func (l *LogReader) candumpTime(e *Entry, s []byte) bool {
 
 // readPrinted reads a frame as candump prints it on a screen: "7E8   [8]  03
 // 41 …", in front of it with -x "RX - -"; "[08]" is CAN FD.
-func (l *LogReader) readPrinted(e *Entry, s []byte) (bool, error) {
+func (l *Reader) readPrinted(e *Entry, s []byte) (bool, error) {
 	w := l.split(s, ' ')
 	if len(w) > 3 && (string(w[0]) == "RX" || string(w[0]) == "TX") {
 		w = w[3:]
@@ -89,7 +93,7 @@ func (l *LogReader) readPrinted(e *Entry, s []byte) (bool, error) {
 
 // parseID reads an identifier of 3 digits or, extended or with the flag of an
 // error frame in it, of 8.
-func parseID(f *Frame, s []byte) bool {
+func parseID(f *frame.Frame, s []byte) bool {
 	if len(s) != 3 && len(s) != 8 {
 		return false
 	}
@@ -102,8 +106,8 @@ func parseID(f *Frame, s []byte) bool {
 		id = id<<4 | uint32(d)
 	}
 	f.Extended = len(s) == 8
-	if f.Extended && id&flagError != 0 {
-		f.Error, f.Extended, id = true, false, id&^flagError
+	if f.Extended && id&frame.Error != 0 {
+		f.Error, f.Extended, id = true, false, id&^frame.Error
 	}
 	f.ID = id
 	return true
@@ -112,7 +116,7 @@ func parseID(f *Frame, s []byte) bool {
 // parseText reads a frame as candump prints it: ID#DATA, ID#R[length],
 // ID##<flags>DATA for CAN FD, an error frame with its flag in the identifier.
 // What it accepts passes Validate.
-func parseText(f *Frame, s []byte) bool {
+func parseText(f *frame.Frame, s []byte) bool {
 	hash := bytes.IndexByte(s, '#')
 	if hash < 0 || !parseID(f, s[:hash]) {
 		return false
@@ -123,7 +127,7 @@ func parseText(f *Frame, s []byte) bool {
 		if len(data) < 2 || unhex[data[1]] > 0xF {
 			return false
 		}
-		f.FD, f.Flags, data = true, unhex[data[1]]&(FlagBRS|FlagESI), data[2:]
+		f.FD, f.Flags, data = true, unhex[data[1]]&(frame.FlagBRS|frame.FlagESI), data[2:]
 	case len(data) > 0 && data[0] == 'R':
 		f.Remote = true
 		if len(data) > 2 || len(data) == 2 && (data[1] < '0' || data[1] > '8') {

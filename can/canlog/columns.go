@@ -1,10 +1,12 @@
-package can
+package canlog
 
 import (
 	"bytes"
 	"math"
 	"strconv"
 	"strings"
+
+	"obu/can/frame"
 )
 
 // The columns of a log that is a table, in the letters of PEAK's $COLUMNS and
@@ -20,7 +22,7 @@ import (
 var trcColumns = [...]string{"1.0NOIlD", "1.1NOTIlD", "1.2NOBTIlD", "1.3NOBTIRlD", "2.0NOTIdlD", "2.1NOTBIdRLD"}
 
 // readTable reads a line of a table without a head that matters.
-func (l *LogReader) readTable(e *Entry, s []byte) (bool, error) {
+func (l *Reader) readTable(e *Entry, s []byte) (bool, error) {
 	h := &l.head
 	if !h.begun && (bytes.IndexByte(s, h.format.sep) < 0 || len(h.format.prefix) > 0 && begins(s, h.format.prefix)) {
 		return false, nil
@@ -30,7 +32,7 @@ func (l *LogReader) readTable(e *Entry, s []byte) (bool, error) {
 }
 
 // readColumns reads a line of a table.
-func (l *LogReader) readColumns(e *Entry, s []byte) (bool, error) {
+func (l *Reader) readColumns(e *Entry, s []byte) (bool, error) {
 	e.Interface = "can0"
 	words := l.split(s, l.head.format.sep)
 	length, code := -1, false
@@ -43,7 +45,7 @@ func (l *LogReader) readColumns(e *Entry, s []byte) (bool, error) {
 			return false, errShort
 		}
 		w := words[i]
-		ok, frame := true, true
+		ok, holds := true, true
 		switch c {
 		case 'O':
 			ok = l.stamp(e, w, l.head.format.shift)
@@ -52,11 +54,11 @@ func (l *LogReader) readColumns(e *Entry, s []byte) (bool, error) {
 		case 'B':
 			ok = l.bus(e, w)
 		case 'T':
-			frame, ok = kind(&e.Frame, string(w))
+			holds, ok = kind(&e.Frame, string(w))
 		case 'K':
-			frame, ok = l.kindCRTD(e, w)
+			holds, ok = l.kindCRTD(e, w)
 		case 'I', 'i', 'k':
-			frame, ok = l.column(e, w, c)
+			holds, ok = l.column(e, w, c)
 		case 'E':
 			e.Extended = begins(w, "true")
 		case 'L', 'l':
@@ -67,7 +69,7 @@ func (l *LogReader) readColumns(e *Entry, s []byte) (bool, error) {
 		if !ok {
 			return false, badField("column "+strconv.Itoa(i+1), w)
 		}
-		if !frame {
+		if !holds {
 			return false, nil
 		}
 	}
@@ -81,13 +83,13 @@ func (l *LogReader) readColumns(e *Entry, s []byte) (bool, error) {
 		e.Remote = true
 	}
 	if code {
-		length = dataLength(length, e.FD)
+		length = frame.DataLength(length, e.FD)
 	}
 	return true, l.fill(e, words, length)
 }
 
 // column reads an identifier.
-func (l *LogReader) column(e *Entry, w []byte, c byte) (frame, ok bool) {
+func (l *Reader) column(e *Entry, w []byte, c byte) (holds, ok bool) {
 	told := e.Extended
 	switch {
 	case string(w) == "FFFFFFFF": // a warning of PEAK's 1.x
@@ -105,16 +107,16 @@ func (l *LogReader) column(e *Entry, w []byte, c byte) (frame, ok bool) {
 }
 
 // kind reads what kind of frame a line is about, or whether of none.
-func kind(f *Frame, w string) (frame, known bool) {
+func kind(f *frame.Frame, w string) (holds, known bool) {
 	switch w {
 	case "Rx", "Tx", "DT":
 	case "FD", "FB", "FE", "BI":
 		f.FD = true
 		if w != "FD" && w != "FE" {
-			f.Flags = FlagBRS
+			f.Flags = frame.FlagBRS
 		}
 		if w == "FE" || w == "BI" {
-			f.Flags |= FlagESI
+			f.Flags |= frame.FlagESI
 		}
 	case "RR":
 		f.Remote = true
@@ -133,7 +135,7 @@ func kind(f *Frame, w string) (frame, known bool) {
 }
 
 // readTRC reads a line of PEAK's trace: times in ms.
-func (l *LogReader) readTRC(e *Entry, s []byte) (bool, error) {
+func (l *Reader) readTRC(e *Entry, s []byte) (bool, error) {
 	if s[0] != ';' {
 		return l.readColumns(e, s)
 	}
@@ -188,7 +190,7 @@ func isCRTDFrame(w []byte) bool {
 }
 
 // kindCRTD reads "2R29": other records than frames are to be passed over.
-func (l *LogReader) kindCRTD(e *Entry, w []byte) (frame, known bool) {
+func (l *Reader) kindCRTD(e *Entry, w []byte) (holds, known bool) {
 	kind := bytes.TrimLeft(w, "0123456789")
 	if !isCRTDFrame(kind) {
 		return false, true
@@ -202,7 +204,7 @@ func (l *LogReader) kindCRTD(e *Entry, w []byte) (frame, known bool) {
 }
 
 // readBusMaster reads a line of BUSMASTER.
-func (l *LogReader) readBusMaster(e *Entry, s []byte) (bool, error) {
+func (l *Reader) readBusMaster(e *Entry, s []byte) (bool, error) {
 	h := &l.head
 	if !begins(s, "***") {
 		h.columns = "C-BiTLD"
@@ -225,7 +227,7 @@ func (l *LogReader) readBusMaster(e *Entry, s []byte) (bool, error) {
 }
 
 // timeOfDay reads h:m:s:ms, the last part in 0.1 ms where it has four digits.
-func (l *LogReader) timeOfDay(e *Entry, w []byte) bool {
+func (l *Reader) timeOfDay(e *Entry, w []byte) bool {
 	n, got := numbers(w)
 	if got != 4 {
 		return false
@@ -236,7 +238,7 @@ func (l *LogReader) timeOfDay(e *Entry, w []byte) bool {
 	}
 	h := &l.head
 	if !h.relative {
-		if t.Nanos < h.last-int64(mostDisorder) { // past midnight
+		if t.Nanos < h.last-int64(MostDisorder) { // past midnight
 			h.start.Nanos += 86400e9
 		}
 		h.last = t.Nanos

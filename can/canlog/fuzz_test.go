@@ -1,4 +1,4 @@
-package can_test
+package canlog_test
 
 import (
 	"bytes"
@@ -9,7 +9,7 @@ import (
 
 	einride "go.einride.tech/can"
 
-	"obu/can"
+	"obu/can/canlog"
 )
 
 // FuzzLog reads logs of every format (testdata/fuzz/FuzzLog has one of each):
@@ -19,13 +19,13 @@ import (
 func FuzzLog(f *testing.F) {
 	f.Add([]byte("(1725695599.863200) can0 7E8#03410D4A00000000"))
 	f.Fuzz(func(t *testing.T, in []byte) {
-		log := can.ReadLog(bytes.NewReader(in))
+		log := canlog.NewReader(bytes.NewReader(in))
 		for range 1000 {
 			e, err := log.Next()
 			if words, interfaces, columns := log.Kept(); words > 256 || interfaces > 64 || columns > 4096 {
 				t.Fatalf("%d words, %d interfaces, %d columns kept", words, interfaces, columns)
 			}
-			var bad *can.LineError
+			var bad *canlog.LineError
 			if errors.As(err, &bad) {
 				continue
 			}
@@ -36,7 +36,7 @@ func FuzzLog(f *testing.F) {
 				t.Fatalf("%v: %v", e.Frame, err)
 			}
 			line := fmt.Sprintf("(%s) %s %s\n", e.Stamp, e.Interface, e.Frame)
-			again, err := can.ReadLog(strings.NewReader(line)).Next()
+			again, err := canlog.NewReader(strings.NewReader(line)).Next()
 			if err != nil || again.Frame != e.Frame || again.Stamp != e.Stamp || again.Interface != e.Interface {
 				t.Fatalf("%q became %q: %v", in, line, err)
 			}

@@ -1,4 +1,9 @@
-package can
+// Package canlog reads recordings of CAN buses: logs of text lines by candump
+// and other programs, known by their content. It repairs nothing: a line that
+// cannot be read is told with its number, and the rest goes on. Playing one at
+// its pace, and what the frames mean, is for package can. There is no goroutine;
+// memory does not grow with a log.
+package canlog
 
 import (
 	"bufio"
@@ -9,6 +14,9 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
+
+	"obu/can/frame"
 )
 
 // maxLine bounds one line of a log. The longest legal one, CAN FD with 64
@@ -18,7 +26,7 @@ const maxLine = 4096
 // Entry is one frame of a log. Frame.At is not set: the log's own time is
 // Stamp. Logs that number their buses have them as "can" and the number.
 type Entry struct {
-	Frame
+	frame.Frame
 	Stamp     Stamp
 	Interface string
 	Line      int
@@ -50,12 +58,12 @@ var (
 	ErrNotText = errors.New("not a log of text lines")
 )
 
-// LogReader reads logs of text lines, plain or compressed with gzip: candump
+// Reader reads logs of text lines, plain or compressed with gzip: candump
 // ("-l", "-L" and what it prints), Vector ASC, PEAK TRC 1.0 to 2.1, CRTD, and
 // the exports of SavvyCAN (GVRET and generic CSV, BusMaster, Microchip). What
 // it is shows in its first lines. It reads as it goes: memory does not grow
 // with the log.
-type LogReader struct {
+type Reader struct {
 	src    io.Reader
 	r      *bufio.Reader
 	line   int
@@ -83,7 +91,7 @@ type logFormat struct {
 	prefix string                 // what its first line begins with,
 	begins func(line []byte) bool // or looks like
 	// read reads a line into e. It is false for lines that hold no frame.
-	read func(l *LogReader, e *Entry, line []byte) (bool, error)
+	read func(l *Reader, e *Entry, line []byte) (bool, error)
 
 	columns string // of a table; others tell their own
 	sep     byte   // between them
@@ -92,17 +100,17 @@ type logFormat struct {
 
 // logFormats are all of them; the first that a line begins is it.
 var logFormats = [...]logFormat{
-	{begins: beginsCandump, read: (*LogReader).readCandump},
-	{prefix: "date ", read: (*LogReader).readASC},
-	{prefix: "base ", read: (*LogReader).readASC},
-	{prefix: ";$", read: (*LogReader).readTRC, sep: ' ', shift: 3},
-	{prefix: ";##", read: (*LogReader).readTRC, sep: ' ', shift: 3},                                              // 1.0
-	{prefix: "Time Stamp,ID,Extended,Dir", read: (*LogReader).readTable, columns: "OiE-BlD", sep: ',', shift: 6}, // SavvyCAN
-	{prefix: "Time Stamp,ID,Extended", read: (*LogReader).readTable, columns: "OiEBlD", sep: ',', shift: 6},
-	{prefix: "ID,Data Bytes", read: (*LogReader).readTable, columns: "iD", sep: ','}, // without times
-	{prefix: "Microchip Technology", read: (*LogReader).readTable, columns: "O-ilD", sep: ';', shift: 3},
-	{prefix: "***BUSMASTER", read: (*LogReader).readBusMaster, sep: ' '},
-	{begins: beginsCRTD, read: (*LogReader).readTable, columns: "OKkD", sep: ' '},
+	{begins: beginsCandump, read: (*Reader).readCandump},
+	{prefix: "date ", read: (*Reader).readASC},
+	{prefix: "base ", read: (*Reader).readASC},
+	{prefix: ";$", read: (*Reader).readTRC, sep: ' ', shift: 3},
+	{prefix: ";##", read: (*Reader).readTRC, sep: ' ', shift: 3},                                              // 1.0
+	{prefix: "Time Stamp,ID,Extended,Dir", read: (*Reader).readTable, columns: "OiE-BlD", sep: ',', shift: 6}, // SavvyCAN
+	{prefix: "Time Stamp,ID,Extended", read: (*Reader).readTable, columns: "OiEBlD", sep: ',', shift: 6},
+	{prefix: "ID,Data Bytes", read: (*Reader).readTable, columns: "iD", sep: ','}, // without times
+	{prefix: "Microchip Technology", read: (*Reader).readTable, columns: "O-ilD", sep: ';', shift: 3},
+	{prefix: "***BUSMASTER", read: (*Reader).readBusMaster, sep: ' '},
+	{begins: beginsCRTD, read: (*Reader).readTable, columns: "OKkD", sep: ' '},
 }
 
 // begins is bytes.HasPrefix for either case.
@@ -112,17 +120,21 @@ func begins(line []byte, with string) bool {
 	return len(line) >= len(with) && strings.EqualFold(string(line[:len(with)]), with)
 }
 
-// maxInterfaces bounds the interface names kept from a log.
-const maxInterfaces = 64
+// MaxInterfaces bounds the interface names kept from a log.
+const MaxInterfaces = 64
 
-// ReadLog returns a reader of the log in r.
-func ReadLog(r io.Reader) *LogReader {
-	return &LogReader{src: r, ifaces: make(map[string]string)}
+// MostDisorder is how far the time of a line may lie before the one above it
+// where several interfaces share a log; further back the logger's clock was set.
+const MostDisorder = time.Second
+
+// NewReader returns a reader of the log in r.
+func NewReader(r io.Reader) *Reader {
+	return &Reader{src: r, ifaces: make(map[string]string)}
 }
 
 // Next returns the next frame, a *LineError for a line that cannot be read
 // (call Next again), io.EOF at the end, or the error of the source.
-func (l *LogReader) Next() (Entry, error) {
+func (l *Reader) Next() (Entry, error) {
 	if l.end != nil {
 		return Entry{}, l.end
 	}
@@ -168,7 +180,7 @@ func (l *LogReader) Next() (Entry, error) {
 
 // read reads one line, and finds out of what format it is as long as none is
 // known.
-func (l *LogReader) read(e *Entry, line []byte) (bool, error) {
+func (l *Reader) read(e *Entry, line []byte) (bool, error) {
 	if l.head.format == nil {
 		for i := range logFormats {
 			f := &logFormats[i]
@@ -200,7 +212,7 @@ var notText = [...][2]string{
 }
 
 // start looks whether the log is compressed, and whether it is one.
-func (l *LogReader) start() error {
+func (l *Reader) start() error {
 	br := bufio.NewReaderSize(l.src, maxLine)
 	if magic, _ := br.Peek(2); len(magic) == 2 && magic[0] == 0x1F && magic[1] == 0x8B {
 		z, err := gzip.NewReader(br)
@@ -221,7 +233,7 @@ func (l *LogReader) start() error {
 
 // fail ends the log. Compressed data that stops early is the log's own fault:
 // one LineError, then io.EOF.
-func (l *LogReader) fail(err error) error {
+func (l *Reader) fail(err error) error {
 	l.end = err
 	if err == io.EOF {
 		return err
@@ -235,7 +247,7 @@ func (l *LogReader) fail(err error) error {
 	return l.end
 }
 
-func (l *LogReader) skipLine() error {
+func (l *Reader) skipLine() error {
 	for {
 		_, err := l.r.ReadSlice('\n')
 		if errors.Is(err, bufio.ErrBufferFull) {
