@@ -48,11 +48,16 @@ func isRequest(f *Frame) bool {
 	return f.ID == idFunctional11 || f.ID >= idFirstRequest && f.ID <= idLastRequest
 }
 
+// Identifiers below 700 on which workshop testers speak, an address in front.
+const (
+	idTesterBMW = 0x6F1
+	idTesterGM  = 0x101 // to all nodes: FE
+)
+
 // isTester reports whether a frame is of a tester, of OBD or a workshop's: with
 // 29 bits anybody with an address of test equipment (F0 to FD) who speaks to an
-// ECU, with 11 bits who opens or holds a session (UDS services 10 and 3E) on one
-// of the identifiers that makers use for that. Broadcasts live there as well: a
-// frame counts only when all that it does not need is filler.
+// ECU, with 11 bits who opens or holds a session on one of the identifiers that
+// makers use for that, an address in front or not.
 func isTester(f *Frame) bool {
 	if isRequest(f) {
 		return true
@@ -65,11 +70,32 @@ func isTester(f *Frame) bool {
 		return (f.ID>>16 == 0x18DA || f.ID>>16 == 0x18DB) && isTestAddress(source) && !isTestAddress(target)
 	}
 	d := f.Data[:f.Len]
-	if f.ID < 0x700 || len(d) < 3 || d[0] != 2 || d[1] != 0x3E && d[1] != 0x10 || d[1] == 0x3E && d[2]&0x7F != 0 || d[1] == 0x10 && d[2]&0x7F == 0 {
+	switch {
+	case len(d) < 3 || f.ID < 0x700 && f.ID != idTesterBMW && (f.ID != idTesterGM || d[0] != 0xFE):
+		return false
+	case f.ID >= 0x700 && holdsSession(d, 2):
+		return true
+	case f.ID == idTesterGM:
+		return holdsSession(d[1:], 1)
+	}
+	return holdsSession(d[1:], 2)
+}
+
+// holdsSession reports whether a single frame of at least so many bytes opens or
+// holds a session (UDS services 10 and 3E, the latter of KWP2000, too).
+// Broadcasts have the same identifiers: a frame counts only when all that it
+// does not need is filler.
+func holdsSession(d []byte, least byte) bool {
+	n := d[0]
+	switch {
+	case n < least || n > 2 || len(d) <= int(n):
+		return false
+	case n == 1 && d[1] != 0x3E, n == 2 && (d[1] != 0x3E || d[2]&0x7C != 0) && (d[1] != 0x10 || d[2]&0x7F == 0):
 		return false
 	}
-	for _, b := range d[3:] {
-		if b != d[3] {
+	rest := d[1+n:]
+	for _, b := range rest {
+		if b != rest[0] {
 			return false
 		}
 	}

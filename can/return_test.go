@@ -163,16 +163,17 @@ func TestFiltersPassTesters(t *testing.T) {
 		}
 		return false
 	}
+	present := [64]byte{2, 0x3E, 0x80}
 	frames := []can.Frame{{ID: 0x18DB33F1, Extended: true}}
 	for id := range uint32(0x800) {
-		frames = append(frames, can.Frame{ID: id})
+		frames = append(frames, can.Frame{ID: id, Data: present}, can.Frame{ID: id, Data: [64]byte{0xFE, 2, 0x3E, 0x80}})
 	}
 	for id := range uint32(0x10000) {
 		frames = append(frames, can.Frame{ID: 0x18DA0000 | id, Extended: true}, can.Frame{ID: 0x18DB0000 | id, Extended: true})
 	}
 	testers := 0
 	for _, f := range frames {
-		f.Len, f.Data = 8, [64]byte{2, 0x3E, 0x80}
+		f.Len = 8
 		if !can.IsTester(&f) {
 			continue
 		}

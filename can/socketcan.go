@@ -33,6 +33,8 @@ type Filter struct {
 func OBDFilters() []Filter {
 	return []Filter{
 		{ID: 0x700, Mask: 0x700},
+		{ID: idTesterBMW, Mask: maskStandard},
+		{ID: idTesterGM, Mask: maskStandard},
 		{ID: idResponse29, Mask: 0x1FFFFF00, Extended: true},
 		{ID: 0x18DA00F0, Mask: 0x1FFF00F0, Extended: true},
 		{ID: 0x18DB00F0, Mask: 0x1FFF00F0, Extended: true},
