@@ -10,6 +10,9 @@ import (
 // maxLeft bounds what is listed of one ECU; the rest is counted.
 const maxLeft = 16
 
+// notAsked is the trouble with ECUs of a bus on which nothing is asked.
+const notAsked = "not asked, as nothing is on this bus: obd.enabled is false, or j1939 is on, or its bit rate is not one of OBD; what it answers to others is read"
+
 // ECUStats says how an ECU takes being asked by UDS.
 type ECUStats struct {
 	Name     string    `json:"name"`

@@ -65,6 +65,9 @@ func newSession(s *Source, bus Bus) *session {
 	r.requests = make(map[ecuKey]bool)
 	for _, e := range s.ecus {
 		r.requests[keyOf(e.Request, e.Extended)] = true
+		if permit == nil && !r.replay {
+			s.book.trouble(e.Name, notAsked)
+		}
 	}
 	r.dec = newDecoder(&decoder{enhanced: s.ecus, only: s.cfg.OBD == nil, diagnostic: r.diagnostic, answer: r.answer, read: r.read, failed: r.failed}, r.damaged, permit, reply)
 	r.dbc = newListener(r)

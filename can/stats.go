@@ -31,7 +31,7 @@ type Stats struct {
 	Claim        string            `json:"claim,omitempty"`     // of that address: "", "listening", "claiming", "claimed", "lost"
 	Negatives    map[string]uint64 `json:"negatives,omitempty"` // negative answers by name
 	Transfers    map[string]uint64 `json:"transfers,omitempty"` // broken ISO-TP transfers by reason, those of J1939 as "j1939-…"
-	BusLoad      float64           `json:"bus_load"`            // estimate over the last second, 0 to 1, of the frames that pass the receive filter
+	BusLoad      float64           `json:"bus_load"`            // estimate over the last second, 0 to 1; what the receive filter holds back counts where the driver counts it
 	BacklogS     float64           `json:"backlog_s,omitempty"` // seconds of a full bus that the kernel's receive buffer holds; 0: not known
 	Bitrate      int               `json:"bitrate,omitempty"`   // of the bus, where it is known
 	Controller   Controller        `json:"controller"`
