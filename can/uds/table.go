@@ -129,7 +129,7 @@ func (c *did) add(s *Signal) error {
 	if s.Bits < 1 || s.Bits > dbc.MaxBits || s.Kind == Float && s.Bits != 32 && s.Bits != 64 {
 		return fmt.Errorf("a number has 1 to 64 bits, one of type float 32 or 64, not %d: correct bytes or bits", s.Bits)
 	}
-	d := &dbc.Signal{Name: s.Name, Unit: s.Unit, Start: s.Byte*8 + s.Bit, Length: s.Bits, BigEndian: !s.Little, Signed: s.Signed, Float: s.Kind == Float}
+	d := &dbc.Signal{Name: s.Name, Unit: target.Unit, Start: s.Byte*8 + s.Bit, Length: s.Bits, BigEndian: !s.Little, Signed: s.Signed, Float: s.Kind == Float}
 	if err := d.SetScale(s.Scale, s.Offset); err != nil {
 		return err
 	}
@@ -147,7 +147,11 @@ func targetOf(s *Signal) (*telemetry.Signal, error) {
 		if s.Kind == Bytes {
 			kind = telemetry.KindBytes
 		}
-		return &telemetry.Signal{Name: s.Name, Unit: s.Unit, Kind: kind, Level: telemetry.LevelDynamic}, nil
+		unit := s.Unit
+		if core, ok := telemetry.Declared(s.Name); ok && (unit == "" || telemetry.UnitName(unit) == core.Unit) {
+			unit = core.Unit
+		}
+		return &telemetry.Signal{Name: s.Name, Unit: unit, Kind: kind, Level: telemetry.LevelDynamic}, nil
 	}
 	number := known.Kind == telemetry.KindFloat || known.Kind == telemetry.KindInt || known.Kind == telemetry.KindBool
 	switch {

@@ -231,3 +231,20 @@ func snapshot(t *testing.T, records []byte, tab *uds.Table) {
 		t.Fatalf("rest % X, left % X", rest, left)
 	}
 }
+
+// TestCorePathHasItsUnit: a path of the VSS core tree says its unit, which the
+// technician may leave out or write another way.
+func TestCorePathHasItsUnit(t *testing.T) {
+	const soc = "Vehicle.Powertrain.TractionBattery.StateOfCharge.Current"
+	for _, unit := range []string{"", "%", "percent"} {
+		table, err := uds.Compile([]uds.DID{{ID: 0x101, Signals: []uds.Signal{{Name: soc, Unit: unit, Bit: 7, Bits: 8, Scale: "0.5"}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		table.Signals(0x101, func(s *telemetry.Signal) {
+			if s.Name != soc || s.Unit != "percent" {
+				t.Errorf("unit %q: told as %s in %q", unit, s.Name, s.Unit)
+			}
+		})
+	}
+}

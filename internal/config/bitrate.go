@@ -34,7 +34,9 @@ func (r *Bitrate) parse(text string) *problem {
 	if p == nil && n <= 0 {
 		p = &problem{"`" + cut(text) + "` is not a bit rate", "write the vehicle's, 500000 or 250000 for most, or auto"}
 	}
-	*r = Bitrate(n)
+	if p == nil {
+		*r = Bitrate(n)
+	}
 	return p
 }
 
@@ -43,7 +45,7 @@ func (d *decoder) bus(path string, c *CAN) {
 	switch behind := strings.HasPrefix(c.Device, "unix:"); {
 	case c.Manage && behind:
 		d.conflict(path+".manage", "a bus behind `unix:PATH` has no interface to bring up", "remove `manage`")
-	case c.Manage && c.Bitrate == 0:
+	case c.Manage && c.Bitrate == 0 && !d.mistaken(path+".bitrate"):
 		d.conflict(path+".manage", "there is no `bitrate` to bring the interface up with", "add `bitrate: 500000`, or `bitrate: auto` to search for it")
 	case c.Bitrate == Auto && !c.Manage:
 		d.conflict(path+".bitrate", "the search for the bit rate sets the interface, which only `manage` allows", "add `manage: true`, or write the bit rate as a number")

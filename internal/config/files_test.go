@@ -106,3 +106,34 @@ func TestLastGoodIsAFile(t *testing.T) {
 		t.Errorf("kept as %v, %v", info, err)
 	}
 }
+
+// TestLastGoodOfAnOlderRelease: what is refused now and ran well with an older
+// release still starts a unit out of reach; as obu.yaml it is a mistake.
+func TestLastGoodOfAnOlderRelease(t *testing.T) {
+	const text = small + `signals:
+  - {path: A.*, change: -3}
+  - {path: B.*, curvelog: {max_error: -1}}
+can:
+  - device: can0
+    uds:
+      - name: bms
+        request: 7E4
+        dids:
+          - did: 0101
+            signals:
+              - {name: Cabin.Temp, scale: 0}
+              - {name: Cabin.Temp, byte: 1}
+              - {name: Vehicle.Powertrain.TractionBattery.StateOfCharge.Current, byte: 2, unit: km}
+`
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "last-good.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := config.LoadLastGood(dir); err != nil || len(c.CAN[0].UDS[0].DIDs[0].Signals) != 3 {
+		t.Errorf("%v", err)
+	}
+	var wrong config.Errors
+	if _, err := config.Parse("obu.yaml", []byte(text), nil); !errors.As(err, &wrong) || len(wrong) != 5 {
+		t.Errorf("as obu.yaml: %v", err)
+	}
+}

@@ -15,8 +15,8 @@ func (n NodeName) String() string { return fmt.Sprintf("0x%016X", uint64(n)) }
 func (n *NodeName) parse(text string) *problem {
 	digits, hex := strings.CutPrefix(strings.ToLower(text), "0x")
 	v, err := strconv.ParseUint(digits, 16, 64)
-	if err != nil || !hex || v == 0 {
-		return &problem{fmt.Sprintf("`%s` is not a NAME of J1939", cut(text)), "write 0x and up to 16 hexadecimal digits, for example 0x8000FF0010600001"}
+	if err != nil || !hex || v == 0 || len(digits) != 16 {
+		return &problem{fmt.Sprintf("`%s` is not a NAME of J1939", cut(text)), "write 0x and all 16 hexadecimal digits, zeros in front too: 0x8000FF0010600001 for example"}
 	}
 	*n = NodeName(v)
 	return nil
@@ -45,11 +45,11 @@ func (a *NodeAddress) parse(text string) *problem {
 // node reports settings of J1939 that need each other.
 func (d *decoder) node(path string, j *J1939) {
 	switch {
-	case j.Name != 0 && j.Address == 0:
+	case j.Name != 0 && j.Address == 0 && !d.mistaken(path+".address"):
 		d.conflict(path+".name", "there is a `name` and no `address`", "add `address`, one that no node of this vehicle uses, for example 0x4A")
-	case j.Address != 0 && j.Name == 0:
+	case j.Address != 0 && j.Name == 0 && !d.mistaken(path+".name"):
 		d.conflict(path+".address", "there is an `address` and no `name`", "add `name`, the unit's NAME, or remove `address`: then the unit only listens")
-	case len(j.Request) > 0 && j.Name == 0:
+	case len(j.Request) > 0 && j.Name == 0 && !d.mistaken(path+".name"):
 		d.conflict(path+".request", "only a node that has claimed an address may ask", "add `name` and `address`, or remove `request`: then the unit only listens")
 	}
 }

@@ -19,7 +19,7 @@ func checkSignal(text string) *problem {
 
 // checkSelection reports entries whose words contradict each other. A copy of
 // a configuration that ran well with an older release is spared: curvelog went
-// first there, and of an empty range nothing was kept, as it is now.
+// first there, of an empty range nothing was kept, and below zero all, as now.
 func (d *decoder) checkSelection(all []Signal) {
 	if d.spare {
 		return
@@ -29,6 +29,12 @@ func (d *decoder) checkSelection(all []Signal) {
 		other, set := "timebased", s.Timebased > 0
 		if !set {
 			other, set = "change", s.Change != ""
+		}
+		if s.Change.Or(0) < 0 {
+			d.conflict(child(path, "change"), "a value cannot differ by less than nothing", "write how much it has to differ, 0.5 for example, or remove the line")
+		}
+		if s.Curvelog != nil && s.Curvelog.MaxError.Or(0) < 0 {
+			d.conflict(path+".curvelog.max_error", "nothing is nearer to the line than 0", "write how far a value left out may be from it, in the signal's unit: 0.5 for example")
 		}
 		if set && s.Curvelog != nil {
 			d.conflict(child(path, other), "`"+other+"` stands beside `curvelog`", "the curve decides which values are kept, and when: remove one of the two")

@@ -1,12 +1,14 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 
 	"obu/can/uds"
+	"obu/telemetry"
 )
 
 // CANID is an identifier of a frame, written as hexadecimal digits.
@@ -175,8 +177,19 @@ func (e *ECU) answers() string {
 
 // did reports what cannot be in a DID.
 func (d *decoder) did(path string, c *DID) {
+	list := path + ".signals"
+	if !d.spare {
+		d.onlyOnce(list, len(c.Signals), "name", func(i int) string { return c.Signals[i].Name }, "two values would mix: give one of them another name")
+	}
 	for i, s := range c.Signals {
-		p := index(path+".signals", i)
+		p := index(list, i)
+		if s.Scale.Or(1) == 0 && !d.spare {
+			d.conflict(p+".scale", "with a scale of 0 each value is the offset", "write what one step of the raw number is worth, 0.5 for example, or remove the line: then it is 1")
+		}
+		if core, known := telemetry.Declared(s.Name); known && s.Unit != "" && telemetry.UnitName(s.Unit) != core.Unit && !d.spare {
+			d.conflict(p+".unit", "the path is in "+cmp.Or(core.Unit, "no unit"), "convert with scale and offset and remove `unit`, or choose another name")
+			return
+		}
 		if b := s.Bit.Or(0); b != float64(int(b)) || b < 0 || b > 7 {
 			d.conflict(p+".bit", fmt.Sprintf("there is no bit %s in a byte", s.Bit), "7 is the highest and 0 the lowest")
 			return

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/url"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -192,6 +193,13 @@ func (d *decoder) conflict(path, what, cure string) {
 	if where, ok := d.places[path]; ok {
 		d.fail(where, what, cure)
 	}
+}
+
+// mistaken reports whether something is wrong in the line of a setting: that it
+// is not set is no second mistake then.
+func (d *decoder) mistaken(path string) bool {
+	at := d.origin[path]
+	return at.Line > 0 && slices.ContainsFunc(d.wrong, func(e *Error) bool { return e.File == at.File && e.Line == at.Line })
 }
 
 // onlyOnce reports the second entry of a list that has the same value.
