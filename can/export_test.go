@@ -8,3 +8,5 @@ var (
 	AllowedAddress = allowedAddressed
 	AllowedNetwork = allowedNetwork
 )
+
+const MaxLogFiles = maxLogFiles

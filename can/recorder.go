@@ -20,7 +20,7 @@ type RecorderConfig struct {
 
 	FileBytes  int64         // a file ends when it has so many; 0: 64 MiB
 	FileAge    time.Duration // or when its first frame is so old; 0: an hour
-	TotalBytes int64         // the oldest files go when all would have more; 0: 1 GiB
+	TotalBytes int64         // the oldest files go when all would have more, or be more than 4,096; 0: 1 GiB
 	SyncEvery  time.Duration // what a power cut may cost; 0: five seconds
 	Log        *slog.Logger  // nil discards
 }
@@ -84,6 +84,8 @@ func NewRecorder(cfg RecorderConfig) (*Recorder, error) {
 		return nil, fmt.Errorf("%w: a file of %d bytes: the least is 4 KiB", ErrConfig, cfg.FileBytes)
 	case cfg.TotalBytes < 2*cfg.FileBytes:
 		return nil, fmt.Errorf("%w: %d bytes in all hold no two files of %d: allow more in all, or smaller files", ErrConfig, cfg.TotalBytes, cfg.FileBytes)
+	case cfg.TotalBytes/cfg.FileBytes > maxLogFiles:
+		return nil, fmt.Errorf("%w: %d bytes in files of %d would be more than %d files: make the files larger", ErrConfig, cfg.TotalBytes, cfg.FileBytes, maxLogFiles)
 	case cfg.FileAge < time.Second || cfg.SyncEvery < 100*time.Millisecond:
 		return nil, fmt.Errorf("%w: a file lasts a second at least, and is synced each 100 ms at most", ErrConfig)
 	}

@@ -3,6 +3,7 @@ package can_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -226,4 +227,35 @@ func TestRecorderOutlivesItsBus(t *testing.T) {
 		}
 		time.Sleep(10 * time.Second) // the cars end
 	})
+}
+
+// TestRecordingOfManyFiles: a folder holds no more files than can be listed anew
+// each time one ends.
+func TestRecordingOfManyFiles(t *testing.T) {
+	dir := t.TempDir()
+	bus, car := can.Pair(clock.Virtual())
+	car.Close()
+	cfg := can.RecorderConfig{Dir: dir, Clock: clock.Virtual(), FileAge: time.Second,
+		Buses: []can.RecordedBus{{Name: "can0", Dial: func(context.Context) (can.Bus, error) { return bus, nil }}}}
+	for n := range can.MaxLogFiles + 5 {
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("can-%06d.log", n+1)), []byte("(1.000000) can0 123#00\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := can.NewRecorder(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := r.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if st := r.Stats(); st.Files != can.MaxLogFiles-1 || st.Removed != 6 || st.Removals != "can-000001.log to can-000006.log" {
+		t.Errorf("%+v", st)
+	}
+	cfg.FileBytes, cfg.TotalBytes = 4096, 1<<30
+	if _, err := can.NewRecorder(cfg); err == nil {
+		t.Error("a recording of 262,144 files is accepted")
+	}
 }

@@ -46,6 +46,10 @@ type recordedFile struct {
 const (
 	recordedPrefix = "can-"
 	recordedSuffix = ".log"
+
+	// maxLogFiles bounds the files of a recording: drive.yaml, which names them,
+	// is written anew with each.
+	maxLogFiles = 4096
 )
 
 func diskError(err error) error {
@@ -238,7 +242,7 @@ func (r *recording) bound() error {
 	for _, f := range r.done {
 		total += f.bytes
 	}
-	for len(r.done) > 0 && total+r.cfg.FileBytes > r.cfg.TotalBytes {
+	for len(r.done) > 0 && (total+r.cfg.FileBytes > r.cfg.TotalBytes || len(r.done) >= maxLogFiles) {
 		old := r.done[0]
 		r.done = r.done[1:]
 		lerr := r.list() // first: a replay wants every file of the list
@@ -255,7 +259,7 @@ func (r *recording) bound() error {
 		r.removed = append(r.removed[:min(len(r.removed), 1)], old.name)
 		r.removedFiles++
 		r.removedBytes += old.bytes
-		r.log.Warn("the oldest file of the recording was removed for its total bound", "file", old.name, "bytes", old.bytes, "began", time.Unix(0, old.first).UTC())
+		r.log.Warn("the oldest file of the recording was removed for the bound of all, in bytes or files", "file", old.name, "bytes", old.bytes, "began", time.Unix(0, old.first).UTC())
 	}
 	return nil
 }
