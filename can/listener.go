@@ -101,9 +101,9 @@ func (l *listener) flushSamples() {
 // maxFilters is the kernel's bound of one socket (CAN_RAW_FILTER_MAX).
 const maxFilters = 512
 
-// Filters are what a bus needs to hear: OBD, and the messages of databases. It
-// is nil, every frame, where the kernel does not take so many.
-func Filters(bus string, all []Database) []Filter {
+// Filters are what a bus needs to hear: OBD, the messages of databases, and more.
+// It is nil, every frame, where the kernel does not take so many.
+func Filters(bus string, all []Database, more ...Filter) []Filter {
 	out := OBDFilters()
 	seen := make(map[Filter]bool)
 	add := func(f Filter) {
@@ -111,6 +111,9 @@ func Filters(bus string, all []Database) []Filter {
 			seen[f] = true
 			out = append(out, f)
 		}
+	}
+	for _, f := range more {
+		add(f)
 	}
 	for _, d := range all {
 		if d.Bus != "" && d.Bus != bus {

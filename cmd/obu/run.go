@@ -187,6 +187,15 @@ func (o *runOptions) replayDevices(cfg *config.Config, deps *agent.Deps, scratch
 	return nil
 }
 
+// busFilters are what a bus of the configuration needs to hear.
+func busFilters(c *config.CAN, all []can.Database) []can.Filter {
+	more := can.ECUFilters(agent.ECUs(c.UDS))
+	if c.J1939.Enabled {
+		more = append(more, can.J1939Filter)
+	}
+	return can.Filters(c.Device, all, more...)
+}
+
 // liveDevices opens nothing yet: it says how each device of the configuration
 // is opened, and again after it was lost.
 func (o *runOptions) liveDevices(cfg *config.Config, deps *agent.Deps, log *slog.Logger) error {
@@ -204,13 +213,7 @@ func (o *runOptions) liveDevices(cfg *config.Config, deps *agent.Deps, log *slog
 	}
 	deps.Clock = clk
 	for _, c := range cfg.CAN {
-		filters := can.Filters(c.Device, deps.Databases[c.Device])
-		if c.J1939.Enabled && filters != nil {
-			filters = append(filters, can.J1939Filter)
-		}
-		if filters != nil {
-			filters = append(filters, can.ECUFilters(agent.ECUs(c.UDS))...)
-		}
+		filters := busFilters(&c, deps.Databases[c.Device])
 		d := agent.CANDevice{Name: c.Device, Dial: can.Device(c.Device, can.SocketOptions{Clock: clk, Filters: filters})}
 		if c.Manage {
 			d.Managed = &can.Managed{Link: link.New(c.Device), Dial: d.Dial, Hear: can.Device(c.Device, can.SocketOptions{Clock: clk})}
