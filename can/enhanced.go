@@ -128,6 +128,9 @@ func compileECUs(all []ECU, bus string) (map[ecuKey]*enhanced, error) {
 			if e.Request == o.Response || e.Response == o.Request {
 				return nil, fmt.Errorf("%w: ECU %s is asked with what %s answers with, or the other way round: correct request or response", ErrConfig, e.Name, o.Name)
 			}
+			if e.Response == o.Response && c.head() != o.head() { // an address reads as a length, a length as an address
+				return nil, fmt.Errorf("%w: ECU %s and %s answer with one id, with and without an address byte: correct response or addressing", ErrConfig, e.Name, o.Name)
+			}
 		}
 		out[c.key] = c
 	}

@@ -110,6 +110,12 @@ func TestECUsThatCannotBe(t *testing.T) {
 	if err := can.CheckECUs([]can.ECU{bms(), bms()}); err == nil {
 		t.Error("two ECUs with one response are accepted")
 	}
+	behind := can.ECU{Name: "behind", Request: 0x7B3, Response: 0x7BB, Addressing: isotp.Mixed, Address: 3}
+	straight := bms(soc(time.Second))
+	straight.Request, straight.Response = 0x7B3, 0x7BB
+	if err := can.CheckECUs([]can.ECU{behind, straight}); err == nil {
+		t.Error("frames with an address in front and without, of one identifier, are accepted")
+	}
 	for _, other := range []can.ECU{{Name: "other", Request: 0x7FC, Response: 0x7E4}, {Name: "other", Request: 0x710, Response: 0x700}} {
 		e := bms(soc(time.Second))
 		e.Request, e.Response = 0x7E4, 0x710 // which the second one is asked with

@@ -3,7 +3,6 @@ package config
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -153,8 +152,15 @@ func (d *decoder) ecus(path string, all []ECU) {
 	}
 	d.onlyOnce(path, len(all), "", func(i int) string { return all[i].answers() }, "put both into one entry, or correct `response`")
 	for i := range all {
-		if o := slices.IndexFunc(all, func(o ECU) bool { return o.Response == all[i].Request && o.Response != 0 && o.Name != all[i].Name }); o >= 0 {
-			d.conflict(index(path, i)+".request", fmt.Sprintf("ECU `%s` answers with %v", all[o].Name, all[i].Request), "correct `request` here, or `response` there: two nodes must not send with one identifier")
+		e := &all[i]
+		for _, o := range all[:i] {
+			switch {
+			case o.Name == e.Name || e.Request == 0 || o.Request == 0: // reported already
+			case e.Request == o.Response || o.Request == e.Response:
+				d.conflict(index(path, i)+".request", fmt.Sprintf("one of ECU `%s` and `%s` is asked with what the other answers with", o.Name, e.Name), "correct `request` or `response`: two nodes must not send with one identifier")
+			case e.Response == o.Response && (e.Addressing == "normal") != (o.Addressing == "normal"):
+				d.conflict(index(path, i)+".request", fmt.Sprintf("ECU `%s` and `%s` answer with %v, with and without an address byte", o.Name, e.Name, e.Response), "correct `addressing` or `response`: nobody can tell such frames apart")
+			}
 		}
 	}
 }
