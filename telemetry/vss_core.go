@@ -79,3 +79,22 @@ func samePath(pattern, path string) bool {
 		pattern, path = restP, rest
 	}
 }
+
+// CorePaths returns the paths of the VSS core tree that Declared knows beside
+// the table. Where one has an instance it has that of the path like.
+func CorePaths(like string) (all []string) {
+	instance := strings.Split(like, ".")
+	for line := range strings.Lines(corePaths) {
+		words := strings.Fields(line)
+		for i := 2; i < len(words); i++ {
+			parts := strings.Split("Vehicle."+words[i], ".")
+			for j := range parts {
+				if parts[j] == "*" && j < len(instance) {
+					parts[j] = instance[j]
+				}
+			}
+			all = append(all, strings.Join(parts, "."))
+		}
+	}
+	return all
+}

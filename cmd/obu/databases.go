@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"log/slog"
 	"slices"
@@ -56,20 +57,24 @@ func loadDatabases(cfg *config.Config, log *slog.Logger, read func(string) (*dbc
 	if len(wrong) > 0 {
 		return out, nil, errors.Join(wrong...)
 	}
-	return out, append(idleNames(cfg, out, unused), idleRules(cfg, out)...), nil
+	return out, slices.Concat(idleBuses(cfg), idleNames(cfg, out, unused), doubtfulPaths(cfg), idleRules(cfg, out)), nil
 }
 
-// idleEntry is an entry of a list in the configuration that is about no signal.
+// idleEntry is an entry of a list in the configuration that is about no signal,
+// or of which something else is doubtful.
 type idleEntry struct {
 	config.Origin
 	list  string
-	entry int // counted from 1
+	entry int    // counted from 1
+	what  string // is said of it; "": it is about no signal
 	name  string
 	near  []string
+	cure  string
 }
 
 func (r *idleEntry) String() string {
-	text := "entry " + strconv.Itoa(r.entry) + " of " + r.list + " is about no signal: " + r.name
+	what := cmp.Or(r.what, "is about no signal")
+	text := "entry " + strconv.Itoa(r.entry) + " of " + r.list + " " + what + ": " + r.name
 	if r.File != "" {
 		text = r.File + ":" + strconv.Itoa(r.Line) + ": " + text
 	}
@@ -79,6 +84,9 @@ func (r *idleEntry) String() string {
 func (r *idleEntry) next() string {
 	if len(r.near) > 0 {
 		return "if you mean " + strings.Join(r.near, " or ") + ", write that"
+	}
+	if r.cure != "" {
+		return r.cure
 	}
 	return "obu decode can prints the names, with --dbc, --obd or --j1939"
 }
@@ -91,7 +99,7 @@ func idleNames(cfg *config.Config, all map[string][]can.Database, unused map[int
 				continue
 			}
 			where := cfg.Origin("can." + strconv.Itoa(b) + ".vss." + strconv.Itoa(i) + ".signal")
-			idle = append(idle, idleEntry{where, "vss", i + 1, v.Signal, config.Nearest(v.Signal, fileNames(nil, all[c.Device]))})
+			idle = append(idle, idleEntry{Origin: where, list: "vss", entry: i + 1, name: v.Signal, near: config.Nearest(v.Signal, fileNames(nil, all[c.Device]))})
 		}
 	}
 	return idle
@@ -107,7 +115,7 @@ func idleRules(cfg *config.Config, all map[string][]can.Database) (idle []idleEn
 		rule := can.Rule{Path: c.Path}
 		if !slices.ContainsFunc(names, rule.Match) {
 			where := cfg.Origin("signals." + strconv.Itoa(i) + ".path")
-			idle = append(idle, idleEntry{where, "signals", i + 1, c.Path, config.Nearest(c.Path, names)})
+			idle = append(idle, idleEntry{Origin: where, list: "signals", entry: i + 1, name: c.Path, near: config.Nearest(c.Path, names)})
 		}
 	}
 	return idle
@@ -159,7 +167,9 @@ func checkDatabase(path string) finding {
 	}
 	signals := countSignals(f)
 	if n := len(f.Warnings) + f.More; n > 0 {
-		return passed("%d messages, %d signals; left out in %d places, the first: %v", len(f.Messages), signals, n, f.Warnings[0])
+		some := passed("%d messages, %d signals; left out in %d places, the first: %v", len(f.Messages), signals, n, f.Warnings[0])
+		some.Next = "if these are needed correct the file in the tool that wrote it; `obu decode can --dbc " + path + " LOG` lists all of them"
+		return some
 	}
 	return passed("%d messages, %d signals", len(f.Messages), signals)
 }

@@ -53,6 +53,7 @@ as UTC. BLF, MDF and pcap files have to be converted first.`,
 			if err := names.unused(opt.Databases); err != nil {
 				return err
 			}
+			names.doubt(cmd.ErrOrStderr())
 			return withFile(cmd, args[0], func(r io.Reader, w *bufio.Writer) error {
 				return decodeCAN(r, opt, w, cmd.ErrOrStderr())
 			})

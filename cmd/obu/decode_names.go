@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"obu/can"
@@ -37,6 +38,14 @@ func (n *databaseNames) add(arg string) error {
 	if err := config.CheckVSS(signal, path); !ok || err != nil {
 		return fmt.Errorf("--vss %s: want SIGNAL=PATH, for example Engine.Speed=Vehicle.Powertrain.CombustionEngine.Speed, or Engine.Speed[mph]=Vehicle.Speed", arg)
 	}
+	for _, o := range n.all {
+		switch {
+		case o.Signal == signal:
+			return fmt.Errorf("--vss names %s twice: a signal has one path", signal)
+		case o.Path == path:
+			return fmt.Errorf("--vss puts %s and %s under %s, where they would mix: give one of them another path", o.Signal, signal, path)
+		}
+	}
 	n.all, n.used = append(n.all, dbc.Name{Signal: signal, Path: path, From: from, Unit: unit}), append(n.used, false)
 	return nil
 }
@@ -56,6 +65,16 @@ func (n *databaseNames) unused(all []can.Database) error {
 		return fmt.Errorf("%s; %s", idle.String(), idle.next())
 	}
 	return nil
+}
+
+// doubt tells of paths that VSS does not have and may be slips.
+func (n *databaseNames) doubt(errw io.Writer) {
+	for i, name := range n.all {
+		if near := nearPath(name.Path); near != "" {
+			e := idleEntry{list: "--vss", entry: i + 1, what: notOfVSS, name: name.Path, near: []string{near}}
+			fmt.Fprintf(errw, "obu: warning: %s; %s\n", e.String(), e.next())
+		}
+	}
 }
 
 // apply names the signals of a file.

@@ -186,3 +186,24 @@ func Nearest(word string, names []string) []string {
 	}
 	return out
 }
+
+// Slip returns the one of names that a slip of the finger or two turn into a
+// path, "" where none is as near. A short last part is no slip of another: MAF
+// and MAP.
+func Slip(path string, names []string) (best string) {
+	word := strings.ToLower(path)
+	least := min(2, (len(word)-strings.LastIndexByte(word, '.')-1)/4) + 1
+	for _, name := range names {
+		w := strings.ToLower(name)
+		n := 0
+		for n < min(len(w), len(word)) && w[n] == word[n] {
+			n++
+		}
+		if a, b := word[n:], w[n:]; max(len(a), len(b))-min(len(a), len(b)) < least {
+			if far := distance(a, b); far < least {
+				best, least = name, far
+			}
+		}
+	}
+	return best
+}
