@@ -46,9 +46,9 @@ func (p *poller) progress() (done, pending int) {
 		if p.got[i].negative != obd.NRCPending {
 			done++
 		}
-		pending += min(p.got[i].pending, maxPending)
+		pending += p.got[i].pending
 	}
-	return done, pending
+	return done, min(pending, maxPending)
 }
 
 // finish returns a copy of the answers and closes the request.

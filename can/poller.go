@@ -21,7 +21,7 @@ const (
 	answerWindow = 250 * time.Millisecond
 	// pendingWindow replaces it after "response pending" (P2*CAN max).
 	pendingWindow = 5 * time.Second
-	// maxPending is how often an ECU may put one request off.
+	// maxPending is how often ECUs may put one request off.
 	maxPending = 10
 	// maxECUs bounds the ECUs kept apart on one bus.
 	maxECUs = 32

@@ -253,3 +253,30 @@ func TestLoadBehindFilters(t *testing.T) {
 		}
 	})
 }
+
+// TestManyPutOff: ECUs that ask for time one after the other hold up what others
+// are asked for no longer than one of them.
+func TestManyPutOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &ecu{response: 0x18DAF110, extended: true}
+		e.answer = func(service, pid byte) [][]byte {
+			if pid == 0 {
+				for n := range uint32(32) {
+					e.bus.Send(can.Frame{ID: 0x18DAF110 + n, Extended: true, Len: 8, Data: [64]byte{6, 0x41, 0, 0, 8}})
+				}
+				return nil
+			}
+			for n := range uint32(320) {
+				if e.bus.Send(can.Frame{ID: 0x18DAF110 + n%32, Extended: true, Len: 8, Data: [64]byte{3, 0x7F, service, 0x78}}) != nil {
+					break
+				}
+				time.Sleep(4 * time.Second)
+			}
+			return nil
+		}
+		drive(t, e, speedOnly(), 30*time.Minute, nil)
+		if n := len(e.transmitted()); n < 20 {
+			t.Errorf("%d requests in half an hour", n)
+		}
+	})
+}
