@@ -93,6 +93,8 @@ func TestHealthTellsOfTheController(t *testing.T) {
 		a := r.start()
 		time.Sleep(20 * time.Second)
 		figure := func(name string) (string, bool) {
+			r.cloud.mu.Lock()
+			defer r.cloud.mu.Unlock()
 			v, ok := r.cloud.health["Vehicle.Obu.CAN."+name]
 			return v.String(), ok
 		}
