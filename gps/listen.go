@@ -62,13 +62,45 @@ func (s *Source) pump(rc io.Reader, free <-chan []byte, full chan<- chunk, done 
 	}
 }
 
+// input takes what a live line brings. patience is how long the line must be
+// quiet before pause is called.
+type input interface {
+	write(at telemetry.At, p []byte)
+	pause()
+	finish()
+	patience() time.Duration
+}
+
+// nmeaInput is a line that speaks NMEA.
+type nmeaInput struct {
+	*lineReader
+	m *merger
+}
+
+func (n nmeaInput) pause()                  { n.m.pause() }
+func (n nmeaInput) finish()                 { n.m.finish() }
+func (n nmeaInput) patience() time.Duration { return n.m.patience }
+
 // listen reads a live line. The time of a fix is when the first byte of its
 // epoch's first sentence was read: the receiver's own latency (up to about
 // half a second) comes on top.
 func (s *Source) listen(ctx context.Context, rc io.ReadCloser) error {
+	g := guard{faults: &lineFaults}
+	if conn, ok := rc.(*daemon); ok {
+		g.faults = &daemonFaults
+		return s.read(ctx, rc, newReports(s, conn.device), g)
+	}
+	port, _ := rc.(*Port)
+	if g.baud = baudOf(rc); port != nil {
+		g.finds = port.found
+	}
 	lines, m := s.newInput(func(f telemetry.Fix, _ time.Duration) { s.cfg.Emit(f) })
 	m.live = true
+	return s.read(ctx, rc, nmeaInput{lines, m}, g)
+}
 
+// read reads rc into in until it ends.
+func (s *Source) read(ctx context.Context, rc io.ReadCloser, in input, g guard) error {
 	free, full := make(chan []byte, 2), make(chan chunk)
 	done, ended := make(chan struct{}), make(chan struct{})
 	free <- make([]byte, readSize)
@@ -84,21 +116,21 @@ func (s *Source) listen(ctx context.Context, rc io.ReadCloser) error {
 		s.publish()
 	}()
 
-	pause := time.NewTimer(m.patience)
+	pause := time.NewTimer(in.patience())
 	pause.Stop()
 	defer pause.Stop()
 	watch := time.NewTicker(watchEvery)
 	defer watch.Stop()
-	g := guard{baud: baudOf(rc), since: s.cfg.Clock.Now(), bytes: s.stats.Bytes, sentences: s.stats.Sentences}
+	g.since, g.bytes, g.sentences = s.cfg.Clock.Now(), s.stats.Bytes, s.stats.Sentences
 	take := func(c chunk) (ended bool, err error) {
-		lines.write(c.at, c.buf[:c.n])
+		in.write(c.at, c.buf[:c.n])
 		free <- c.buf
-		pause.Reset(m.patience)
+		pause.Reset(in.patience())
 		s.publish()
 		if c.err == nil {
 			return false, nil
 		}
-		m.finish()
+		in.finish()
 		if ctx.Err() != nil {
 			s.loss.due(c.at, true)
 			return true, nil
@@ -110,7 +142,7 @@ func (s *Source) listen(ctx context.Context, rc io.ReadCloser) error {
 		var c chunk
 		select {
 		case <-ctx.Done():
-			m.finish()
+			in.finish()
 			s.loss.due(0, true)
 			return nil
 		case c = <-full:
@@ -118,15 +150,18 @@ func (s *Source) listen(ctx context.Context, rc io.ReadCloser) error {
 			select {
 			case c = <-full: // on a busy machine the timer may win
 			default:
-				m.pause()
+				in.pause()
 				s.publish()
 				continue
 			}
 		case <-watch.C:
 			now := s.cfg.Clock.Now()
 			g.judge(s, now)
-			s.loss.due(now, false)
+			s.loss.due(now, g.garbled && g.finds)
 			s.publish()
+			if g.garbled && g.finds { // its speed has changed: find the new one
+				return fmt.Errorf("read %s at %d baud: %w", s.cfg.Name, g.baud, ErrNoNMEA)
+			}
 			continue
 		}
 		if ended, err := take(c); ended {
@@ -150,11 +185,28 @@ func baudOf(rc io.Reader) int {
 	return 0
 }
 
+// faults are the words for what is wrong with a line.
+type faults struct{ silent, power, garbled, speed string }
+
+var (
+	lineFaults = faults{
+		silent: "receiver is silent: no byte for 10 s", power: "check its power, its TX wire to our RX, and that gps.device names this receiver",
+		garbled: "bytes arrive but no NMEA sentence among them: the baud rate is wrong, or the receiver is set to a binary protocol",
+		speed:   "set gps.baud to auto",
+	}
+	daemonFaults = faults{
+		silent: "gpsd is silent: no report for 10 s", power: "`cgps` shows what it has: a receiver without power or plug, or none at all (DEVICES in /etc/default/gpsd, or gpsdctl add /dev/ttyUSB0)",
+		garbled: "what answers does not speak gpsd's protocol", speed: "correct the address in gps.device: gpsd://localhost:2947",
+	}
+)
+
 // guard watches a line for the two faults a technician can cure: silence and
 // the wrong baud rate. It speaks of each when it begins, and of one that comes
 // and goes at most once per lastWindow.
 type guard struct {
+	faults          *faults
 	baud            int
+	finds           bool   // a garbled line is opened again at another speed
 	bytes           uint64 // as of the last judgement
 	sentences       uint64
 	since           telemetry.At
@@ -182,8 +234,7 @@ func (g *guard) judge(s *Source, now telemetry.At) {
 		if g.quiet++; g.quiet >= 2 && !g.silent {
 			g.silent = true
 			if speak(&g.saidSilent, now) {
-				s.log.Warn("receiver is silent: no byte for 10 s",
-					"next", "check its power, its TX wire to our RX, and that gps.device names this receiver")
+				s.log.Warn(g.faults.silent, "next", g.faults.power)
 			}
 		}
 	case bytes < garbledBytes:
@@ -195,8 +246,7 @@ func (g *guard) judge(s *Source, now telemetry.At) {
 			g.garbled = true
 			s.stats.Garbled++
 			if speak(&g.saidGarbled, now) {
-				s.log.Warn("bytes arrive but no NMEA sentence among them: the baud rate is wrong, or the receiver is set to a binary protocol",
-					"bytes", bytes, "baud", g.baud, "next", "set gps.baud to "+otherBauds(g.baud))
+				s.log.Warn(g.faults.garbled, "bytes", bytes, "baud", g.baud, "next", g.faults.speed)
 			}
 		}
 	}

@@ -3,8 +3,6 @@ package gps
 import (
 	"time"
 
-	nmea "github.com/adrianmo/go-nmea"
-
 	"obu/telemetry"
 )
 
@@ -40,7 +38,6 @@ type merger struct {
 	fine  bool                                     // positions on the 1e-9 grid always
 	stats *Stats
 
-	parser   nmea.SentenceParser
 	cur      epoch
 	prev     epoch // delivered before cur began with sentences without a time
 	paused   bool  // the line paused since the last sentence
@@ -62,7 +59,7 @@ type merger struct {
 }
 
 func newMerger(stats *Stats, emit func(telemetry.Fix, time.Duration)) *merger {
-	m := &merger{stats: stats, emit: emit, parser: newParser(), patience: firstPatience}
+	m := &merger{stats: stats, emit: emit, patience: firstPatience}
 	m.detail.begin()
 	return m
 }
@@ -78,9 +75,8 @@ func (m *merger) line(at telemetry.At, line []byte) reject {
 		m.stats.Ignored++
 		return accepted
 	}
-	parsed, err := m.parser.Parse(string(line[:1+len(body)]))
-	s, ok := parsed.(*sentence)
-	if err != nil || !ok {
+	s, err := parse(body)
+	if err != nil {
 		return rejectMalformed
 	}
 	m.stats.Sentences++
@@ -179,13 +175,6 @@ func (m *merger) deliver() {
 	f := m.fix(e)
 	m.judge.doubt(&f, e)
 	f.Detail = m.detail.of(&f, e.tod)
-	m.stats.show(f.Detail)
-	m.stats.Epochs++
-	if f.Valid {
-		m.stats.Valid++
-	}
-	if f.Doubt != 0 {
-		m.stats.Doubtful++
-	}
+	m.stats.fix(&f)
 	m.emit(f, e.tod)
 }

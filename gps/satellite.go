@@ -74,6 +74,12 @@ func satelliteOf(talker [2]byte, system int, field string) (sys telemetry.GNSS, 
 	if ok && sys != telemetry.GPS {
 		return sys, within(sys, n)
 	}
+	return numbered(n)
+}
+
+// numbered returns the system and the number within it of a satellite in a
+// list of all systems, 0 when there is none.
+func numbered(n int) (sys telemetry.GNSS, id uint8) {
 	for _, r := range idRanges {
 		if n >= r.from && n <= r.to {
 			return r.system, uint8(n - r.less)

@@ -3,8 +3,6 @@ package gps
 import (
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"syscall"
 
 	"go.bug.st/serial"
@@ -18,8 +16,9 @@ var (
 	// ErrPermission: the user may not open the port. Join the group that owns
 	// it, usually: usermod -aG dialout USER, then start the agent again.
 	ErrPermission = errors.New("no permission to open the serial port")
-	// ErrBusy: another program holds the port, often gpsd or ModemManager.
-	// Stop it: systemctl stop gpsd.socket gpsd ModemManager.
+	// ErrBusy: another program holds the port, often gpsd or ModemManager; the
+	// error names it. Read from gpsd (gpsd://localhost:2947), or stop it:
+	// systemctl stop gpsd.socket gpsd ModemManager.
 	ErrBusy = errors.New("serial port is used by another program")
 	// ErrNotSerial: the path names something else than a serial port, or the
 	// port refuses the speed. Correct gps.device or gps.baud.
@@ -27,10 +26,18 @@ var (
 	// ErrGone: the device vanished while it was read: unplugged, or without
 	// power. Run again opens it when it is back.
 	ErrGone = errors.New("receiver is gone")
+	// ErrNoNMEA: the port was listened to at every usual speed, or at the only
+	// one allowed, and no NMEA sentence came. Check the receiver's power and
+	// its TX wire to our RX; switch it from a binary protocol to NMEA; a port
+	// of a modem needs gps.init.
+	ErrNoNMEA = errors.New("no NMEA sentence")
+	// ErrInit: a command of gps.init failed; the error has the modem's words.
+	ErrInit = errors.New("the receiver was not started")
 )
 
-// usualBauds are the speeds receivers are delivered with, most frequent first.
-var usualBauds = [...]int{9600, 4800, 115200, 38400, 57600, 19200}
+// usualBauds are the speeds receivers are delivered with or set to, most
+// frequent first.
+var usualBauds = [...]int{9600, 115200, 4800, 38400, 57600, 19200, 230400, 460800, 921600}
 
 // Speeds beyond these are typing errors; the driver would take some of them.
 const (
@@ -41,11 +48,23 @@ const (
 // Port is an open serial port.
 type Port struct {
 	serial.Port
-	baud int
+	baud  int
+	found bool   // the speed was found by listening
+	stop  func() // says the commands of gps.stop; nil: there are none
 }
 
 // Baud returns the speed the port was opened with, in bits per second.
 func (p *Port) Baud() int { return p.baud }
+
+// Close ends a blocked Read and closes the port, after the commands that switch
+// the receiver off.
+func (p *Port) Close() error {
+	if p.stop != nil {
+		p.stop()
+		p.stop = nil
+	}
+	return p.Port.Close()
+}
 
 // OpenSerial opens a serial port at baud bits per second, 8N1, raw, without
 // flow control. Reads block until bytes arrive; Close ends them. The path may
@@ -81,15 +100,4 @@ func serialError(err error) error {
 		}
 	}
 	return err
-}
-
-// otherBauds names the usual speeds except the one in use.
-func otherBauds(used int) string {
-	var out []string
-	for _, b := range usualBauds {
-		if b != used {
-			out = append(out, strconv.Itoa(b))
-		}
-	}
-	return strings.Join(out, ", ")
 }

@@ -47,7 +47,7 @@ type sky struct {
 	epoch     uint32
 	views     [maxViews]view
 	n         int
-	used      [telemetry.GNSSCount][4]uint64 // bit per id
+	used      usedSats
 	usedEpoch uint32
 	antenna   telemetry.Antenna
 	changed   bool // since summary
@@ -108,11 +108,11 @@ func (s *sky) view(talker [2]byte, signal byte) *view {
 // gsa notes the satellites of the solution. The lists of one epoch add up.
 func (s *sky) gsa(talker [2]byte, system int, ids []string) {
 	if s.usedEpoch != s.epoch {
-		s.used, s.usedEpoch = [telemetry.GNSSCount][4]uint64{}, s.epoch
+		s.used, s.usedEpoch = usedSats{}, s.epoch
 	}
 	for _, f := range ids {
 		if sys, id := satelliteOf(talker, system, f); id != 0 {
-			s.used[sys][id/64] |= 1 << (id % 64)
+			s.used.add(sys, id)
 		}
 	}
 	s.changed = true
@@ -124,7 +124,7 @@ func (s *sky) summary() telemetry.Sky {
 		return s.last
 	}
 	s.changed, s.lastEpoch = false, s.epoch
-	var best [telemetry.GNSSCount][256]uint8 // C/N0 plus 1; 0: not in view
+	var best heardSats
 	for i := range s.views[:s.n] {
 		v := &s.views[i]
 		for j := range v.parts[:v.total] {
@@ -141,7 +141,24 @@ func (s *sky) summary() telemetry.Sky {
 		}
 	}
 	out := telemetry.Sky{Antenna: s.antenna}
-	known := s.epoch-s.usedEpoch < skyAges
+	if s.epoch-s.usedEpoch >= skyAges {
+		s.used = usedSats{}
+	}
+	countSky(&out, &best, &s.used)
+	s.last = out
+	return out
+}
+
+// heardSats is the best C/N0 of each satellite plus 1; 0: not in view.
+type heardSats [telemetry.GNSSCount][256]uint8
+
+// usedSats has a bit for each satellite of the solution, by its number.
+type usedSats [telemetry.GNSSCount][4]uint64
+
+func (u *usedSats) add(sys telemetry.GNSS, id uint8) { u[sys][id/64] |= 1 << (id % 64) }
+
+// countSky sums up the satellites of each system.
+func countSky(out *telemetry.Sky, best *heardSats, used *usedSats) {
 	for sys := range best {
 		r := &out.Systems[sys]
 		sum, n := 0, 0
@@ -159,21 +176,17 @@ func (s *sky) summary() telemetry.Sky {
 				r.Strong++
 			}
 			r.Best = max(r.Best, cn0)
-			if known && s.used[sys][id/64]&(1<<(id%64)) != 0 {
+			if used[sys][id/64]&(1<<(id%64)) != 0 {
 				sum, n = sum+int(cn0), n+1
 			}
 		}
-		if known {
-			for _, w := range s.used[sys] {
-				r.Used += uint8(bits.OnesCount64(w))
-			}
+		for _, w := range used[sys] {
+			r.Used += uint8(bits.OnesCount64(w))
 		}
 		if n > 0 {
 			r.Mean = float32(math.Round(float64(sum)*10/float64(n)) / 10)
 		}
 	}
-	s.last = out
-	return out
 }
 
 // cn0Of reads a carrier-to-noise density; some receivers give a decimal.

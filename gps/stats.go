@@ -21,6 +21,11 @@ type Stats struct {
 	Opens     uint64   `json:"opens"`    // times the device was opened
 	Garbled   uint64   `json:"garbled"`  // times a device delivered bytes but no sentence
 
+	// FirstFixS is the time to first fix in seconds: from when the device was
+	// opened last to its first fix that is Valid and without doubt; 0: none yet.
+	FirstFixS float64 `json:"first_fix_s,omitempty"`
+	opened    telemetry.At
+
 	// As of the last fix; zero where the receiver does not say.
 	Sky         telemetry.Sky     `json:"sky"`
 	Antenna     telemetry.Antenna `json:"antenna,omitempty"`
@@ -50,6 +55,20 @@ func (r *Rejected) count(why reject) {
 	case rejectTooLong:
 		r.TooLong++
 	}
+}
+
+// fix counts one, and shows what it says of the reception.
+func (s *Stats) fix(f *telemetry.Fix) {
+	s.Epochs++
+	if f.Valid {
+		s.Valid++
+	}
+	if f.Doubt != 0 {
+		s.Doubtful++
+	} else if f.Valid && s.FirstFixS == 0 && s.opened != 0 {
+		s.FirstFixS = max(0.1, math.Round(f.At.Sub(s.opened).Seconds()*10)/10)
+	}
+	s.show(f.Detail)
 }
 
 // show takes over what the last fix says of the reception.

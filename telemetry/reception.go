@@ -1,8 +1,11 @@
 package telemetry
 
 import (
+	"encoding/json"
 	"math"
+	"slices"
 	"strconv"
+	"strings"
 )
 
 // GNSS is a satellite navigation system.
@@ -55,6 +58,12 @@ func (a Antenna) String() string {
 // MarshalText is String.
 func (a Antenna) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
 
+// UnmarshalText is the reverse; a word it does not know is AntennaUnknown.
+func (a *Antenna) UnmarshalText(text []byte) error {
+	*a = Antenna(max(0, slices.Index(antennaNames[:], string(text))))
+	return nil
+}
+
 // Strong is the carrier-to-noise density in dB-Hz from which a satellite under
 // open sky is received well.
 const Strong = 30
@@ -101,8 +110,7 @@ func (s *Sky) Total() Reception {
 var receptionKeys = [...]string{`":{"in_view":`, `,"heard":`, `,"strong":`, `,"used":`, `,"best":`, `,"mean":`}
 
 // AppendJSON appends the systems that are in view or used, by name in
-// lower case; a C/N0 that
-// nothing was heard with is null.
+// lower case; a C/N0 that nothing was heard with is null.
 func (s *Sky) AppendJSON(b []byte) []byte {
 	sep := byte('{')
 	for g := range s.Systems {
@@ -133,6 +141,25 @@ func (s *Sky) AppendJSON(b []byte) []byte {
 
 // MarshalJSON is AppendJSON.
 func (s Sky) MarshalJSON() ([]byte, error) { return s.AppendJSON(nil), nil }
+
+// UnmarshalJSON reads what MarshalJSON wrote; systems it does not know are left
+// out. The antenna's state is not among it.
+func (s *Sky) UnmarshalJSON(b []byte) error {
+	var systems map[string]struct {
+		InView uint8 `json:"in_view"`
+		Heard  uint8
+		Strong uint8
+		Used   uint8
+		Best   uint8
+		Mean   float32
+	}
+	err := json.Unmarshal(b, &systems)
+	*s = Sky{}
+	for g, name := range gnssNames {
+		s.Systems[g] = Reception(systems[strings.ToLower(name)])
+	}
+	return err
+}
 
 // Accuracy is a receiver's own estimate of its error (NMEA GST), one standard
 // deviation in metres. Unknown values are NaN.

@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -17,7 +17,6 @@ import (
 	"obu/internal/agent"
 	"obu/internal/clock"
 	"obu/internal/config"
-	"obu/telemetry"
 )
 
 // listenFor is how long check listens to a bus or a receiver.
@@ -166,74 +165,6 @@ func judgeCAN(first string, frames, bad uint64, span time.Duration) finding {
 	return passed("%s; %.0f frames/s", first, float64(frames)/span.Seconds())
 }
 
-func checkGPS(ctx context.Context, running *watched, g *config.GPS) finding {
-	if running == nil {
-		return tryGPS(ctx, g)
-	}
-	before, after, why := running.reads("gps", g.Name)
-	if after == nil {
-		return why
-	}
-	b, a := statsOf[gps.Stats](before), statsOf[gps.Stats](after)
-	heard := gps.Stats{Bytes: grown(b.Bytes, a.Bytes), Sentences: grown(b.Sentences, a.Sentences), Valid: grown(b.Valid, a.Valid)}
-	if bad := judgeGPS(heard, g.Baud, running.span()); !bad.OK {
-		return bad
-	}
-	if heard.Valid == 0 {
-		return passed("%s; it speaks NMEA; no fix yet: give the antenna a free view of the sky", agentFirst)
-	}
-	return passed("%s; %d positions in %v", agentFirst, heard.Valid, running.span())
-}
-
-// tryGPS opens a receiver and listens.
-func tryGPS(ctx context.Context, g *config.GPS) finding {
-	clk, err := clock.System()
-	if err != nil {
-		return failed(err)
-	}
-	var best telemetry.Fix
-	var opening error
-	src, err := gps.New(gps.Config{Name: g.Name, Clock: clk,
-		Open: func(context.Context) (io.ReadCloser, error) {
-			port, err := gps.OpenSerial(g.Device, g.Baud)
-			opening = err
-			return port, err
-		},
-		Emit: func(f telemetry.Fix) { best = f }})
-	if err != nil {
-		return failed(err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, listenFor)
-	defer cancel()
-	switch err := src.Run(ctx); {
-	case opening != nil:
-		return failed(plainly(opening))
-	case err != nil:
-		return failed(err)
-	}
-	s := src.Stats()
-	if bad := judgeGPS(s, g.Baud, listenFor); !bad.OK {
-		return bad
-	}
-	if s.Valid == 0 {
-		return passed("speaks NMEA; no fix yet, %d satellites: give the antenna a free view of the sky", max(best.Sats, 0))
-	}
-	return passed("%s fix, %d satellites, HDOP %.1f", best.Mode, best.Sats, best.HDOP)
-}
-
-// judgeGPS judges what was heard of a receiver, by check or by the agent: is it
-// NMEA at all?
-func judgeGPS(s gps.Stats, baud int, span time.Duration) finding {
-	switch {
-	case s.Bytes == 0:
-		return failedWith("check its power, its TX wire to our RX, and that gps.device names this receiver", "nothing heard in %v", span)
-	case s.Sentences == 0:
-		return failedWith("set gps.baud to another of 4800, 9600, 38400, 115200, or the receiver from its binary protocol to NMEA 0183",
-			"%d bytes but no NMEA sentence at %d baud", s.Bytes, baud)
-	}
-	return passed("speaks NMEA")
-}
-
 func checkFolder(dir string) finding {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -245,9 +176,15 @@ func checkFolder(dir string) finding {
 // plainly drops what a check's line says already: its first column names the
 // device, and these errors say the rest by themselves.
 func plainly(err error) error {
-	for _, known := range [...]error{link.ErrNoDevice, can.ErrDown, link.ErrNotCAN, gps.ErrNoDevice, gps.ErrPermission, gps.ErrBusy, gps.ErrNoPPS, gps.ErrPPSPermission, gps.ErrNotPPS} {
+	for _, known := range [...]error{link.ErrNoDevice, can.ErrDown, link.ErrNotCAN, gps.ErrNoDevice, gps.ErrPermission, gps.ErrNoPPS, gps.ErrPPSPermission, gps.ErrNotPPS} {
 		if errors.Is(err, known) {
 			return known
+		}
+	}
+	for _, known := range [...]error{gps.ErrBusy, gps.ErrNoNMEA, gps.ErrInit, gps.ErrNoGpsd} { // what follows these names the culprit
+		if errors.Is(err, known) {
+			text := err.Error()
+			return advised{errors.New(text[max(0, strings.Index(text, known.Error())):]), hint(err)}
 		}
 	}
 	if errors.Is(err, can.ErrNoCAN) { // it repeats the hint

@@ -18,6 +18,7 @@ import (
 	"obu/gps"
 	"obu/internal/agent"
 	"obu/internal/config"
+	"obu/telemetry"
 	"obu/uplink/brokertest"
 )
 
@@ -43,6 +44,12 @@ func heard(t *testing.T, kind string, before, after any, s agent.SourceStatus) *
 	return &watched{status(100, before), status(103, after)}
 }
 
+// sky is one of GPS alone.
+func sky(inView, strong, best uint8) (s telemetry.Sky) {
+	s.Systems[telemetry.GPS] = telemetry.Reception{InView: inView, Heard: inView, Strong: strong, Best: best}
+	return s
+}
+
 // TestCheckJudgesWhatTheAgentHears: a device that the agent holds open gets the
 // same verdict as one that check opens, from what the agent heard meanwhile.
 func TestCheckJudgesWhatTheAgentHears(t *testing.T) {
@@ -55,6 +62,16 @@ func TestCheckJudgesWhatTheAgentHears(t *testing.T) {
 	}{
 		"gps well": {checkGPS(t.Context(), heard(t, "gps", gps.Stats{Bytes: 1000, Sentences: 20, Valid: 10}, gps.Stats{Bytes: 2000, Sentences: 40, Valid: 13}, agent.SourceStatus{}), g),
 			true, "the running agent reads it; 3 positions in 3s", ""},
+		"gps under a roof": {checkGPS(t.Context(), heard(t, "gps", gps.Stats{}, gps.Stats{Bytes: 1000, Sentences: 20, Valid: 3, FirstFixS: 34.2, Sky: sky(8, 4, 33)}, agent.SourceStatus{}), g),
+			true, "3 positions in 3s; first fix 34.2 s after the receiver was opened; the antenna sees the sky poorly: 4 of 8 satellites above 30 dB-Hz, the best 33", "move the antenna"},
+		"gps under a roof without a fix": {checkGPS(t.Context(), heard(t, "gps", gps.Stats{}, gps.Stats{Bytes: 1000, Sentences: 20, Sky: sky(3, 0, 21)}, agent.SourceStatus{}), g),
+			true, "the antenna sees the sky poorly: 0 of 3 satellites above 30 dB-Hz, the best 21", "move the antenna"},
+		"gps under a free sky": {checkGPS(t.Context(), heard(t, "gps", gps.Stats{}, gps.Stats{Bytes: 1000, Sentences: 20, Valid: 3, Sky: sky(14, 9, 46)}, agent.SourceStatus{}), g),
+			true, "3 positions in 3s; 9 of 14 satellites above 30 dB-Hz, the best 46", ""},
+		"gps with its antenna cut": {checkGPS(t.Context(), heard(t, "gps", gps.Stats{}, gps.Stats{Bytes: 1000, Sentences: 20, Antenna: telemetry.AntennaOpen}, agent.SourceStatus{}), g),
+			true, "the receiver says that its antenna is open", "check the antenna's plug"},
+		"gpsd without a receiver": {checkGPS(t.Context(), heard(t, "gps", gps.Stats{}, gps.Stats{}, agent.SourceStatus{}), &config.GPS{Device: "gpsd://localhost:2947", Name: "gps0"}),
+			false, "gpsd reports nothing in 3s", "`cgps` shows"},
 		"gps of the wrong baud": {checkGPS(t.Context(), heard(t, "gps", gps.Stats{Bytes: 1000}, gps.Stats{Bytes: 2500, Garbled: 1}, agent.SourceStatus{}), g),
 			false, "1500 bytes but no NMEA sentence at 9600 baud", "set gps.baud"},
 		"gps gone mute": {checkGPS(t.Context(), heard(t, "gps", gps.Stats{Bytes: 1000, Sentences: 20}, gps.Stats{Bytes: 1000, Sentences: 20}, agent.SourceStatus{}), g),

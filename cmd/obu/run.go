@@ -227,9 +227,7 @@ func (o *runOptions) liveDevices(cfg *config.Config, deps *agent.Deps, log *slog
 		o.simulate(cfg)
 	}
 	if g := cfg.GPS; g != nil {
-		deps.Devices.GPS = &agent.GPSDevice{Name: g.Name, Open: func(context.Context) (io.ReadCloser, error) {
-			return gps.OpenSerial(g.Device, g.Baud)
-		}}
+		deps.Devices.GPS = &agent.GPSDevice{Name: g.Name, Open: receiver(g, log.With("gps", g.Name)).Open}
 		if g.PPS != "" {
 			pulses := gps.PPS{Path: g.PPS, Edge: gps.Edge(g.PPSEdge), Clock: clk, Log: log}
 			deps.Devices.GPS.PPS = &agent.PPSDevice{Name: g.PPS, Run: pulses.Run}

@@ -264,7 +264,7 @@ func nextOf(src *agent.SourceReport, uptimeS float64) string {
 	case count("bytes") == 0 && up > heardBy:
 		return "it is silent: check its power, its TX wire to our RX, and that gps.device names this receiver"
 	case count("garbled") > 0 && count("sentences") == 0:
-		return "bytes arrive but no NMEA sentence: set gps.baud to another rate (4800, 9600, 38400, 115200), and the receiver to NMEA"
+		return "bytes arrive but no NMEA sentence: set gps.baud to auto, and the receiver to NMEA"
 	case count("epochs") > 0 && count("valid") == 0:
 		return "no fix yet: give the antenna a free view of the sky"
 	}

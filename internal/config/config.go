@@ -187,10 +187,18 @@ type Curvelog struct {
 // GPS is the receiver.
 type GPS struct {
 	// Serial port. A name under /dev/serial/by-id stays the same when the
-	// receiver is plugged in elsewhere.
-	Device string `key:"device" example:"/dev/ttyUSB0" required:"it names the serial port, for example /dev/ttyUSB0"`
-	// Bits per second of the port.
-	Baud int `key:"baud" default:"9600" oneof:"4800 9600 19200 38400 57600 115200 230400 460800 921600"`
+	// receiver is plugged in elsewhere; auto takes the first there that speaks
+	// NMEA. gpsd://localhost:2947 reads from a running gpsd.
+	Device string `key:"device" example:"/dev/ttyUSB0" check:"receiver" required:"it names the serial port, for example /dev/ttyUSB0"`
+	// Bits per second of the port; auto finds it by listening.
+	Baud Bitrate `key:"baud" default:"9600" oneof:"4800 9600 19200 38400 57600 115200 230400 460800 921600 auto"`
+	// Commands that start the receiver of a modem, each to be answered with OK. One
+	// that begins with $ is sent as an NMEA sentence, with its checksum.
+	Init []string `key:"init" example:"[AT+QGPS=1]"`
+	// Port for the AT commands, where the modem has another one for them.
+	InitPort string `key:"init_port" example:"/dev/ttyUSB2"`
+	// Commands that switch the receiver off when the agent ends.
+	Stop []string `key:"stop" example:"[AT+QGPSEND]"`
 	// Name of the receiver in the data.
 	Name string `key:"name" default:"gps" check:"name"`
 	// true: positions are neither stored nor sent, whatever a command says. What

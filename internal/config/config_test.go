@@ -90,7 +90,7 @@ can:
     vehicle_info: false
   j1939: {enabled: true, period: 500ms, name: 0x8000FF0010600001, address: 0x4a, request: [vin, dm2]}
 - device: unix:/run/car/can1
-gps: {device: /dev/ttyS1, baud: 115200, name: roof}
+gps: {device: /dev/ttyS1, baud: auto, name: roof, init: [AT+QGPS=1], init_port: /dev/ttyUSB2, stop: [AT+QGPSEND]}
 dashcam:
   - camera: front
     dir: /media/front
@@ -135,7 +135,7 @@ log: {level: debug}
 			{Device: "unix:/run/car/can1", J1939: config.J1939{Period: second}, OBD: config.OBD{Enabled: true, Period: second, Addressing: "auto", MaxRequestsPerSecond: 20,
 				PIDsPerRequest: 6, DTC: true, DTCEvery: 60 * second, FreezeFrame: true, VehicleInfo: true}},
 		},
-		GPS: &config.GPS{Device: "/dev/ttyS1", Baud: 115200, Name: "roof", PPSEdge: "auto"},
+		GPS: &config.GPS{Device: "/dev/ttyS1", Baud: config.Auto, Name: "roof", Init: []string{"AT+QGPS=1"}, InitPort: "/dev/ttyUSB2", Stop: []string{"AT+QGPSEND"}, PPSEdge: "auto"},
 		Dashcam: []config.Dashcam{
 			{Camera: "front", Dir: "/media/front", Settle: second / 2},
 			{Camera: "rear", Dir: "/media/rear", Settle: 5 * second},

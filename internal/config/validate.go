@@ -19,6 +19,8 @@ func checks(name string, v reflect.Value) *problem {
 		return checkName(text)
 	case "bus":
 		return checkBus(text)
+	case "receiver":
+		return checkReceiver(text)
 	case "interface":
 		return checkInterface(text)
 	case "dir", "socket":

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"time"
+
+	"obu/gps"
+	"obu/internal/clock"
+	"obu/internal/config"
+	"obu/telemetry"
+)
+
+const (
+	// searchFor is how long check looks for a receiver's port and speed.
+	searchFor = time.Minute
+	// fewStrong satellites are a poor sky: under a free one a receiver of one
+	// system hears six to twelve well.
+	fewStrong = 5
+)
+
+// receiver is where the configuration says that the GPS receiver is.
+func receiver(g *config.GPS, log *slog.Logger) *gps.Receiver {
+	return &gps.Receiver{Device: g.Device, Baud: g.Baud.BitsPerSecond(), Init: g.Init, InitPort: g.InitPort, Stop: g.Stop, Log: log}
+}
+
+func checkGPS(ctx context.Context, running *watched, g *config.GPS) finding {
+	if running == nil {
+		return tryGPS(ctx, g)
+	}
+	before, after, why := running.reads("gps", g.Name)
+	if after == nil {
+		return why
+	}
+	b, a := statsOf[gps.Stats](before), statsOf[gps.Stats](after)
+	heard := gps.Stats{Bytes: grown(b.Bytes, a.Bytes), Sentences: grown(b.Sentences, a.Sentences), Valid: grown(b.Valid, a.Valid)}
+	if bad := judgeGPS(heard, g, running.span()); !bad.OK {
+		return bad
+	}
+	if heard.Valid == 0 {
+		return judgeSky(passed("%s; it speaks %s; no fix yet: give the antenna a free view of the sky", agentFirst, speech(g)), a.Sky.Total(), a.Antenna)
+	}
+	return judgeSky(passed("%s; %d positions in %v%s", agentFirst, heard.Valid, running.span(), firstFix(&a)), a.Sky.Total(), a.Antenna)
+}
+
+// firstFix says how long the first fix took.
+func firstFix(s *gps.Stats) string {
+	if s.FirstFixS == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; first fix %.1f s after the receiver was opened", s.FirstFixS)
+}
+
+// speech is what a receiver speaks.
+func speech(g *config.GPS) string {
+	if strings.HasPrefix(g.Device, "gpsd:") {
+		return "gpsd's protocol"
+	}
+	return "NMEA"
+}
+
+// tryGPS opens a receiver and listens.
+func tryGPS(ctx context.Context, g *config.GPS) finding {
+	clk, err := clock.System()
+	if err != nil {
+		return failed(err)
+	}
+	var best telemetry.Fix
+	var opening error
+	ctx, cancel := context.WithTimeout(ctx, searchFor)
+	defer cancel()
+	r := receiver(g, nil)
+	src, err := gps.New(gps.Config{Name: g.Name, Clock: clk,
+		Open: func(ctx context.Context) (io.ReadCloser, error) {
+			port, err := r.Open(ctx)
+			if opening = err; err == nil {
+				time.AfterFunc(listenFor, cancel)
+			}
+			return port, err
+		},
+		Emit: func(f telemetry.Fix) {
+			if f.Valid || !best.Valid {
+				best = f
+			}
+		}})
+	if err != nil {
+		return failed(err)
+	}
+	switch err := src.Run(ctx); {
+	case errors.Is(opening, context.DeadlineExceeded):
+		return failedWith("name its port in gps.device and its rate in gps.baud", "no receiver found within %v", searchFor)
+	case opening != nil:
+		return failed(plainly(opening))
+	case err != nil:
+		return failed(err)
+	}
+	s := src.Stats()
+	if bad := judgeGPS(s, g, listenFor); !bad.OK {
+		return bad
+	}
+	first := ""
+	if g.Baud == config.Auto || g.Device == gps.AutoDevice {
+		first = "found " + r.Found() + "; "
+	}
+	if s.Valid == 0 {
+		return judgeSky(passed("%sspeaks %s; no fix yet, %d satellites: give the antenna a free view of the sky", first, speech(g), max(best.Sats, 0)), s.Sky.Total(), s.Antenna)
+	}
+	return judgeSky(passed("%s%s fix, %d satellites, HDOP %.1f%s", first, best.Mode, best.Sats, best.HDOP, firstFix(&s)), s.Sky.Total(), s.Antenna)
+}
+
+// judgeGPS judges what was heard of a receiver, by check or by the agent: is it
+// NMEA at all?
+func judgeGPS(s gps.Stats, g *config.GPS, span time.Duration) finding {
+	isGpsd := speech(g) != "NMEA"
+	switch {
+	case isGpsd && s.Sentences == 0:
+		return failedWith("`cgps` shows whether gpsd has a receiver: if not, name its port in DEVICES of /etc/default/gpsd, or gpsdctl add /dev/ttyUSB0", "gpsd reports nothing in %v", span)
+	case s.Bytes == 0:
+		return failedWith("check its power, its TX wire to our RX, and that gps.device names this receiver", "nothing heard in %v", span)
+	case s.Sentences == 0:
+		return failedWith("set gps.baud to auto, and switch the receiver from its binary protocol to NMEA 0183",
+			"%d bytes but no NMEA sentence at %v baud", s.Bytes, g.Baud)
+	}
+	return passed("speaks NMEA")
+}
+
+// judgeSky adds what the satellites say of the antenna.
+func judgeSky(f finding, t telemetry.Reception, a telemetry.Antenna) finding {
+	switch a {
+	case telemetry.AntennaOpen, telemetry.AntennaShort:
+		f.Text += "; the receiver says that its antenna is " + a.String()
+		f.Next = "check the antenna's plug and cable; a passive antenna shows as open"
+		return f
+	}
+	switch {
+	case t.InView == 0: // it does not tell
+	case t.Strong < fewStrong:
+		f.Text += fmt.Sprintf("; the antenna sees the sky poorly: %d of %d satellites above %d dB-Hz, the best %d", t.Strong, t.InView, telemetry.Strong, t.Best)
+		f.Next = "move the antenna to the roof or under plain glass, away from metal, heated or coated windows and the dashcam; check its plug; indoors this is normal"
+	default:
+		f.Text += fmt.Sprintf("; %d of %d satellites above %d dB-Hz, the best %d", t.Strong, t.InView, telemetry.Strong, t.Best)
+	}
+	return f
+}
