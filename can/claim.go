@@ -118,6 +118,9 @@ func (c *claimant) hold(ctx context.Context) (lost bool) {
 	defer timer.Stop()
 	claimed, defences, next := false, 0, 0
 	since := time.Now()
+	// A round is repeated on a network that speaks alone: heard are its frames when
+	// it was looked at last, awake that it was, in this round.
+	again, awake, heard := false, false, uint64(0)
 	for {
 		select {
 		case <-ctx.Done():
@@ -152,12 +155,19 @@ func (c *claimant) hold(ctx context.Context) (lost bool) {
 			timer.Reset(d)
 			continue
 		}
+		if before := heard; again {
+			if heard = c.r.heard.Load(); !awake || heard == before { // listened to first: it may sleep
+				awake = true
+				timer.Reset(requestEvery)
+				continue
+			}
+		}
 		c.request(c.cfg.Requests[next])
 		if next++; next < len(c.cfg.Requests) {
 			timer.Reset(requestEvery)
 		} else {
-			next = 0
-			timer.Reset(roundEvery)
+			next, again, awake = 0, true, false
+			timer.Reset(roundEvery - requestEvery)
 		}
 	}
 }

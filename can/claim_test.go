@@ -73,16 +73,42 @@ const (
 )
 
 // TestClaimAndRequests: listen a second, claim, wait 250 ms, then one request
-// each 5 s, all again after ten minutes; the answer arrives.
+// each 5 s, all again after ten minutes of a network that speaks; the answer
+// arrives.
 func TestClaimAndRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		seen, out, st := claimed(t, 12*time.Minute, func(send func(uint32, ...byte)) {
 			time.Sleep(2 * time.Second)
 			send(0x18FEEC00, 'V', 'I', 'N', '1', '*', 0xFF, 0xFF, 0xFF)
+			for range 640 {
+				time.Sleep(time.Second)
+				send(0x18FEF100, 0, 0, 0, 0, 0, 0, 0, 0)
+			}
 		})
 		equal(t, "the bus saw", seen, []string{"1.00 " + ourClaim, "1.25 18EAFF4A#ECFE00", "6.25 18EAFF4A#CBFE00", "606.25 18EAFF4A#ECFE00", "611.25 18EAFF4A#CBFE00"})
 		if st.Claim != "claimed" || st.Claims != 1 || st.Requests != 4 || st.Forbidden != 0 || len(out.events) != 1 {
 			t.Errorf("stats %+v, events %v", st, out.events)
+		}
+	})
+}
+
+// TestClaimLetsTheNetworkSleep: a network that fell silent is not asked again
+// until it speaks.
+func TestClaimLetsTheNetworkSleep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		seen, _, st := claimed(t, 13*time.Hour, func(send func(uint32, ...byte)) {
+			for range 100 {
+				time.Sleep(time.Second)
+				send(0x18FEF100, 0, 0, 0, 0, 0, 0, 0, 0)
+			}
+			time.Sleep(12 * time.Hour)
+			for range 10 {
+				time.Sleep(time.Second)
+				send(0x18FEF100, 0, 0, 0, 0, 0, 0, 0, 0)
+			}
+		})
+		if st.Requests != 4 || len(seen) != 5 || !strings.HasPrefix(seen[3], "4330") {
+			t.Errorf("the bus saw %v", seen)
 		}
 	})
 }
