@@ -1,8 +1,6 @@
 package can
 
 import (
-	"fmt"
-
 	"obu/can/dbc"
 	"obu/can/isotp"
 	"obu/can/j1939"
@@ -55,7 +53,7 @@ func newBroadcast(b *broadcast, bus string, all []Database) *broadcast {
 	}
 	b.emit = func(s *dbc.Signal, raw int64, v telemetry.Value) { b.value(b.at, b.from, s, raw, v) }
 	b.isotp = isotp.NewReceiver(isotp.ReceiverConfig{Deliver: b.transfer, Damaged: func(f isotp.Fault) {
-		b.damaged(f.At, ecuKey(f.ID), fmt.Sprintf("transfer %s after %d of %d bytes", f.Reason, f.Got, f.Want))
+		b.damaged(f.At, ecuKey(f.ID), "transfer"+broken(f.Reason.String(), f.Got, f.Want))
 	}})
 	if grouped {
 		b.tp = j1939.NewReceiver(b.group, b.brokenGroup)
@@ -146,7 +144,7 @@ func (b *broadcast) brokenGroup(f j1939.Fault) {
 	id := groupID(f.PGN, f.Source, f.Destination)
 	for _, d := range b.files {
 		if d.Find(id, true) != nil {
-			b.damaged(f.At, ecuKey(id|flagExtended), fmt.Sprintf("transfer of PGN %v %s after %d of %d bytes", f.PGN, f.Reason, f.Got, f.Want))
+			b.damaged(f.At, ecuKey(id|flagExtended), "transfer of PGN "+f.PGN.String()+broken(f.Reason.String(), f.Got, f.Want))
 			return
 		}
 	}

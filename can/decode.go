@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 
 	"obu/can/canlog"
 	"obu/can/dbc"
@@ -172,7 +173,7 @@ func (d *logDecoder) bus(iface string) *logBus {
 		},
 	}, func(f isotp.Fault) {
 		d.stats.Transfers[f.Reason]++
-		d.problem(&canlog.LineError{Line: d.entry.Line, Err: fmt.Errorf("%s: transfer %s after %d of %d bytes", b.names.name(ecuKey(f.ID)), f.Reason, f.Got, f.Want)})
+		d.problem(&canlog.LineError{Line: d.entry.Line, Err: errors.New(b.names.name(ecuKey(f.ID)) + ": transfer" + broken(f.Reason.String(), f.Got, f.Want))})
 	}, nil, nil)
 	b.broadcast = newBroadcast(&broadcast{
 		value: func(at telemetry.At, from ecuKey, s *dbc.Signal, raw int64, v telemetry.Value) {
@@ -198,4 +199,28 @@ func (d *logDecoder) give(r Record) {
 	if d.err == nil {
 		d.err = d.emit(r)
 	}
+}
+
+// broken says in words why a transfer of some frames broke, by the name of its
+// reason.
+func broken(reason string, got, want int) string {
+	switch reason {
+	case "unexpected":
+		return ": a frame whose beginning is not in the log, or was broken before"
+	case "sequence":
+		reason = "a frame is missing or out of order"
+	case "timeout":
+		reason = "the next frame came too late, or never"
+	case "unfinished":
+		reason = "the log ends"
+	case "aborted":
+		reason = "its sender broke it off or began anew"
+	case "length":
+		reason = "the length it announces cannot be"
+	case "crowded":
+		reason = "too many at once"
+	case "malformed":
+		reason = "a frame that cannot be read"
+	}
+	return ": " + reason + ", after " + strconv.Itoa(got) + " of " + strconv.Itoa(want) + " bytes"
 }

@@ -31,7 +31,7 @@ func (d *logDecoder) groups(iface string, b *logBus) *groups {
 		},
 		damaged: func(f j1939.Fault) {
 			d.stats.Groups.Broken[f.Reason]++
-			d.problem(&canlog.LineError{Line: d.entry.Line, Err: fmt.Errorf("transfer of PGN %v of %s: %s after %d of %d bytes", f.PGN, nodeName(f.Source), f.Reason, f.Got, f.Want)})
+			d.problem(&canlog.LineError{Line: d.entry.Line, Err: fmt.Errorf("transfer of PGN %v of %s%s", f.PGN, nodeName(f.Source), broken(f.Reason.String(), f.Got, f.Want))})
 		},
 	})
 	if b.broadcast != nil {

@@ -209,7 +209,7 @@ func TestDecodeOBDKeepsBusesApart(t *testing.T) {
 	if want := "1.000001 can0 7E8 WVWZZZ1JZXW000001|1.000002 can1 7E8 1234567890ABCDEFG"; strings.Join(got, "|") != want || err != nil {
 		t.Errorf("%q (%v)", got, err)
 	}
-	if len(bad) != 1 || !strings.HasPrefix(bad[0].Error(), "line 7: 7E8: transfer length") || st.Answers != 2 {
+	if len(bad) != 1 || !strings.HasPrefix(bad[0].Error(), "line 7: 7E8: transfer: the length it announces cannot be") || st.Answers != 2 {
 		t.Errorf("%v, %+v", bad, st)
 	}
 	stop := errors.New("stop")

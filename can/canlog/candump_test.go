@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -117,6 +119,14 @@ func TestCutCompressedLog(t *testing.T) {
 	frames, bad = readAll(t, bytes.NewReader(z[:len(z)/2]))
 	if len(frames) < 500 || len(frames) >= 2000 || len(bad) == 0 {
 		t.Errorf("cut in half: %d frames, %v", len(frames), bad)
+	}
+	if end := slices.Collect(maps.Values(bad)); !slices.ContainsFunc(end, func(err error) bool { return errors.Is(err, canlog.ErrDamaged) && errors.Is(err, canlog.ErrCut) }) {
+		t.Errorf("cut in half: %v", bad)
+	}
+	sum := bytes.Clone(z)
+	sum[len(sum)-6] ^= 1
+	if frames, bad = readAll(t, bytes.NewReader(sum)); len(frames) != 2000 || !errors.Is(bad[2001], canlog.ErrDamaged) || !strings.Contains(bad[2001].Error(), "checksum") {
+		t.Errorf("wrong checksum: %d frames, %v", len(frames), bad)
 	}
 	z[len(z)/2] ^= 0x55
 	frames, bad = readAll(t, bytes.NewReader(z))

@@ -93,11 +93,18 @@ func TestLogFormats(t *testing.T) {
 	}
 }
 
-// TestLogThatIsNoText says what it is instead.
+// TestLogThatIsNoText says what it is instead: another cure is needed for what
+// is packed, or saved in another encoding.
 func TestLogThatIsNoText(t *testing.T) {
+	for head, want := range map[string]error{"BZh91AY": canlog.ErrPacked, "\xFD7zXZ": canlog.ErrPacked, "PK\x03\x04": canlog.ErrPacked,
+		"\x28\xB5\x2F\xFD\x04": canlog.ErrPacked, "\xFF\xFE(\x00": canlog.ErrEncoding, "\xFE\xFF\x00(": canlog.ErrEncoding} {
+		if _, err := canlog.NewReader(strings.NewReader(head)).Next(); !errors.Is(err, want) || errors.Is(err, canlog.ErrNotText) {
+			t.Errorf("%q: %v", head, err)
+		}
+	}
 	for head, want := range map[string]string{
 		"LOGG\x90\x00": "a Vector BLF recording", "MDF     4.10": "an ASAM MDF recording", "\xD4\xC3\xB2\xA1\x02": "a pcap capture",
-		"\x0A\x0D\x0D\x0A\x1C": "a pcapng capture", "PK\x03\x04": "a zip archive", "\xFF\xFE(\x00": "text in UTF-16", "@ TEXT @ 2": "a trace of CarBusAnalyzer",
+		"\x0A\x0D\x0D\x0A\x1C": "a pcapng capture", "@ TEXT @ 2": "a trace of CarBusAnalyzer",
 	} {
 		for _, in := range [][]byte{[]byte(head), zipped(t, head)} {
 			log := canlog.NewReader(bytes.NewReader(in))

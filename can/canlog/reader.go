@@ -53,9 +53,16 @@ var (
 	ErrLongLine = errors.New("line is too long")
 	// ErrCut: the file ends in the middle of a line or of its compressed data.
 	ErrCut = errors.New("log is cut short")
+	// ErrDamaged: the compressed data is not what was written, and some of what
+	// was read before may be wrong too. Copy the file again.
+	ErrDamaged = errors.New("compressed log is damaged")
 	// ErrNotText: the file is a recording, but no text. Convert it to ASC or
 	// candump's format first.
 	ErrNotText = errors.New("not a log of text lines")
+	// ErrPacked: the file is compressed with something else than gzip. Unpack it.
+	ErrPacked = errors.New("compressed with something else than gzip")
+	// ErrEncoding: the file is text of another encoding. Save it again as UTF-8.
+	ErrEncoding = errors.New("text in UTF-16")
 )
 
 // Reader reads logs of text lines, plain or compressed with gzip: candump
@@ -200,15 +207,22 @@ func (l *Reader) read(e *Entry, line []byte) (bool, error) {
 }
 
 // notText are the first bytes of recordings that are no text.
-var notText = [...][2]string{
-	{"LOGG", "a Vector BLF recording"},
-	{"MDF ", "an ASAM MDF recording"},
-	{"\xD4\xC3\xB2\xA1", "a pcap capture"},
-	{"\x4D\x3C\xB2\xA1", "a pcap capture"},
-	{"\x0A\x0D\x0D\x0A", "a pcapng capture"},
-	{"PK\x03\x04", "a zip archive"},
-	{"\xFF\xFE", "text in UTF-16"},
-	{"@ TE", "a trace of CarBusAnalyzer"},
+var notText = [...]struct {
+	begins, what string
+	err          error
+}{
+	{"LOGG", "a Vector BLF recording", ErrNotText},
+	{"MDF ", "an ASAM MDF recording", ErrNotText},
+	{"\xD4\xC3\xB2\xA1", "a pcap capture", ErrNotText},
+	{"\x4D\x3C\xB2\xA1", "a pcap capture", ErrNotText},
+	{"\x0A\x0D\x0D\x0A", "a pcapng capture", ErrNotText},
+	{"@ TE", "a trace of CarBusAnalyzer", ErrNotText},
+	{"PK\x03\x04", "a zip archive", ErrPacked},
+	{"BZh", "bzip2", ErrPacked},
+	{"\xFD7zX", "xz", ErrPacked},
+	{"\x28\xB5\x2F\xFD", "zstd", ErrPacked},
+	{"\xFF\xFE", "as Windows programs save it", ErrEncoding},
+	{"\xFE\xFF", "with the high byte first", ErrEncoding},
 }
 
 // start looks whether the log is compressed, and whether it is one.
@@ -223,8 +237,8 @@ func (l *Reader) start() error {
 	}
 	magic, _ := br.Peek(4)
 	for _, kind := range notText {
-		if strings.HasPrefix(string(magic), kind[0]) {
-			return fmt.Errorf("%w: %s", ErrNotText, kind[1])
+		if strings.HasPrefix(string(magic), kind.begins) {
+			return fmt.Errorf("%w: %s", kind.err, kind.what)
 		}
 	}
 	l.r = br
@@ -238,10 +252,21 @@ func (l *Reader) fail(err error) error {
 	if err == io.EOF {
 		return err
 	}
-	var corrupt flate.CorruptInputError
-	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, gzip.ErrChecksum) || errors.Is(err, gzip.ErrHeader) || errors.As(err, &corrupt) {
+	why, corrupt := "", flate.CorruptInputError(0)
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF):
 		l.end = io.EOF
-		return &LineError{max(l.line, 1), fmt.Errorf("%w (%w)", ErrCut, err)}
+		return &LineError{max(l.line, 1), fmt.Errorf("%w: %w: its end is missing", ErrDamaged, ErrCut)}
+	case errors.Is(err, gzip.ErrChecksum):
+		why = "the checksum at its end is wrong"
+	case errors.Is(err, gzip.ErrHeader):
+		why = "what follows is no gzip"
+	case errors.As(err, &corrupt):
+		why = "what follows cannot be unpacked"
+	}
+	if why != "" {
+		l.end = io.EOF
+		return &LineError{max(l.line, 1), fmt.Errorf("%w: %s", ErrDamaged, why)}
 	}
 	l.end = fmt.Errorf("read log: %w", err)
 	return l.end

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"strings"
 
 	"obu/can"
+	"obu/can/canlog"
 	"obu/can/dbc"
 	"obu/internal/agent"
 	"obu/internal/config"
@@ -121,18 +123,25 @@ func loadDatabase(arg string, names *databaseNames, errw io.Writer) (can.Databas
 func decodeCAN(r io.Reader, opt can.DecodeOptions, w *bufio.Writer, errw io.Writer) error {
 	var line []byte
 	said := problems{out: errw}
+	var damaged error
 	stats, err := can.Decode(r, opt, func(rec can.Record) error {
 		said.good()
 		line = appendRecord(line[:0], &rec)
 		_, err := w.Write(line)
 		return err
-	}, said.add)
-	if err == nil && stats.Frames == 0 && stats.BadLines > 0 {
+	}, func(err error) {
+		if errors.Is(err, canlog.ErrDamaged) {
+			damaged = err
+			return
+		}
+		said.add(err)
+	})
+	if err == nil && damaged == nil && stats.Frames == 0 && stats.BadLines > 0 {
 		return fmt.Errorf("no line of %d reads like a log of candump, `(1700000000.123456) can0 7E8#03410D38`, or of another program it knows (ASC, TRC, CRTD, GVRET): record with `candump -L`%s",
 			stats.BadLines, said.examples())
 	}
 	said.end()
-	if err != nil {
+	if err = cmp.Or(err, damaged); err != nil {
 		return err
 	}
 	if stats.Frames == 0 {

@@ -51,7 +51,7 @@ func TestDecodeJ1939(t *testing.T) {
 	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
-	if !strings.Contains(said, "line 9: transfer of PGN 65251 of 00: sequence after 0 of 10 bytes") || strings.Count(said, "transfer") != 1 {
+	if !strings.Contains(said, "line 9: transfer of PGN 65251 of 00: a frame is missing or out of order, after 0 of 10 bytes") || strings.Count(said, "transfer") != 1 {
 		t.Errorf("said %q", said)
 	}
 	car := write("dm.dbc", "BO_ 2566834942 DM: 10 X\n SG_ First : 16|16@1+ (1,0) [0|0] \"\" X\nBA_ \"ProtocolType\" \"J1939\";\n")

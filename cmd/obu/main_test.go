@@ -182,6 +182,11 @@ func truncate(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	n, err := strconv.ParseInt(args[1], 10, 64)
 	ts.Check(err)
+	if n < 0 { // so many fewer
+		info, err := os.Stat(ts.MkAbs(args[0]))
+		ts.Check(err)
+		n += info.Size()
+	}
 	ts.Check(os.Truncate(ts.MkAbs(args[0]), n))
 }
 
