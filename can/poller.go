@@ -81,7 +81,7 @@ type poller struct {
 	nudge    time.Duration // in place of retry while the car shows signs of life
 	dead     bool          // it showed none when it was looked at last
 	awake    bool          // values are current: asleep was not reported since
-	engine   bool          // an ECU knows the engine speed: it tells when to rest
+	engine   bool          // an ECU knows the speed of engine or car, or the voltage: they tell when to rest
 	saidMute bool          // that no ECU answers; one that has answered may sleep
 
 	chores chores

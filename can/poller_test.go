@@ -455,6 +455,9 @@ func TestVINIsAskedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e, asked := engine(), 0
 		e.answer = func(service, pid byte) [][]byte {
+			if service == 1 && pid == 0x0D {
+				return [][]byte{{0x41, pid, 0x4A}} // it travels
+			}
 			if service == 1 {
 				return [][]byte{{0x41, pid, 0, 0x08, 0, 0}}
 			}

@@ -280,3 +280,26 @@ func TestManyPutOff(t *testing.T) {
 		}
 	})
 }
+
+// TestCarWithoutEngineSpeedRests: an electric car has none; its speed and the
+// voltage of its converter tell as well.
+func TestCarWithoutEngineSpeedRests(t *testing.T) {
+	for name, answers := range map[string]map[[2]byte][]byte{
+		"speed": {{1, 0x0D}: {0}}, "voltage": {{1, 0x05}: {60}, {1, 0x42}: {0x2E, 0xE0}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				e := &ecu{response: 0x7E8, answers: answers}
+				drive(t, e, &can.OBDConfig{SkipVIN: true}, 30*time.Minute, func(s *can.Source) {
+					time.Sleep(9 * time.Minute)
+					if got := s.Stats().State; got != "resting" {
+						t.Errorf("state %q, parked for nine minutes", got)
+					}
+				})
+				if n := len(e.transmitted()); n < 30 || n > 3000 {
+					t.Errorf("%d frames in half an hour", n)
+				}
+			})
+		})
+	}
+}

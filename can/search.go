@@ -126,7 +126,7 @@ func (p *poller) schedule() {
 	defer p.mu.Unlock()
 	p.want, p.alive, p.last = want, now, now
 	p.moves = p.supporters(obd.PIDEngineSpeed) == 0
-	p.engine = !p.moves || len(p.askers) > 0
+	p.engine = p.supporters(obd.PIDEngineSpeed)+p.supporters(obd.PIDVehicleSpeed)+p.supporters(obd.PIDModuleVoltage)+len(p.askers) > 0
 	p.awake, p.unheard = true, 0
 	p.planChores(now)
 	p.planEnhanced(now)
