@@ -46,7 +46,7 @@ var hints = []struct {
 	{gps.ErrNoNMEA, "check the receiver's power and its TX wire to our RX, and switch it from a binary protocol to NMEA 0183; a modem has another port for it or wants gps.init; baud: auto tries every usual rate"},
 	{gps.ErrInit, "correct gps.init for this modem (AT+QGPS=1: Quectel, AT+CGPS=1: SIMCom, AT$GPSP=1: Telit), and gps.init_port: AT commands have a port of their own; gps.stop (AT+QGPSEND) ends what was left running"},
 	{gps.ErrNoGpsd, "start it: systemctl start gpsd; on another machine gpsd listens only with -G; or name the receiver's serial port in gps.device"},
-	{gps.ErrPermission, "join the group that owns the port: usermod -aG dialout USER, then start again"},
+	{gps.ErrPermission, "join the group that owns the port (`ls -l` shows it, dialout or uucp): usermod -aG dialout USER, then start again"},
 	{gps.ErrBusy, "read from gpsd instead (gps.device: gpsd://localhost:2947), or stop who holds the port: systemctl disable --now gpsd.socket gpsd ModemManager"},
 	{can.ErrRecorder, "correct --file-size, --file-age, --total or --sync; `obu record --help` explains them"},
 	{gps.ErrNotSerial, "correct gps.device or gps.baud"},
