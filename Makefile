@@ -13,8 +13,9 @@ COLD = github.com/goccy/go-yaml/... github.com/spf13/... github.com/adrianmo/...
 	crypto/tls/... encoding/... math/big regexp/... text/... mime/... compress/... context log/... os os/... fmt reflect time \
 	crypto/rsa crypto/ecdsa crypto/ecdh crypto/ed25519 crypto/hpke $(addprefix $(FIPS)/,ecdsa ed25519 edwards25519/... ecdh rsa nistec mlkem sha3 tls12 tls13 hkdf drbg) \
 	internal/poll internal/syscall/... internal/fmtsort internal/godebug path/... sort go.einride.tech/... \
-	obu/cmd/... obu/internal/config obu/internal/agent obu/internal/clock obu/telemetry/ledger obu/dashcam obu/gps \
-	obu/buffer obu/buffer/wreck obu/uplink obu/uplink/budget obu/can/canlog obu/can/frame obu/can/j1939 obu/can/link obu/can/uds github.com/eclipse/...
+	obu/cmd/... obu/internal/config obu/internal/agent obu/internal/clock obu/internal/trip obu/telemetry/ledger obu/dashcam obu/gps \
+	obu/buffer obu/buffer/wreck obu/uplink obu/uplink/budget obu/can/canlog obu/can/frame obu/can/j1939 obu/can/link obu/can/obd obu/can/uds \
+	github.com/eclipse/... golang.org/x/... unicode/... unique iter maps flag hash/fnv hash/maphash internal/bisect internal/singleflight internal/filepathlite container/...
 GCFLAGS = $(foreach p,$(COLD),-gcflags=$(p)=-l)
 BUILD = CGO_ENABLED=0 go build -trimpath $(GCFLAGS) -ldflags "$(LDFLAGS)"
 export GOTOOLCHAIN = local
@@ -100,10 +101,6 @@ link: ## live first with the real store, mosquitto and a slow link: the table of
 .PHONY: lossy
 lossy: ## history and live data over a link that loses packets, beside plain TCP (root, five minutes)
 	OBU_LOSSY=1 go test -count=1 -timeout 20m -v -run 'TestLossyFigures' ./uplink | grep -v '^=== '
-
-.PHONY: receivers
-receivers: ## tables of docs/receivers.md and of GPS in docs/benchmarks.md (OBU_GPSD=test/daemon of a checkout of gpsd; gpsdecode)
-	@OBU_RECEIVERS=1 go test -count=1 -timeout 20m -run 'TestReceiversTable|TestCostBesideGpsdecode' -v ./gps | sed -n 's/^ *[a-z]*_test.go:[0-9]*: //p'
 
 clean: ## remove what was built
 	rm -rf bin dist out

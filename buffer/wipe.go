@@ -181,7 +181,7 @@ func (b *Buffer) erase() error {
 // databases, what was set aside of them, and what is noted beside them, such as
 // when the vehicle was used.
 func ofStore(name string) bool {
-	for _, prefix := range [...]string{"telemetry.db", "media.db", sessionName, pendingName, bootsName, "undated.json", "probe"} {
+	for _, prefix := range [...]string{"telemetry.db", "media.db", sessionName, pendingName, bootsName, "undated.json", "trip.json", "probe"} {
 		if strings.HasPrefix(name, prefix) {
 			return true
 		}

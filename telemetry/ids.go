@@ -503,6 +503,19 @@ var signalIDs = [...]string{
 	"Vehicle.Obu.GNSS.Antenna",
 	"Vehicle.CurrentLocation.HorizontalAccuracy",
 	"Vehicle.CurrentLocation.VerticalAccuracy",
+	"Vehicle.Obu.Trip.Start",
+	"Vehicle.Obu.Trip.End",
+	"Vehicle.Obu.Trip.Standing",
+	"Vehicle.Obu.Trip.Idling",
+	"Vehicle.Obu.Motion.Speeding",
+	"Vehicle.Obu.Motion.HarshAcceleration",
+	"Vehicle.Obu.Motion.HarshBraking",
+	"Vehicle.Obu.Motion.HarshCornering",
+	"Vehicle.Obu.Motion.Tow",
+	"Vehicle.Obu.Geofence.Entered",
+	"Vehicle.Obu.Geofence.Left",
+	"Vehicle.Obu.GNSS.Lost",
+	"Vehicle.Obu.GNSS.Regained",
 }
 
 var idByName = func() map[string]uint32 {

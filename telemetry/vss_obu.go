@@ -78,4 +78,18 @@ var obuSignals = []Signal{
 	{Name: "Vehicle.Obu.GNSS.Antenna", Kind: KindText, Level: LevelObu},                                     // an event when it changes
 	{Name: "Vehicle.CurrentLocation.HorizontalAccuracy", Unit: "m", Kind: KindFloat, Step: Step{1, 100}, Level: LevelCore},
 	{Name: "Vehicle.CurrentLocation.VerticalAccuracy", Unit: "m", Kind: KindFloat, Step: Step{1, 100}, Level: LevelCore},
+	// Events of the drive, each with its evidence as a JSON object.
+	{Name: "Vehicle.Obu.Trip.Start", Kind: KindText, Level: LevelObu},
+	{Name: "Vehicle.Obu.Trip.End", Kind: KindText, Level: LevelObu},
+	{Name: "Vehicle.Obu.Trip.Standing", Kind: KindText, Level: LevelObu},
+	{Name: "Vehicle.Obu.Trip.Idling", Kind: KindText, Level: LevelObu},
+	{Name: "Vehicle.Obu.Motion.Speeding", Kind: KindText, Level: LevelObu},
+	{Name: "Vehicle.Obu.Motion.HarshAcceleration", Kind: KindText, Level: LevelObu},
+	{Name: "Vehicle.Obu.Motion.HarshBraking", Kind: KindText, Level: LevelObu},
+	{Name: "Vehicle.Obu.Motion.HarshCornering", Kind: KindText, Level: LevelObu},
+	{Name: "Vehicle.Obu.Motion.Tow", Kind: KindText, Level: LevelObu},
+	{Name: "Vehicle.Obu.Geofence.Entered", Kind: KindText, Level: LevelObu},
+	{Name: "Vehicle.Obu.Geofence.Left", Kind: KindText, Level: LevelObu},
+	{Name: "Vehicle.Obu.GNSS.Lost", Kind: KindText, Level: LevelObu},
+	{Name: "Vehicle.Obu.GNSS.Regained", Kind: KindText, Level: LevelObu},
 }

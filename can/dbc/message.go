@@ -95,7 +95,7 @@ func (p *parser) signal() {
 		return
 	}
 	if p.peek() == '"' {
-		s.Unit = p.text(p.quoted(theUnit))
+		s.Unit = p.text(p.quoted("the unit"))
 	}
 	if p.err != nil {
 		return

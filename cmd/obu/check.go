@@ -8,7 +8,6 @@ import (
 	"io"
 	"strings"
 
-	"obu/can/dbc"
 	"obu/internal/agent"
 	"obu/internal/config"
 )
@@ -120,12 +119,12 @@ func check(ctx context.Context, path string) checkReport {
 	running := watchAgent(ctx, cfg)
 	for _, c := range cfg.CAN {
 		r.add("can "+c.Device, checkCAN(ctx, running, c))
-		var before []*dbc.File
 		for _, path := range c.DBC {
-			r.add("dbc "+path, checkDatabase(path, &before))
+			r.add("dbc "+path, checkDatabase(path))
 		}
 	}
 	r.signals(cfg)
+	r.zones(cfg)
 	if cfg.GPS != nil {
 		r.add("gps "+cfg.GPS.Device, checkGPS(ctx, running, cfg.GPS))
 		if cfg.GPS.PPS != "" {

@@ -26,6 +26,7 @@ import (
 	"obu/can"
 	"obu/internal/clock"
 	"obu/internal/config"
+	"obu/internal/trip"
 	"obu/telemetry"
 	"obu/uplink"
 	"obu/uplink/budget"
@@ -90,8 +91,10 @@ type Deps struct {
 	Hint    func(error) string // what a technician does about an error; nil: nothing is known
 	// Databases explain the broadcast frames of a CAN device, by its name.
 	Databases map[string][]can.Database
-	Warning   string                              // shown in status, for example that the last good configuration runs
-	Backlog   func(uplink.Backlog) uplink.Backlog // nil; tests of the fleet's checker put a fault between
+	// Zones are those of geofence; nil: none. They belong to this agent alone.
+	Zones   *trip.Zones
+	Warning string                              // shown in status, for example that the last good configuration runs
+	Backlog func(uplink.Backlog) uplink.Backlog // nil; tests of the fleet's checker put a fault between
 	// Finite: the sources end by themselves (a replay). When all have ended,
 	// Run drains what is stored, for at most DrainFor, and returns.
 	// A source that fails then ends the run with its error.
@@ -110,6 +113,7 @@ type Agent struct {
 	batch   *batcher
 	private *privacy
 	travel  travel
+	trips   *trips // nil: nothing is told of them
 	undated *undated
 	wipes   chan telemetry.Command // an order to delete everything and begin anew
 	sources []*source
@@ -149,6 +153,7 @@ func New(cfg config.Config, deps Deps) (*Agent, error) {
 	a.private = &privacy{dir: cfg.Buffer.Dir, fixed: cfg.GPS != nil && cfg.GPS.Private, boot: deps.Clock.Boot(), now: deps.Clock.Now,
 		wall: a.trustedWall, lost: a.batch.gap, log: a.log}
 	a.undated = newUndated(cfg.Buffer.Dir, deps.Clock, a.log)
+	a.trips = a.newTrips()
 	if err := a.buildSources(); err != nil {
 		return nil, err
 	}
@@ -181,6 +186,7 @@ func (a *Agent) run(ctx context.Context, again bool) (stopped telemetry.At, err 
 	if err != nil {
 		return 0, err
 	}
+	a.trips.load() // what a wipe deletes is gone
 	a.loadBudget()
 	up, err := a.newUplink(buf)
 	if err != nil {
@@ -263,6 +269,9 @@ func (a *Agent) live(ctx context.Context, buf *buffer.Buffer, up *uplink.Uplink,
 	health.Wait()
 	stopFlush()
 	<-flushDone
+	if a.deps.Finite && failed == nil && ctx.Err() == nil {
+		a.trips.finish()
+	}
 	a.flushOnce(buf, up)
 	if failed == nil && ctx.Err() == nil && a.deps.Finite {
 		a.drain(ctx, buf)
@@ -271,6 +280,7 @@ func (a *Agent) live(ctx context.Context, buf *buffer.Buffer, up *uplink.Uplink,
 	stopOuter()
 	outerParts.Wait()
 	a.saveBudget(true)
+	a.trips.save()
 	a.flushOnce(buf, up) // acknowledgements that came while the uplink stopped
 	if wipe != nil {
 		a.orderWipe(buf, *wipe)

@@ -35,6 +35,7 @@ func (a *Agent) flushLoop(ctx context.Context, buf *buffer.Buffer, up *uplink.Up
 
 // flushOnce moves what is in memory now, losses and anchors included.
 func (a *Agent) flushOnce(buf *buffer.Buffer, up *uplink.Uplink) {
+	a.trips.tick()
 	t := a.batch.take()
 	t.event.Anchors = append(t.event.Anchors, a.clock.Anchors()...)
 	t.event.Anchors = append(t.event.Anchors, a.undated.anchors()...)

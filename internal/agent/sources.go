@@ -59,7 +59,7 @@ func (a *Agent) buildSources() error {
 		}
 	}
 	if feed := a.deps.Devices.Feed; feed != nil {
-		a.add("feed", "feed", func(ctx context.Context) error { return feed(ctx, a.batch.samples) }, nil, false)
+		a.add("feed", "feed", func(ctx context.Context) error { return feed(ctx, a.heard) }, nil, false)
 	}
 	return nil
 }
@@ -77,7 +77,7 @@ func (a *Agent) addCAN(d CANDevice) error {
 		return bus, err
 	}
 	cfg := can.Config{Name: d.Name, Dial: dial, Clock: a.clock, Log: a.log,
-		Databases: a.deps.Databases[d.Name], Rules: signalRules(a.cfg.Signals), Emit: a.batch.samples, Event: a.batch.events, Lost: a.batch.gap,
+		Databases: a.deps.Databases[d.Name], Rules: signalRules(a.cfg.Signals), Emit: a.heard, Event: a.batch.events, Lost: a.batch.gap,
 		Ignition: a.travel.travels}
 	for _, c := range a.cfg.CAN {
 		if c.Device == d.Name {
@@ -127,7 +127,9 @@ func (a *Agent) addGPS(d *GPSDevice) error {
 	src, err := gps.New(gps.Config{Name: d.Name, Open: open, Clock: a.clock, Log: a.log, Lost: a.batch.gap,
 		Emit: func(f telemetry.Fix) {
 			ant.note(&f)
-			if a.private.keeps(f) {
+			kept := a.private.keeps(f)
+			a.trips.fix(&f, !kept)
+			if kept {
 				keep(f)
 			}
 			a.travel.note(f)

@@ -91,6 +91,7 @@ func (a *Agent) away(since telemetry.At) {
 			s.forget()
 		}
 	}
+	a.trips = a.newTrips() // the way so far is deleted
 	a.batch.gap(telemetry.Gap{Class: telemetry.ClassTelemetry, Boot: a.clock.Boot(), From: since, To: a.clock.Now(),
 		Count: telemetry.CountUnknown, Reason: telemetry.ReasonWiped, Source: "restart"})
 }

@@ -35,6 +35,14 @@ type Config struct {
 	Signals []Signal `key:"signals"`
 	// The GPS receiver.
 	GPS *GPS `key:"gps"`
+	// Trips, told as events from GPS and CAN together: start, end, distances,
+	// standing, idling, loss of the position. trips: true is short for all of it.
+	Trips Trips `key:"trips"`
+	// Speeding, harsh manoeuvres and towing, told as events. motion: true is short
+	// for all of it.
+	Motion Motion `key:"motion"`
+	// Zones whose entering and leaving is told.
+	Geofence *Geofence `key:"geofence"`
 	// Dashcams, one entry for each camera.
 	Dashcam []Dashcam `key:"dashcam"`
 	// What GPS may do for the unit's own clock. The data needs none of it.

@@ -90,7 +90,10 @@ can:
     vehicle_info: false
   j1939: {enabled: true, period: 500ms, name: 0x8000FF0010600001, address: 0x4a, request: [vin, dm2]}
 - device: unix:/run/car/can1
-gps: {device: /dev/ttyS1, baud: auto, name: roof, init: [AT+QGPS=1], init_port: /dev/ttyUSB2, stop: [AT+QGPSEND]}
+gps: {device: /dev/ttyS1, baud: auto, name: roof, init: [AT+QGPS=1], init_port: /dev/ttyUSB2, stop: [AT+QGPSEND], curvelog: {max_error: 2.5 m, max_time: 30s, max_speed_error: 3m/s, max_course_error: 20}}
+trips: {enabled: true, end_after: 10m, standing: 1m, idling: 3m, position_lost: 4m}
+motion: {enabled: true, speed_limit: 80km/h, acceleration: 2.5m/s2, braking: 0.4g, cornering: 3m/s2, tow: false}
+geofence: {file: /etc/obu/zones.geojson}
 dashcam:
   - camera: front
     dir: /media/front
@@ -135,7 +138,11 @@ log: {level: debug}
 			{Device: "unix:/run/car/can1", J1939: config.J1939{Period: second}, OBD: config.OBD{Enabled: true, Period: second, Addressing: "auto", MaxRequestsPerSecond: 20,
 				PIDsPerRequest: 6, DTC: true, DTCEvery: 60 * second, FreezeFrame: true, VehicleInfo: true}},
 		},
-		GPS: &config.GPS{Device: "/dev/ttyS1", Baud: config.Auto, Name: "roof", Init: []string{"AT+QGPS=1"}, InitPort: "/dev/ttyUSB2", Stop: []string{"AT+QGPSEND"}, PPSEdge: "auto"},
+		GPS: &config.GPS{Device: "/dev/ttyS1", Baud: config.Auto, Name: "roof", Init: []string{"AT+QGPS=1"}, InitPort: "/dev/ttyUSB2", Stop: []string{"AT+QGPSEND"}, PPSEdge: "auto",
+			Curvelog: &config.Track{MaxError: 2500, MaxTime: 30 * second, MaxSpeedError: 3000, MaxCourseError: 20}},
+		Trips:    config.Trips{Enabled: true, EndAfter: 600 * second, Standing: 60 * second, Idling: 180 * second, PositionLost: 240 * second},
+		Motion:   config.Motion{Enabled: true, SpeedLimit: 22222, Acceleration: 2500, Braking: 3923, Cornering: 3000},
+		Geofence: &config.Geofence{File: "/etc/obu/zones.geojson"},
 		Dashcam: []config.Dashcam{
 			{Camera: "front", Dir: "/media/front", Settle: second / 2},
 			{Camera: "rear", Dir: "/media/rear", Settle: 5 * second},
@@ -483,5 +490,27 @@ func TestJ1939InShort(t *testing.T) {
 	}
 	if off := parse(t, head+"    j1939: false\n    obd: false\n").CAN[0]; off.J1939.Enabled || off.OBD.Enabled || off.OBD.MaxRequestsPerSecond != 20 {
 		t.Errorf("%+v", off)
+	}
+}
+
+// TestMeasuresSayWhatIsWrong: a length, speed or acceleration without its unit, or
+// with another one, is refused with the way to write it; what is written is read
+// back as it was.
+func TestMeasuresSayWhatIsWrong(t *testing.T) {
+	for text, want := range map[string]string{
+		"gps: {device: /dev/ttyS1, curvelog: {max_error: 3}}":   "3m",
+		"gps: {device: /dev/ttyS1, curvelog: {max_error: 3ft}}": "3m",
+		"motion: {speed_limit: 130}":                            "130km/h",
+		"motion: {braking: -1m/s2}":                             "3.5m/s2",
+		"motion: {braking: 30m/s2}":                             "0.5m/s2 to 10m/s2",
+	} {
+		if _, err := config.Parse("obu.yaml", []byte(text), nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	for mps, want := range map[config.Speed]string{36111: "130km/h", 22222: "80km/h", 1000: "3.6km/h", 1001: "1.001m/s"} {
+		if got := mps.String(); got != want {
+			t.Errorf("%d mm/s: %s, want %s", mps, got, want)
+		}
 	}
 }

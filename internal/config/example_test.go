@@ -24,7 +24,7 @@ const exampleHead = `# The configuration of one unit. Lines that begin with # ar
 // fieldDocs returns the doc comment of each field, by Type.Field.
 func fieldDocs(t *testing.T) map[string][]string {
 	docs := map[string][]string{}
-	for _, name := range [...]string{"config.go", "ecu.go"} {
+	for _, name := range [...]string{"config.go", "ecu.go", "motion.go"} {
 		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)
@@ -73,7 +73,7 @@ func writeExample(b *strings.Builder, docs map[string][]string, typ reflect.Type
 		}
 		section := ft.Kind() == reflect.Struct && f.Tag.Get("example") == ""
 		value := f.Tag.Get("default")
-		unset := off || !section && value == "" && f.Tag.Get("required") == "" && key != "unit" || f.Type == reflect.TypeFor[*config.TLS]() || f.Type == reflect.TypeFor[*config.Curvelog]() || f.Type == reflect.TypeFor[*config.Track]() || f.Type == reflect.TypeFor[[]config.ECU]()
+		unset := off || !section && value == "" && f.Tag.Get("required") == "" && key != "unit" || f.Type == reflect.TypeFor[*config.TLS]() || f.Type == reflect.TypeFor[*config.Curvelog]() || f.Type == reflect.TypeFor[*config.Track]() || f.Type == reflect.TypeFor[*config.Geofence]() || f.Type == reflect.TypeFor[[]config.ECU]()
 		if value == "" {
 			value = f.Tag.Get("example")
 		}

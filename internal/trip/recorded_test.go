@@ -102,6 +102,9 @@ func comma(t *testing.T) []telemetry.Fix {
 	return out
 }
 
+// denmarkZero is the recording's time of At 0.
+const denmarkZero = 1627274440
+
 // denmark is nine minutes of a receiver on a bus, 1 Hz, that has no fix at first.
 func denmark(t *testing.T) []telemetry.Fix {
 	type line struct {
@@ -111,7 +114,6 @@ func denmark(t *testing.T) []telemetry.Fix {
 	}
 	var out []telemetry.Fix
 	f := telemetry.NoFix()
-	zero := 0.0
 	jsonLines(t, filepath.Join(recordings(t), "can", "css_obd_gps_drive", "3BA199E2_164_1.expect.gps.jsonl.gz"), func(l line) {
 		v := l.Signals
 		switch l.Msg {
@@ -120,11 +122,8 @@ func denmark(t *testing.T) []telemetry.Fix {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if zero == 0 {
-				zero = at - 10
-			}
 			f = telemetry.NoFix()
-			f.At, f.Receiver, f.Sats = telemetry.At((at-zero)*1e9), "gps", int(v["Satellites"])
+			f.At, f.Receiver, f.Sats = telemetry.At((at-denmarkZero)*1e9), "gps", int(v["Satellites"])
 		case "gnss_time":
 			f.UTC = time.Unix(int64(v["Epoch"]), 0).UTC()
 		case "gnss_pos":

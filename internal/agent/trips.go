@@ -1,0 +1,141 @@
+package agent
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"obu/internal/clock"
+	"obu/internal/config"
+	"obu/internal/trip"
+	"obu/telemetry"
+)
+
+// tripName is the file in buffer.dir that keeps a trip under way over restarts.
+const tripName = "trip.json"
+
+// tripEvery is how often it is written meanwhile: so much of a trip's distance a
+// power cut can cost.
+const tripEvery = time.Minute
+
+// trips has what sources emit heard by a trip.Watch, and keeps its state on the
+// disk. A nil one does nothing. All but fix belongs to the flush, and to the
+// start and end of a run.
+type trips struct {
+	watch *trip.Watch
+	clock *clock.Clock
+	path  string
+	log   *slog.Logger
+
+	loaded bool
+	next   telemetry.At // to be written again
+	id     string       // of the trip in the file
+	zones  int
+	stored []byte
+	failed bool
+}
+
+// newTrips returns what the configuration wants to be told; nil: nothing.
+func (a *Agent) newTrips() *trips {
+	t, m := &a.cfg.Trips, &a.cfg.Motion
+	if !t.Enabled && !m.Enabled && a.deps.Zones == nil {
+		return nil
+	}
+	r := trip.Rules{Trips: t.Enabled, EndAfter: time.Duration(t.EndAfter), Standing: time.Duration(t.Standing), Idling: time.Duration(t.Idling),
+		Lost: time.Duration(t.PositionLost), Zones: a.deps.Zones, Boot: a.clock.Boot(), Emit: a.batch.events}
+	if m.Enabled {
+		r.LimitMPS, r.Tow = m.SpeedLimit.MPS(), m.Tow
+		r.AccelMPS2, r.BrakeMPS2, r.CornerMPS2 = m.Acceleration.MPS2(), m.Braking.MPS2(), m.Cornering.MPS2()
+	}
+	return &trips{watch: trip.New(r), clock: a.clock, path: filepath.Join(a.cfg.Buffer.Dir, tripName), log: a.log}
+}
+
+// heard takes the values of the buses.
+func (a *Agent) heard(s []telemetry.Sample) {
+	if a.trips != nil {
+		a.trips.watch.Samples(s)
+	}
+	a.batch.samples(s)
+}
+
+func (t *trips) fix(f *telemetry.Fix, private bool) {
+	if t != nil {
+		t.watch.Fix(f, private)
+	}
+}
+
+// load resumes what was under way before a restart. What cannot be read is told
+// and forgotten: a trip is no reason not to start.
+func (t *trips) load() {
+	if t == nil || t.loaded || t.clock.IsReplay() {
+		return
+	}
+	t.loaded = true
+	raw, err := config.ReadBytes(t.path)
+	if errors.Is(err, os.ErrNotExist) {
+		return
+	}
+	var s trip.State
+	if err == nil {
+		err = json.Unmarshal(raw, &s)
+	}
+	if err != nil {
+		t.log.Warn("nobody can say whether a trip was under way", "file", t.path, "error", err, "next", "nothing: the next trip is told as usual")
+		return
+	}
+	t.watch.Resume(s, t.clock.Now())
+}
+
+// tick lets time pass, and writes the state when a trip or a zone began or ended,
+// and once a minute of a trip.
+func (t *trips) tick() {
+	if t == nil {
+		return
+	}
+	now := t.clock.Now()
+	t.watch.Tick(now)
+	s := t.watch.State()
+	id := ""
+	if s.Trip != nil {
+		id = s.Trip.ID
+	}
+	if id != t.id || len(s.Zones) != t.zones || id != "" && now >= t.next {
+		t.id, t.zones, t.next = id, len(s.Zones), now.Add(tripEvery)
+		t.write(s)
+	}
+}
+
+// save writes the state as it is.
+func (t *trips) save() {
+	if t != nil && t.loaded {
+		t.write(t.watch.State())
+	}
+}
+
+// finish ends what is under way with the recording.
+func (t *trips) finish() {
+	if t != nil {
+		t.watch.Finish()
+	}
+}
+
+func (t *trips) write(s trip.State) {
+	if t.clock.IsReplay() {
+		return
+	}
+	raw, err := json.Marshal(s)
+	if err == nil && !bytes.Equal(raw, t.stored) {
+		err = config.WriteBytes(t.path, append(raw, '\n'))
+	}
+	switch {
+	case err == nil:
+		t.stored, t.failed = raw, false
+	case !t.failed:
+		t.failed = true
+		t.log.Warn("the trip under way cannot be stored: a restart would end it untold", "file", t.path, "error", err, "next", "check the disk (df -h; dmesg | tail)")
+	}
+}
