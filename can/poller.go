@@ -77,7 +77,7 @@ type poller struct {
 	vinDue   time.Time
 	vinWait  time.Duration // since it was asked for last
 	retry    time.Duration
-	since    time.Time     // of the wait for the next search
+	since    time.Time     // of the wait for the next search; zero: it is under way
 	nudge    time.Duration // in place of retry while the car shows signs of life
 	dead     bool          // it showed none when it was looked at last
 	awake    bool          // values are current: asleep was not reported since
@@ -143,6 +143,9 @@ func newPoller(r *session) *poller {
 // run listens, searches, scans and polls until ctx ends.
 func (p *poller) run(ctx context.Context) {
 	p.r.n.setState("listening")
+	if p.since.IsZero() {
+		p.since = time.Now()
+	}
 	listen := p.cfg.Listen
 	if listen == 0 {
 		listen = DefaultListen
@@ -155,8 +158,9 @@ func (p *poller) run(ctx context.Context) {
 	}
 	for ctx.Err() == nil {
 		p.r.n.setState("searching")
+		p.since = time.Time{}
 		if p.search(ctx) || ctx.Err() == nil && p.searchEnhanced(ctx) {
-			p.retry, p.nudge, p.dead, p.saidMute = 0, 0, false, true
+			p.retry, p.nudge, p.dead, p.saidMute, p.since = 0, 0, false, true, time.Now()
 			p.scan(ctx)
 			p.schedule()
 			p.r.n.setState("polling")

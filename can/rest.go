@@ -112,10 +112,22 @@ func (p *poller) reportAsleep() {
 // at once, and more while it lasts.
 func (p *poller) sleep(ctx context.Context) {
 	p.reportAsleep()
-	p.retry = min(max(2*p.retry, retryMin), retryMax)
+	p.retry = p.longer()
 	p.nudge = min(max(2*p.nudge, retryMin), retryAwake)
 	p.since = time.Now()
 	p.doze(ctx)
+}
+
+// longer is the wait behind a search that nobody answered.
+func (p *poller) longer() time.Duration { return min(max(2*p.retry, retryMin), retryMax) }
+
+// leftOff returns what the poller of a device that is opened again waits for: one
+// that was lost during a search has not been answered.
+func (p *poller) leftOff() (retry time.Duration, since time.Time) {
+	if p.since.IsZero() {
+		return p.longer(), time.Now()
+	}
+	return p.retry, p.since
 }
 
 // doze is the wait of sleep, which a device that is opened again goes on with.

@@ -303,3 +303,36 @@ func TestCarWithoutEngineSpeedRests(t *testing.T) {
 		})
 	}
 }
+
+// TestInterfaceThatFailsWhenAsked: one that goes away with each request is not
+// asked each time it comes back.
+func TestInterfaceThatFailsWhenAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		clk := clock.Virtual()
+		sent := 0
+		cfg := new(sink).config(clk, nil, speedOnly())
+		cfg.Dial = func(context.Context) (can.Bus, error) {
+			agent, car := can.Pair(clk)
+			go func() {
+				if _, err := car.Receive(); err == nil {
+					sent++
+				}
+				car.Close()
+			}()
+			return agent, nil
+		}
+		src, err := can.New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 12*time.Hour)
+		defer cancel()
+		for ctx.Err() == nil {
+			_ = src.Run(ctx) // the device is lost
+			time.Sleep(time.Second)
+		}
+		if sent == 0 || sent > 50 {
+			t.Errorf("%d frames in twelve hours", sent)
+		}
+	})
+}
