@@ -265,6 +265,8 @@ func nextOf(src *agent.SourceReport, uptimeS float64) string {
 		return "it is silent: check its power, its TX wire to our RX, and that gps.device names this receiver"
 	case count("garbled") > 0 && count("sentences") == 0:
 		return "bytes arrive but no NMEA sentence: set gps.baud to auto, and the receiver to NMEA"
+	case count("sentences") > 0 && count("epochs") == 0 && up > heardBy:
+		return "it speaks, and of no position: switch on its sentences RMC and GGA; where gpsd is read, `cgps` shows whether it has a receiver"
 	case count("epochs") > 0 && count("valid") == 0:
 		return "no fix yet: give the antenna a free view of the sky"
 	}

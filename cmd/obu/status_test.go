@@ -123,6 +123,9 @@ func TestStatusWarns(t *testing.T) {
 		"no fix": {func(s *agent.Status) {
 			s.Sources = append(s.Sources, source("gps", gps.Stats{Bytes: 9, Sentences: 9, Epochs: 9}, agent.SourceStatus{}))
 		}, []string{"next: no fix yet: give the antenna a free view of the sky"}},
+		"no position": {func(s *agent.Status) {
+			s.Sources = append(s.Sources, source("gps", gps.Stats{Bytes: 300, Sentences: 3}, agent.SourceStatus{Since: time.Now().Add(-time.Hour)}))
+		}, []string{"next: it speaks, and of no position"}},
 		"away": {func(s *agent.Status) {
 			s.Sources = append(s.Sources, source("can", can.Stats{}, agent.SourceStatus{State: "waiting", Restarts: 1, Attempts: 5, Error: "gone", Next: "plug it in"}))
 		}, []string{"waiting: gone (away 1 time, 5 tries to open it again)", "next: plug it in"}},
