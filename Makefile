@@ -102,5 +102,9 @@ link: ## live first with the real store, mosquitto and a slow link: the table of
 lossy: ## history and live data over a link that loses packets, beside plain TCP (root, five minutes)
 	OBU_LOSSY=1 go test -count=1 -timeout 20m -v -run 'TestLossyFigures' ./uplink | grep -v '^=== '
 
+.PHONY: receivers
+receivers: ## tables of docs/receivers.md and of GPS in docs/benchmarks.md (OBU_GPSD=test/daemon of a checkout of gpsd; gpsdecode)
+	@OBU_RECEIVERS=1 go test -count=1 -timeout 20m -run 'TestReceiversTable|TestCostBesideGpsdecode' -v ./gps | sed -n 's/^ *[a-z]*_test.go:[0-9]*: //p'
+
 clean: ## remove what was built
 	rm -rf bin dist out

@@ -77,6 +77,9 @@ func ReadDatabases(o DatabaseOptions) (all []Database, unused []dbc.Name) {
 			o.Problem(err)
 			continue
 		}
+		for _, before := range all {
+			f.LeaveOut(before.Decoder.File())
+		}
 		for _, w := range f.Warnings {
 			o.Warn(w)
 		}

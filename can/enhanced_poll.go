@@ -20,7 +20,8 @@ const (
 	// unendingRetry is the soonest that an ECU which asked for time and then never
 	// answered is asked for the same again.
 	unendingRetry = time.Minute
-	// maxRecorded bounds the codes whose records were asked for.
+	// maxRecorded bounds the codes of an ECU whose records are asked for within
+	// frameEvery.
 	maxRecorded = 64
 )
 

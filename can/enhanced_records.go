@@ -2,6 +2,7 @@ package can
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -23,6 +24,9 @@ func (p *poller) takeFresh() {
 			continue
 		}
 		a := p.askers[i]
+		if len(a.recorded) >= maxRecorded { // what is older forbids nothing any more
+			maps.DeleteFunc(a.recorded, func(_ uint32, at time.Time) bool { return now.Sub(at) >= frameEvery })
+		}
 		last, known := a.recorded[f.code]
 		if known && now.Sub(last) < frameEvery || !known && len(a.recorded) >= maxRecorded {
 			continue

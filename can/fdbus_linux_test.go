@@ -357,3 +357,14 @@ func BenchmarkReceive(b *testing.B) {
 		}
 	}
 }
+
+// TestMoreFiltersThanTheKernelTakes: a database of 508 messages and ECUs to ask
+// have more; then every frame passes, as the bus has to open.
+func TestMoreFiltersThanTheKernelTakes(t *testing.T) {
+	if n, all := can.RawFilters(make([]can.Filter, 512)); n != 512 || all {
+		t.Errorf("512 filters are %d, all %v", n, all)
+	}
+	if n, all := can.RawFilters(make([]can.Filter, 513)); n != 1 || !all {
+		t.Errorf("513 filters are %d, all %v", n, all)
+	}
+}

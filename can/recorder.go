@@ -65,10 +65,13 @@ type Recorder struct {
 // maxRecordBackoff bounds the pause between two tries to open a bus.
 const maxRecordBackoff = 30 * time.Second
 
+// ErrRecorder is wrapped by what NewRecorder refuses. Cure: other bounds.
+var ErrRecorder = errors.New("a recording cannot have these bounds")
+
 // NewRecorder checks the configuration. It opens and makes nothing.
 func NewRecorder(cfg RecorderConfig) (*Recorder, error) {
 	if len(cfg.Buses) == 0 || cfg.Dir == "" || cfg.Clock == nil {
-		return nil, fmt.Errorf("%w: Buses, Dir and Clock are required", ErrConfig)
+		return nil, fmt.Errorf("%w: Buses, Dir and Clock are required", ErrRecorder)
 	}
 	set := func(v *int64, usual int64) {
 		if *v == 0 {
@@ -76,18 +79,18 @@ func NewRecorder(cfg RecorderConfig) (*Recorder, error) {
 		}
 	}
 	set(&cfg.FileBytes, 64<<20)
-	set(&cfg.TotalBytes, 1<<30)
+	set(&cfg.TotalBytes, min(1<<30, maxLogFiles*cfg.FileBytes))
 	set((*int64)(&cfg.FileAge), int64(time.Hour))
 	set((*int64)(&cfg.SyncEvery), int64(5*time.Second))
 	switch {
 	case cfg.FileBytes < 4096:
-		return nil, fmt.Errorf("%w: a file of %d bytes: the least is 4 KiB", ErrConfig, cfg.FileBytes)
+		return nil, fmt.Errorf("%w: a file of %d bytes: the least is 4 KiB", ErrRecorder, cfg.FileBytes)
 	case cfg.TotalBytes < 2*cfg.FileBytes:
-		return nil, fmt.Errorf("%w: %d bytes in all hold no two files of %d: allow more in all, or smaller files", ErrConfig, cfg.TotalBytes, cfg.FileBytes)
+		return nil, fmt.Errorf("%w: %d bytes in all hold no two files of %d: allow more in all, or smaller files", ErrRecorder, cfg.TotalBytes, cfg.FileBytes)
 	case cfg.TotalBytes/cfg.FileBytes > maxLogFiles:
-		return nil, fmt.Errorf("%w: %d bytes in files of %d would be more than %d files: make the files larger", ErrConfig, cfg.TotalBytes, cfg.FileBytes, maxLogFiles)
+		return nil, fmt.Errorf("%w: %d bytes in files of %d would be more than %d files: make the files larger", ErrRecorder, cfg.TotalBytes, cfg.FileBytes, maxLogFiles)
 	case cfg.FileAge < time.Second || cfg.SyncEvery < 100*time.Millisecond:
-		return nil, fmt.Errorf("%w: a file lasts a second at least, and is synced each 100 ms at most", ErrConfig)
+		return nil, fmt.Errorf("%w: a file lasts a second at least, and is synced each 100 ms at most", ErrRecorder)
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// ErrNoGpsd: nobody answers where gps.device says that gpsd is. Start it
-// (systemctl start gpsd), or correct the address.
+// ErrNoGpsd: nobody answers where gps.device says that gpsd is, or no longer.
+// Start it (systemctl start gpsd), or correct the address.
 var ErrNoGpsd = errors.New("no gpsd answers there")
 
 const (

@@ -221,7 +221,7 @@ func TestGpsdWithSeveralReceivers(t *testing.T) {
 // cure.
 func TestGpsdTrouble(t *testing.T) {
 	for said, want := range map[string]string{
-		`{"class":"DEVICES","devices":[]}`:                                            "gpsd has no such receiver",
+		`{"class":"DEVICES","devices":[]}`:                                            "gpsd has no receiver",
 		`{"class":"VERSION","release":"2.50","proto_major":2}`:                        "gpsd speaks another version",
 		`{"class":"ERROR","message":"Unrecognized request '?WA'"}`:                    "Unrecognized request",
 		"220 mail.example.com ESMTP ready, and so on" + strings.Repeat(" and on", 40): "what answers does not speak gpsd's protocol",
@@ -263,8 +263,8 @@ func TestGpsdDialAndReturn(t *testing.T) {
 	for _, second := range []string{"00.000", "30.000"} {
 		var served sync.WaitGroup
 		served.Go(func() { serve(second) })
-		if err := s.Run(t.Context()); !errors.Is(err, gps.ErrGone) {
-			t.Errorf("gpsd ended: %v, want ErrGone", err)
+		if err := s.Run(t.Context()); !errors.Is(err, gps.ErrGone) || !errors.Is(err, gps.ErrNoGpsd) {
+			t.Errorf("gpsd ended: %v, want ErrGone and ErrNoGpsd", err)
 		}
 		served.Wait()
 		if f := <-c.fixes; !f.Valid || !strings.HasPrefix(second, f.UTC.Format("05")) {

@@ -3,8 +3,9 @@
 //
 // It reads NMEA 0183 (2.x to 4.1x): RMC, GGA, GLL, GNS, GSA, VTG and ZDA of
 // any talker, in any order, with noise between them; satellites (GSV), error
-// estimates (GST) and the antenna's state go with the fix as its Detail. The
-// checksum is enforced. A position is Valid only when every sentence of its
+// estimates (GST) and the antenna's state go with the fix as its Detail. Of a
+// running gpsd it reads the reports TPV, SKY and GST (man 5 gpsd_json), under
+// the same doubts. The checksum is enforced. A position is Valid only when every sentence of its
 // epoch that has an opinion agrees; what is dubious, by itself or after those
 // before it, is delivered with its Doubt. Nothing is repaired and no clock is
 // set here: that is internal/clock's part.

@@ -136,6 +136,9 @@ func (s *Source) read(ctx context.Context, rc io.ReadCloser, in input, g guard) 
 			return true, nil
 		}
 		s.loss.lostDevice(c.at)
+		if _, ok := rc.(*daemon); ok {
+			return true, fmt.Errorf("%w: %w", ErrNoGpsd, gone(s.cfg.Name, c.err))
+		}
 		return true, gone(s.cfg.Name, c.err)
 	}
 	for {
@@ -245,7 +248,7 @@ func (g *guard) judge(s *Source, now telemetry.At) {
 		if !g.garbled {
 			g.garbled = true
 			s.stats.Garbled++
-			if speak(&g.saidGarbled, now) {
+			if !g.finds && speak(&g.saidGarbled, now) {
 				s.log.Warn(g.faults.garbled, "bytes", bytes, "baud", g.baud, "next", g.faults.speed)
 			}
 		}

@@ -62,6 +62,7 @@ type Receiver struct {
 	found string          // port opened last, with its speed
 	known string          // name that stays of that port, where found has another
 	good  int             // speed that carried NMEA last
+	spoke string          // name of the receiver that the search found last
 	tried map[string]bool // names that speak something else
 }
 
@@ -176,7 +177,7 @@ func (r *Receiver) search(ctx context.Context) (io.ReadCloser, error) {
 	for _, e := range entries {
 		name := e.Name()
 		switch present[name] = r.tried[name]; {
-		case namesReceiver(name):
+		case namesReceiver(name), name == r.spoke:
 			likely = append(likely, name)
 		case !r.tried[name]:
 			others = append(others, name)
@@ -192,12 +193,13 @@ func (r *Receiver) search(ctx context.Context) (io.ReadCloser, error) {
 		}
 		p, err := r.open(ctx, path)
 		if err == nil {
+			r.spoke = name
 			return p, nil
 		}
 		if ctx.Err() != nil {
 			return nil, err
 		}
-		if errors.Is(err, ErrNoNMEA) && !namesReceiver(name) {
+		if errors.Is(err, ErrNoNMEA) && !namesReceiver(name) && name != r.spoke {
 			r.tried[name] = true
 			r.Log.Info("not a receiver: left alone until it is plugged in again", "device", path)
 		}
@@ -230,8 +232,8 @@ func (p *Port) find(ctx context.Context, rates []int) error {
 				continue // the port does not know this speed
 			}
 			p.baud = baud
-			_ = p.ResetInputBuffer() // what came at the other one
 		}
+		_ = p.ResetInputBuffer() // what came at another one
 		n, ok, err := p.listen(ctx)
 		switch heard += n; {
 		case err != nil:

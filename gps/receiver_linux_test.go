@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,8 +34,10 @@ func (r *receiver) setSpeed(t *testing.T, baud uint32) {
 	}
 }
 
+func saying(text string) func() *string { return func() *string { return &text } }
+
 // talk says text again and again until the test ends.
-func (r *receiver) talk(t *testing.T, text string) {
+func (r *receiver) talk(t *testing.T, text func() *string) {
 	stop := make(chan struct{})
 	var done sync.WaitGroup
 	done.Go(func() {
@@ -43,7 +46,7 @@ func (r *receiver) talk(t *testing.T, text string) {
 			case <-stop:
 				return
 			case <-time.After(5 * time.Millisecond):
-				r.say(t, text)
+				r.say(t, *text())
 			}
 		}
 	})
@@ -67,7 +70,7 @@ func TestBaudIsFound(t *testing.T) {
 	for _, baud := range []struct{ bits, number uint32 }{{unix.B9600, 9600}, {unix.B115200, 115200}, {unix.B4800, 4800}, {unix.B230400, 230400}} {
 		t.Run(fmt.Sprint(baud.number), func(t *testing.T) {
 			r := newReceiver(t, baud.bits)
-			r.talk(t, frames(rmc("120000"), gga("120000")))
+			r.talk(t, saying(frames(rmc("120000"), gga("120000"))))
 			where := &gps.Receiver{Device: r.path}
 			s, c := receiverSource(t, where)
 			ctx, cancel := context.WithCancel(t.Context())
@@ -105,6 +108,7 @@ func TestBaudIsFound(t *testing.T) {
 // TestBaudChanges: a receiver that is reset to another speed while it is read
 // is opened again and found.
 func TestBaudChanges(t *testing.T) {
+	t.Parallel()
 	r := newReceiver(t, unix.B115200)
 	s, c := receiverSource(t, &gps.Receiver{Device: r.path})
 	go func() { // until its first fix
@@ -118,9 +122,12 @@ func TestBaudChanges(t *testing.T) {
 	go func() { done <- s.Run(t.Context()) }()
 	eventually(t, "a fix", func() bool { return len(c.fixes) > 0 })
 	time.Sleep(20 * time.Millisecond)
-	r.talk(t, frames(rmc("120001"), gga("120001")))
+	r.talk(t, saying(frames(rmc("120001"), gga("120001"))))
 	if err := <-done; !errors.Is(err, gps.ErrNoNMEA) {
 		t.Fatalf("Run returned %v, want ErrNoNMEA", err)
+	}
+	if text := c.logged(); strings.Contains(text, "set gps.baud to auto") {
+		t.Errorf("it is auto, and the technician reads:\n%s", text)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { done <- s.Run(ctx) }()
@@ -140,11 +147,39 @@ func TestBaudChanges(t *testing.T) {
 	<-done
 }
 
+// TestBaudIsNotThatOfWhatWaited: what the port held from before, read well at
+// another speed, says nothing of the present one.
+func TestBaudIsNotThatOfWhatWaited(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, unix.B115200)
+	held, err := os.OpenFile(r.path, os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	r.setSpeed(t, unix.B115200)
+	r.say(t, strings.Repeat(frames(rmc("120000"), gga("120000")), 10))
+	where := &gps.Receiver{Device: r.path}
+	opened := make(chan error, 1)
+	go func() {
+		p, err := where.Open(t.Context())
+		if err == nil {
+			p.Close()
+		}
+		opened <- err
+	}()
+	eventually(t, "opened", func() bool { return r.speed(t) == unix.B9600 })
+	r.talk(t, saying(frames(rmc("120001"), gga("120001"))))
+	if err := <-opened; err != nil || where.Found() != r.path+" at 115200 baud" {
+		t.Errorf("found %q %v", where.Found(), err)
+	}
+}
+
 // TestNoNMEAAtAnySpeed: what speaks something else is told apart from silence.
 func TestNoNMEAAtAnySpeed(t *testing.T) {
 	t.Parallel()
 	r := newReceiver(t, unix.B9600)
-	r.talk(t, strings.Repeat("temperature 21.5, door open\r\n", 20))
+	r.talk(t, saying(strings.Repeat("temperature 21.5, door open\r\n", 20)))
 	_, err := (&gps.Receiver{Device: r.path}).Open(t.Context())
 	if !errors.Is(err, gps.ErrNoNMEA) || !strings.Contains(err.Error(), "no NMEA sentence at any usual speed, among") {
 		t.Errorf("talks of something else: %v", err)
@@ -164,7 +199,7 @@ func link(t *testing.T, to, name string) {
 func TestSearchOpensOthersOnce(t *testing.T) {
 	names := t.TempDir()
 	other, r := newReceiver(t, unix.B9600), newReceiver(t, unix.B115200)
-	other.talk(t, strings.Repeat("temperature 21.5, door open\r\n", 20))
+	other.talk(t, saying(strings.Repeat("temperature 21.5, door open\r\n", 20)))
 	link(t, other.path, filepath.Join(names, "usb-Arduino_Uno-if00"))
 	where := &gps.Receiver{Device: gps.AutoDevice, Baud: 9600, Names: names}
 	if _, err := where.Open(t.Context()); !errors.Is(err, gps.ErrNoNMEA) {
@@ -178,7 +213,7 @@ func TestSearchOpensOthersOnce(t *testing.T) {
 		t.Errorf("the other device was opened again: its speed is %o", got)
 	}
 
-	r.talk(t, frames(rmc("120000"), gga("120000")))
+	r.talk(t, saying(frames(rmc("120000"), gga("120000"))))
 	link(t, r.path, filepath.Join(names, "usb-Prolific_Technology-if00-port0"))
 	p, err := where.Open(t.Context())
 	if err != nil {
@@ -201,6 +236,33 @@ func TestSearchOpensOthersOnce(t *testing.T) {
 	link(t, other.path, filepath.Join(names, "usb-Arduino_Uno-if00"))
 	if _, err := where.Open(t.Context()); !errors.Is(err, gps.ErrNoNMEA) || other.speed(t) == unix.B300 {
 		t.Errorf("plugged in anew: %v, want one more try", err)
+	}
+}
+
+// TestSearchKnowsWhatSpokeNMEA: a receiver that was found is not taken for
+// something else when it speaks no NMEA for a while.
+func TestSearchKnowsWhatSpokeNMEA(t *testing.T) {
+	names := t.TempDir()
+	r := newReceiver(t, unix.B9600)
+	var text atomic.Pointer[string]
+	nmea, boot := frames(rmc("120000")), strings.Repeat("bootloader, waiting\r\n", 20)
+	text.Store(&nmea)
+	r.talk(t, text.Load)
+	link(t, r.path, filepath.Join(names, "usb-Prolific_Technology-if00-port0"))
+	where := &gps.Receiver{Device: gps.AutoDevice, Names: names}
+	for i, says := range []*string{&nmea, &boot, &nmea} {
+		text.Store(says)
+		p, err := where.Open(t.Context())
+		if says == &boot {
+			if !errors.Is(err, gps.ErrNoNMEA) {
+				t.Errorf("in its boot loader: %v", err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatalf("try %d: %v", i, err)
+		}
+		p.Close()
 	}
 }
 

@@ -2,6 +2,7 @@ package gps
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -235,7 +236,7 @@ func (r *reports) talk(m *report) {
 			has = has || d.Path == r.only
 		}
 		if !has {
-			r.log.Warn("gpsd has no such receiver", "device", r.only,
+			r.log.Warn("gpsd has no receiver", "device", cmp.Or(r.only, "any"),
 				"next", "name its port in DEVICES of /etc/default/gpsd and systemctl restart gpsd, or gpsdctl add /dev/ttyUSB0")
 		}
 	case "DEVICE":

@@ -79,6 +79,8 @@ func TestParseTolerant(t *testing.T) {
 		{"factor that is no number", "BO_ 1 A: 8 X\n SG_ R : 0|8@1+ (1.#INF,0) [0|0] \"\" X\n", "A", "2: the factor `1.#INF` is not a number"},
 		{"bad message", "BO_ zwei B: 8 X\n SG_ T : 0|8@1+ (1,0) [0|0] \"\" X\n" + good, "A A.S", "1: the identifier of a message `zwei`"},
 		{"a text never closed", "CM_ \"never;\nBO_ 1 A: 8 X\n SG_ S : 0|8@1+ (1,0)\n", "A A.S", "1: the quotation mark"},
+		{"a version never closed", "VERSION \"x\n" + good, "A A.S", "1: the quotation mark that opens the version is never closed"},
+		{"a unit never closed", "BO_ 1 A: 8 X\n SG_ R : 0|8@1+ (1,0) [0|0] \"rpm X\n SG_ S : 8|8@1+ (1,0) [0|0] \"\" X\n", "A A.S", "2: the quotation mark that opens the unit is never closed"},
 		{"a signal cut short before a good one", "BO_ 1 A: 8 X\n SG_ R\n SG_ S : 0|8@1+ (1,0) [0|0] \"\" X\n", "A A.S", "2: `:` expected"},
 		{"twice the same identifier", good + "BO_ 1 B: 8 X\n SG_ T : 0|8@1+ (1,0) [0|0] \"\" X\n", "A A.S", "3: message B has the identifier of A (line 1)"},
 		{"twice the same signal", good + " SG_ S : 8|8@1+ (1,0) [0|0] \"\" X\n", "A A.S", "3: message A has a signal S already (line 2)"},

@@ -95,7 +95,7 @@ func (p *parser) signal() {
 		return
 	}
 	if p.peek() == '"' {
-		s.Unit = p.text(p.quoted("the unit"))
+		s.Unit = p.text(p.quoted(theUnit))
 	}
 	if p.err != nil {
 		return

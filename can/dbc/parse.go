@@ -86,7 +86,7 @@ func tooMany(what string, most int) error {
 func (p *parser) keyword(word []byte) (read func(), ok bool) {
 	switch string(word) {
 	case "VERSION":
-		return func() { p.quoted("the version") }, true
+		return func() { p.quoted(theVersion) }, true
 	case "NS_":
 		return p.newSymbols, true
 	case "BS_", "BU_":

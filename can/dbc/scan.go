@@ -144,6 +144,12 @@ func (s *scanner) unsigned(what string, bits int) uint64 {
 	return n
 }
 
+// What quoted wants to find in one line; a comment may have several.
+const (
+	theVersion = "the version"
+	theUnit    = "the unit"
+)
+
 // quoted wants a text in quotation marks; it may have several lines. A
 // backslash before a quotation mark belongs to the text, unless it ends the
 // statement there: `"C:\";`.
@@ -156,9 +162,14 @@ func (s *scanner) quoted(what string) []byte {
 		return nil
 	}
 	start, line := s.pos+1, s.line
+	oneLine := what == theVersion || what == theUnit
+scan:
 	for i := start; i < len(s.src); i++ {
 		switch s.src[i] {
 		case '\n':
+			if oneLine { // else the text would end where the next one begins
+				break scan
+			}
 			s.line++
 		case '"':
 			if i > start && s.src[i-1] == '\\' && !endsStatement(s.src[i+1:]) {
@@ -168,7 +179,9 @@ func (s *scanner) quoted(what string) []byte {
 			return s.src[start:i]
 		}
 	}
-	s.twice += len(s.src) - start
+	if !oneLine {
+		s.twice += len(s.src) - start
+	}
 	s.line = line // the next statement is looked for behind this line
 	s.fail("the quotation mark that opens %s is never closed", what)
 	return nil

@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 
+	"obu/can/dbc"
 	"obu/internal/agent"
 	"obu/internal/config"
 )
@@ -119,8 +120,9 @@ func check(ctx context.Context, path string) checkReport {
 	running := watchAgent(ctx, cfg)
 	for _, c := range cfg.CAN {
 		r.add("can "+c.Device, checkCAN(ctx, running, c))
+		var before []*dbc.File
 		for _, path := range c.DBC {
-			r.add("dbc "+path, checkDatabase(path))
+			r.add("dbc "+path, checkDatabase(path, &before))
 		}
 	}
 	r.signals(cfg)

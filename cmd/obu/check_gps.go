@@ -37,7 +37,7 @@ func checkGPS(ctx context.Context, running *watched, g *config.GPS) finding {
 		return why
 	}
 	b, a := statsOf[gps.Stats](before), statsOf[gps.Stats](after)
-	heard := gps.Stats{Bytes: grown(b.Bytes, a.Bytes), Sentences: grown(b.Sentences, a.Sentences), Valid: grown(b.Valid, a.Valid)}
+	heard := gps.Stats{Bytes: grown(b.Bytes, a.Bytes), Sentences: grown(b.Sentences, a.Sentences), Epochs: grown(b.Epochs, a.Epochs), Valid: grown(b.Valid, a.Valid)}
 	if bad := judgeGPS(heard, g, running.span()); !bad.OK {
 		return bad
 	}
@@ -117,7 +117,7 @@ func tryGPS(ctx context.Context, g *config.GPS) finding {
 func judgeGPS(s gps.Stats, g *config.GPS, span time.Duration) finding {
 	isGpsd := speech(g) != "NMEA"
 	switch {
-	case isGpsd && s.Sentences == 0:
+	case isGpsd && s.Epochs == 0: // of itself it always has something to say
 		return failedWith("`cgps` shows whether gpsd has a receiver: if not, name its port in DEVICES of /etc/default/gpsd, or gpsdctl add /dev/ttyUSB0", "gpsd reports nothing in %v", span)
 	case s.Bytes == 0:
 		return failedWith("check its power, its TX wire to our RX, and that gps.device names this receiver", "nothing heard in %v", span)

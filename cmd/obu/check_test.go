@@ -70,7 +70,7 @@ func TestCheckJudgesWhatTheAgentHears(t *testing.T) {
 			true, "3 positions in 3s; 9 of 14 satellites above 30 dB-Hz, the best 46", ""},
 		"gps with its antenna cut": {checkGPS(t.Context(), heard(t, "gps", gps.Stats{}, gps.Stats{Bytes: 1000, Sentences: 20, Antenna: telemetry.AntennaOpen}, agent.SourceStatus{}), g),
 			true, "the receiver says that its antenna is open", "check the antenna's plug"},
-		"gpsd without a receiver": {checkGPS(t.Context(), heard(t, "gps", gps.Stats{}, gps.Stats{}, agent.SourceStatus{}), &config.GPS{Device: "gpsd://localhost:2947", Name: "gps0"}),
+		"gpsd without a receiver": {checkGPS(t.Context(), heard(t, "gps", gps.Stats{}, gps.Stats{Bytes: 300, Sentences: 3}, agent.SourceStatus{}), &config.GPS{Device: "gpsd://localhost:2947", Name: "gps0"}),
 			false, "gpsd reports nothing in 3s", "`cgps` shows"},
 		"gps of the wrong baud": {checkGPS(t.Context(), heard(t, "gps", gps.Stats{Bytes: 1000}, gps.Stats{Bytes: 2500, Garbled: 1}, agent.SourceStatus{}), g),
 			false, "1500 bytes but no NMEA sentence at 9600 baud", "set gps.baud"},

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"obu/internal/config"
 )
 
 // command is one word of the command line: the standard library's flags, with
@@ -163,6 +165,8 @@ func (c *command) wants(name string) string {
 	if f := c.Flags().Lookup(name); f != nil {
 		if g, ok := f.Value.(flag.Getter); ok {
 			switch g.Get().(type) {
+			case config.Size:
+				return "a size and its unit, for example 64MiB"
 			case float64:
 				return "a number, for example 1 or 0.5"
 			case int, int64, uint, uint64:

@@ -159,11 +159,19 @@ func fileNames(names []string, all []can.Database) []string {
 	return names
 }
 
-// checkDatabase judges a DBC file as `obu run` will read it.
-func checkDatabase(path string) finding {
+// checkDatabase judges a DBC file as `obu run` will read it behind those of its
+// bus that stand before it, to which it is added.
+func checkDatabase(path string, before *[]*dbc.File) finding {
 	f, err := can.ReadDatabase(path)
 	if err != nil {
 		return failedWith("then restart the agent: systemctl restart obu", "%v", err)
+	}
+	for _, b := range *before {
+		f.LeaveOut(b)
+	}
+	*before = append(*before, f)
+	if len(f.Messages) == 0 {
+		return failedWith("correct it, or remove it from dbc; then restart the agent: systemctl restart obu", "nothing can be decoded with it: %v", f.Warnings[0])
 	}
 	signals := countSignals(f)
 	if n := len(f.Warnings) + f.More; n > 0 {

@@ -48,10 +48,10 @@ func TestDatabasesOfConfiguration(t *testing.T) {
 	if f := can.Filters("can0", all["can0"]); len(f) != len(can.OBDFilters())+1 {
 		t.Errorf("filters %v", f)
 	}
-	if f := checkDatabase(good); !f.OK || f.Next == "" || !strings.Contains(f.Text, "1 messages, 1 signals; left out in 1 places, the first: car.dbc:3: ") {
+	if f := checkDatabase(good, new([]*dbc.File)); !f.OK || f.Next == "" || !strings.Contains(f.Text, "1 messages, 1 signals; left out in 1 places, the first: car.dbc:3: ") {
 		t.Errorf("check: %+v", f)
 	}
-	if f := checkDatabase(none); f.OK || f.Next == "" || !strings.Contains(f.Text, "no such file") {
+	if f := checkDatabase(none, new([]*dbc.File)); f.OK || f.Next == "" || !strings.Contains(f.Text, "no such file") {
 		t.Errorf("check: %+v", f)
 	}
 	conf := filepath.Join(dir, "obu.yaml")
@@ -126,5 +126,46 @@ func TestIdleRules(t *testing.T) {
 	}
 	if r.signals(cfg); len(r.Findings) != 1 || !r.Findings[0].OK || r.Findings[0].Next == "" {
 		t.Errorf("check: %+v", r.Findings)
+	}
+}
+
+// TestDatabasesThatMix: of two files of one bus that explain the same message the
+// first goes; the second is named, and what it alone has is used.
+func TestDatabasesThatMix(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	a := write("a.dbc", "BO_ 513 Engine: 8 X\n SG_ Speed : 0|8@1+ (0.5,0) [0|0] \"rpm\" X\nBO_ 2028 Answers: 8 X\n SG_ A : 0|8@1+ (1,0) [0|0] \"\" X\n")
+	b := write("b.dbc", "BO_ 513 Engine: 8 X\n SG_ Speed : 0|8@1+ (0.25,0) [0|0] \"rpm\" X\nBO_ 2028 Answers: 8 X\n SG_ B : 8|8@1+ (1,0) [0|0] \"\" X\nBO_ 514 Gear: 8 X\n SG_ N : 0|8@1+ (1,0) [0|0] \"\" X\n")
+	var said strings.Builder
+	cfg := &config.Config{CAN: []config.CAN{{Device: "can0", DBC: []string{a, b}}, {Device: "can1", DBC: []string{b}}}}
+	all, err := readDatabases(cfg, slog.New(slog.NewTextHandler(&said, nil)), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := strings.Join(fileNames(nil, all["can0"]), " "), "Engine.Speed Answers.A Answers.B Gear.N"; got != want {
+		t.Errorf("can0 brings %s, want %s", got, want)
+	}
+	if got, want := strings.Join(fileNames(nil, all["can1"]), " "), "Engine.Speed Answers.B Gear.N"; got != want {
+		t.Errorf("can1 brings %s, want %s", got, want)
+	}
+	const warning = "b.dbc:1: message Engine, the first of 1 that a.dbc explains too, was left out"
+	if strings.Count(said.String(), warning) != 1 {
+		t.Errorf("said %s", said.String())
+	}
+	var before []*dbc.File
+	if f := checkDatabase(a, &before); !f.OK || f.Next != "" {
+		t.Errorf("check of the first: %+v", f)
+	}
+	if f := checkDatabase(b, &before); !f.OK || f.Next == "" || !strings.Contains(f.Text, warning) {
+		t.Errorf("check of the second: %+v", f)
+	}
+	if f := checkDatabase(a, &before); f.OK {
+		t.Errorf("check of a file that adds nothing: %+v", f)
 	}
 }

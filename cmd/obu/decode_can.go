@@ -46,7 +46,7 @@ as UTC. BLF, MDF and pcap files have to be converted first.`,
 				}
 			}
 			for _, arg := range files {
-				db, err := loadDatabase(arg, &names, cmd.ErrOrStderr())
+				db, err := loadDatabase(arg, &names, opt.Databases, cmd.ErrOrStderr())
 				if err != nil {
 					return err
 				}
@@ -96,8 +96,9 @@ func loadECUs(path string) (all []can.ECU, err error) {
 	return all, nil
 }
 
-// loadDatabase reads FILE or BUS:FILE, and says what of it was left out.
-func loadDatabase(arg string, names *databaseNames, errw io.Writer) (can.Database, error) {
+// loadDatabase reads FILE or BUS:FILE behind others, and says what of it was left
+// out.
+func loadDatabase(arg string, names *databaseNames, before []can.Database, errw io.Writer) (can.Database, error) {
 	bus, path := "", arg
 	if before, after, ok := strings.Cut(arg, ":"); ok && before != "" && !strings.ContainsAny(before, `/\`) {
 		if _, err := os.Stat(arg); err != nil {
@@ -108,12 +109,20 @@ func loadDatabase(arg string, names *databaseNames, errw io.Writer) (can.Databas
 	if err != nil {
 		return can.Database{}, err
 	}
+	for _, d := range before {
+		if d.Bus == "" || d.Bus == bus {
+			f.LeaveOut(d.Decoder.File())
+		}
+	}
 	said := problems{out: errw, among: true}
 	for _, w := range f.Warnings {
 		said.add(w)
 	}
 	said.n += f.More
 	said.end()
+	if len(f.Messages) == 0 {
+		return can.Database{}, fmt.Errorf("%s: %w: no message of it is left to decode; correct it, or do without it", path, dbc.ErrFile)
+	}
 	if err := names.apply(f); err != nil {
 		return can.Database{}, err
 	}

@@ -49,17 +49,29 @@ func TestReadmeConfigurations(t *testing.T) {
 	}
 }
 
-// TestReadmeCommands: every command and every make target that README names
-// exists.
+// TestReadmeCommands: every command that README names and every make target
+// that README and docs name exist.
 func TestReadmeCommands(t *testing.T) {
 	text := readme(t)
+	pages := text
+	docs, err := filepath.Glob(filepath.Join("..", "..", "docs", "*.md"))
+	if err != nil || len(docs) == 0 {
+		t.Fatal("no docs", err)
+	}
+	for _, page := range docs {
+		b, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages += "\n" + string(b)
+	}
 	makefile, err := os.ReadFile(filepath.Join("..", "..", "Makefile"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range regexp.MustCompile("(?m)(?:`|^ *)make ([a-z]+)").FindAllStringSubmatch(text, -1) {
+	for _, m := range regexp.MustCompile("(?m)(?:`|^ *)make ([a-z]+)").FindAllStringSubmatch(pages, -1) {
 		if !regexp.MustCompile(`(?m)^` + m[1] + `:`).Match(makefile) {
-			t.Errorf("README names make %s, which the Makefile does not have", m[1])
+			t.Errorf("README or docs name make %s, which the Makefile does not have", m[1])
 		}
 	}
 	found := 0

@@ -20,6 +20,32 @@ type recordOptions struct {
 	cfg     can.RecorderConfig
 }
 
+// sizeFlag is a flag with a size in bytes.
+type sizeFlag struct{ to *int64 }
+
+func (s sizeFlag) Set(text string) error {
+	n, err := config.ParseSize(text)
+	*s.to = n.Bytes()
+	return err
+}
+
+func (s sizeFlag) Get() any { return config.Size(s.bytes()) }
+
+func (s sizeFlag) String() string {
+	if s.bytes() == 0 {
+		return ""
+	}
+	return config.Size(s.bytes()).String()
+}
+
+// bytes may be asked of the zero value, by package flag.
+func (s sizeFlag) bytes() int64 {
+	if s.to == nil {
+		return 0
+	}
+	return *s.to
+}
+
 func recordCommand() *command {
 	var o recordOptions
 	cmd := &command{
@@ -36,13 +62,6 @@ are counted, and written again when there is room.`,
 			return record(cmd.Context(), &o, cmd.ErrOrStderr())
 		},
 	}
-	size := func(to *int64) func(string) error {
-		return func(text string) error {
-			n, err := config.ParseSize(text)
-			*to = n.Bytes()
-			return err
-		}
-	}
 	f := cmd.Flags()
 	configFlag(cmd, &o.config)
 	f.Func("device", "record `BUS` instead of those of the configuration; may be repeated", func(d string) error {
@@ -50,9 +69,9 @@ are counted, and written again when there is room.`,
 		return nil
 	})
 	f.StringVar(&o.cfg.Dir, "out", "", "`FOLDER` of the recording")
-	f.Func("file-size", "a file ends at this `SIZE` (default 64MiB)", size(&o.cfg.FileBytes))
+	f.Var(sizeFlag{&o.cfg.FileBytes}, "file-size", "a file ends at this `SIZE` (default 64MiB)")
 	f.DurationVar(&o.cfg.FileAge, "file-age", time.Hour, "or when it is so old, a `TIME`")
-	f.Func("total", "the `SIZE` of all; the oldest files go (default 1GiB)", size(&o.cfg.TotalBytes))
+	f.Var(sizeFlag{&o.cfg.TotalBytes}, "total", "the `SIZE` of all; the oldest files go (default 1GiB)")
 	f.DurationVar(&o.cfg.SyncEvery, "sync", 5*time.Second, "the disk takes what was recorded every `TIME`")
 	return cmd
 }

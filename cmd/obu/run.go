@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -185,6 +186,7 @@ func (o *runOptions) replayDevices(cfg *config.Config, deps *agent.Deps, scratch
 	}
 	dev.Simulated = !o.asReal
 	o.simulate(cfg)
+	tellStrangers(cfg, dev.CAN, log)
 	if drive.Vehicle != "" {
 		cfg.Vehicle = drive.Vehicle
 	}
@@ -193,6 +195,28 @@ func (o *runOptions) replayDevices(cfg *config.Config, deps *agent.Deps, scratch
 	log.Info("a replay keeps a store of its own and leaves the unit's alone", "buffer", cfg.Buffer.Dir)
 	deps.Clock, deps.Devices, deps.Finite, deps.DrainFor = clk, dev, true, 10*time.Minute
 	return nil
+}
+
+// tellStrangers names the buses of a recording that no entry of can is about,
+// and the entries without a bus: what the entry says is applied to nothing.
+func tellStrangers(cfg *config.Config, recorded []agent.CANDevice, log *slog.Logger) {
+	names := make([]string, 0, len(recorded))
+	for _, d := range recorded {
+		names = append(names, d.Name)
+		if !slices.ContainsFunc(cfg.CAN, func(c config.CAN) bool { return c.Device == d.Name }) {
+			log.Warn("no entry of can is about this bus of the recording: OBD-II answers alone are read from it", "bus", d.Name,
+				"next", "for DBC files, J1939 or UDS give it an entry in the configuration of this replay: - device: "+d.Name)
+		}
+	}
+	if len(names) == 0 {
+		return
+	}
+	for _, c := range cfg.CAN {
+		if !slices.Contains(names, c.Device) {
+			log.Warn("the recording has no bus of this entry of can: nothing of it is applied", "device", c.Device,
+				"next", "the recording has "+strings.Join(names, ", ")+": write one of them as device in the configuration of this replay")
+		}
+	}
 }
 
 // busFilters are what a bus of the configuration needs to hear.

@@ -82,9 +82,19 @@ func ReadDrive(dir string) (*Drive, error) {
 		return nil, err
 	}
 	if len(d.CAN) == 0 && d.GPS == nil && d.Dashcam == nil {
-		return nil, fmt.Errorf("%w %s", ErrNoDrive, dir)
+		return nil, fmt.Errorf("%w %s%s", ErrNoDrive, dir, d.binaries())
 	}
 	return d, nil
+}
+
+// binaries says which logs of the folder are none that is read.
+func (d *Drive) binaries() string {
+	for _, pattern := range []string{"*.blf", "*.mf4", "*.mdf", "*.pcap", "*.pcapng"} {
+		if all, _ := filepath.Glob(filepath.Join(d.Dir, pattern)); len(all) > 0 {
+			return ": " + filepath.Base(all[0]) + " is a binary log; write it as text (candump, ASC) with the program that made it"
+		}
+	}
+	return ""
 }
 
 // discover adds the files that drive.yaml does not name.
