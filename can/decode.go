@@ -39,6 +39,7 @@ type DecodeStats struct {
 	BadLines  int
 	Answers   int // positive answers of a known service
 	Negatives int
+	Refusal   string             // the first of them that refuses: who, which service, why
 	UDS       int                // positive answers of services 22 and 19
 	Failed    int                // answers that could not be read
 	Transfers [isotp.Reasons]int // ISO-TP transfers that broke, by isotp.Reason
@@ -150,9 +151,11 @@ func (d *logDecoder) bus(iface string) *logBus {
 	b := &logBus{names: make(addresses)}
 	b.decoder = newDecoder(&decoder{only: !d.opt.OBD, enhanced: d.ecus(iface),
 		diagnostic: func(at telemetry.At, e *enhanced, payload []byte) { d.diagnostic(iface, b, at, e, payload) },
-		answer: func(_ ecuKey, payload []byte) {
-			if _, _, ok := obd.ParseNegative(payload); ok {
-				d.stats.Negatives++
+		answer: func(ecu ecuKey, payload []byte) {
+			if service, code, ok := obd.ParseNegative(payload); ok {
+				if d.stats.Negatives++; d.stats.Refusal == "" && code != obd.NRCPending {
+					d.stats.Refusal = b.names.name(ecu) + " refuses service " + uds.Hex(uint32(service), 2) + ", " + code.String()
+				}
 			} else if obd.Known(payload[0]) {
 				d.stats.Answers++
 			}

@@ -96,6 +96,9 @@ func (c *command) run(ctx context.Context, args []string, in io.Reader, out, err
 	if len(c.subs) > 0 && len(args) > 0 && args[0] == "help" {
 		return c.run(ctx, append(args[1:], "--help"), in, out, errw)
 	}
+	if c.RunE == nil && len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		return c.unknown(args[0])
+	}
 	rest, err := c.parse(args)
 	if errors.Is(err, flag.ErrHelp) {
 		return c.Help()
@@ -105,7 +108,7 @@ func (c *command) run(ctx context.Context, args []string, in io.Reader, out, err
 	}
 	if c.RunE == nil {
 		if len(rest) > 0 {
-			return usageError{fmt.Errorf("unknown command %q; `%s --help` lists them", rest[0], c.CommandPath())}
+			return c.unknown(rest[0])
 		}
 		c.out = c.errw // nothing was asked for
 		return errors.Join(usageError{errSilent}, c.Help())
@@ -116,6 +119,19 @@ func (c *command) run(ctx context.Context, args []string, in io.Reader, out, err
 		}
 	}
 	return c.RunE(c, rest)
+}
+
+// unknown reports a word that is no command, and the one that may be meant.
+func (c *command) unknown(word string) error {
+	var names []string
+	for _, s := range c.subs {
+		names = append(names, s.name())
+	}
+	meant := config.Slip(word, names)
+	if meant != "" {
+		meant = "did you mean " + meant + "? "
+	}
+	return usageError{fmt.Errorf("unknown command %q; %s`%s --help` lists them", word, meant, c.CommandPath())}
 }
 
 // parse lets flags stand behind arguments too; what follows "--" is arguments.

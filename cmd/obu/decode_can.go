@@ -156,10 +156,14 @@ func decodeCAN(r io.Reader, opt can.DecodeOptions, w *bufio.Writer, errw io.Writ
 	if stats.Frames == 0 {
 		return errors.New("no frame in it: the recording is empty")
 	}
-	if opt.OBD && stats.Answers == 0 {
+	refused := stats.Refusal != "" && stats.Answers+stats.UDS == 0
+	if refused {
+		fmt.Fprintf(errw, "obu: warning: %d frames, but every answer among them is a refusal, %d of them; the first: %s. Record with the ignition on, or while something else is asked for\n", stats.Frames, stats.Negatives, stats.Refusal)
+	}
+	if opt.OBD && stats.Answers == 0 && !refused {
 		fmt.Fprintf(errw, "obu: warning: %d frames, but no answer to an OBD request among them (7E8-7EF, 18DAF1xx)\n", stats.Frames)
 	}
-	if len(opt.UDS) > 0 && stats.UDS == 0 {
+	if len(opt.UDS) > 0 && stats.UDS == 0 && !refused {
 		fmt.Fprintf(errw, "obu: warning: %d frames, but no answer of these ECUs by UDS among them: compare request and response with the log\n", stats.Frames)
 	}
 	if opt.J1939 && stats.Groups.Messages == 0 {

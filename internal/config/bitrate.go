@@ -47,7 +47,7 @@ func (d *decoder) bus(path string, c *CAN) {
 		d.conflict(path+".manage", "a bus behind `unix:PATH` has no interface to bring up", "remove `manage`")
 	case c.Manage && c.Bitrate == 0 && !d.mistaken(path+".bitrate"):
 		d.conflict(path+".manage", "there is no `bitrate` to bring the interface up with", "add `bitrate: 500000`, or `bitrate: auto` to search for it")
-	case c.Bitrate == Auto && !c.Manage:
+	case c.Bitrate == Auto && !c.Manage && !d.mistaken(path+".manage"):
 		d.conflict(path+".bitrate", "the search for the bit rate sets the interface, which only `manage` allows", "add `manage: true`, or write the bit rate as a number")
 	}
 }

@@ -186,6 +186,10 @@ func (d *decoder) section(path string, e entry, v reflect.Value) bool {
 			d.meant[v.Type().Field(0).Tag.Get("key")] = true
 			break
 		}
+		if first := v.Type().Field(0).Tag; first.Get("key") == "enabled" && e.value.kind == kindScalar && !strings.Contains(e.value.text, ":") {
+			d.fail(e.value.place, fmt.Sprintf("`%s` is neither true nor false, nor a section", cut(e.value.text)), "write `"+e.key+": true`, or its settings in the lines below it, two spaces further in: "+strings.Join(keysOf(v), ", "))
+			break
+		}
 		cure := "its settings stand in the lines below it, two spaces further in: " + strings.Join(keysOf(v), ", ")
 		if first := v.Type().Field(0).Tag; first.Get("required") != "" {
 			cure = fmt.Sprintf("its settings stand in the lines below it, two spaces further in: `%s: %s`", first.Get("key"), cut(e.value.text))

@@ -82,7 +82,7 @@ func (d *decoder) checkNames(bus string, c *CAN) {
 	list := child(bus, "vss")
 	d.onlyOnce(list, len(c.VSS), "signal", func(i int) string { return c.VSS[i].Signal }, "a signal has one path")
 	d.onlyOnce(list, len(c.VSS), "path", func(i int) string { return c.VSS[i].Path }, "two signals would mix: give one of them another path")
-	if len(c.VSS) > 0 && len(c.DBC) == 0 {
+	if len(c.VSS) > 0 && len(c.DBC) == 0 && !d.mistaken(child(bus, "dbc")) {
 		d.conflict(list, "there is `vss` and no `dbc`", "add `dbc: [/etc/obu/car.dbc]`: it names signals of those files")
 	}
 }

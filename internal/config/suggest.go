@@ -188,7 +188,7 @@ func Nearest(word string, names []string) []string {
 }
 
 // Slip returns the one of names that a slip of the finger or two turn into a
-// path, "" where none is as near. A short last part is no slip of another: MAF
+// word or a path, "" where none is as near. A short last part is no slip of another: MAF
 // and MAP.
 func Slip(path string, names []string) (best string) {
 	word := strings.ToLower(path)
