@@ -62,6 +62,9 @@ func (f *File) Apply(n Name) (found bool, err error) {
 		case from == "":
 			return refuse("the file does not say in which unit it is, and the path is in "+t.signal.Unit, "add `from`, for example from: "+t.signal.Unit)
 		case errors.Is(err, telemetry.ErrUnit):
+			if n.From != "" && !telemetry.KnownUnit(from) {
+				return refuse("`from`: "+from+" is no unit that is known", "write the file's one as VSS does, or usual: "+t.signal.Unit+" as the path has it, mph, degF, psi")
+			}
 			return refuse("nothing converts "+from+" to "+t.signal.Unit, "say with `from` in which unit the file's numbers are")
 		case err != nil:
 			return refuse(from+" does not fit "+t.signal.Unit, "choose another path, or say with `from` what the file's numbers are in")

@@ -37,14 +37,16 @@ func (k *keptDatabases) read(path string) (*dbc.File, error) {
 		if file, oldErr = dbc.Parse(filepath.Base(path), old); oldErr != nil {
 			return nil, err
 		}
-		k.wrong = append(k.wrong, fmt.Errorf("%w; until the next restart its last good copy is used: %s", err, kept))
+		k.wrong = append(k.wrong, fmt.Errorf("%w; as long as it is so its last good copy is used: %s", err, kept))
 		return file, nil
 	}
 	if oldErr == nil && bytes.Equal(old, data) {
 		return file, nil // spares the flash
 	}
 	if before, err := dbc.Parse(filepath.Base(path), old); oldErr == nil && err == nil {
-		k.changed(path, before, file)
+		if k.changed(path, before, file, kept) {
+			return file, nil
+		}
 	}
 	if err = os.MkdirAll(k.dir, 0o700); err == nil {
 		err = config.WriteBytes(kept, data)
@@ -55,17 +57,22 @@ func (k *keptDatabases) read(path string) (*dbc.File, error) {
 	return file, nil
 }
 
-// changed says that a file is another than at the last start. A copy that was
-// cut short has fewer signals.
-func (k *keptDatabases) changed(path string, before, now *dbc.File) {
+// changed says that a file is another than at the last start. One that was cut
+// short has fewer signals: the fuller copy then stays, and each start says so.
+func (k *keptDatabases) changed(path string, before, now *dbc.File, kept string) (less bool) {
 	was, is := countSignals(before), countSignals(now)
 	say := k.log.Info
 	next := "nothing: it is in use now"
-	if is < was || len(now.Warnings)+now.More > len(before.Warnings)+before.More {
+	less = is < was
+	if less || len(now.Warnings)+now.More > len(before.Warnings)+before.More {
 		say = k.log.Warn
 		next = "if that was not meant, the file may be cut short: copy it again, then systemctl restart obu"
 	}
+	if less {
+		next += "; if it was meant, remove " + kept
+	}
 	say("a DBC file has changed", "file", path, "signals", is, "before", was, "left_out", len(now.Warnings)+now.More, "left_out_before", len(before.Warnings)+before.More, "next", next)
+	return less
 }
 
 func countSignals(f *dbc.File) (n int) {
