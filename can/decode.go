@@ -41,6 +41,7 @@ type DecodeStats struct {
 	Negatives int
 	Refusal   string             // the first of them that refuses: who, which service, why
 	UDS       int                // positive answers of services 22 and 19
+	Unheard   []string           // names of UDS's ECUs of which nothing was read
 	Failed    int                // answers that could not be read
 	Transfers [isotp.Reasons]int // ISO-TP transfers that broke, by isotp.Reason
 
@@ -61,7 +62,7 @@ func DecodeOBD(r io.Reader, emit func(Record) error, problem func(error)) (Decod
 // Lines, transfers and answers that cannot be read are counted and told to
 // problem, which may be nil; the rest goes on. An error of emit ends it.
 func Decode(r io.Reader, opt DecodeOptions, emit func(Record) error, problem func(error)) (DecodeStats, error) {
-	d := &logDecoder{opt: opt, emit: emit, problem: problem, buses: make(map[string]*logBus)}
+	d := &logDecoder{opt: opt, emit: emit, problem: problem, buses: make(map[string]*logBus), heard: make(map[string]bool)}
 	if d.problem == nil {
 		d.problem = func(error) {}
 	}
@@ -100,6 +101,11 @@ func Decode(r io.Reader, opt DecodeOptions, emit func(Record) error, problem fun
 
 // flush ends what the log left open.
 func (d *logDecoder) flush() {
+	for _, e := range d.opt.UDS {
+		if !d.heard[e.Bus+"/"+e.Name] {
+			d.stats.Unheard = append(d.stats.Unheard, e.Name)
+		}
+	}
 	for _, b := range d.buses {
 		b.decoder.flush()
 		if b.broadcast != nil {
@@ -123,7 +129,8 @@ type logDecoder struct {
 	stats   DecodeStats
 	entry   canlog.Entry // being read
 
-	diagnosis []uds.Reading // scratch
+	diagnosis []uds.Reading   // scratch
+	heard     map[string]bool // ECUs by bus and name
 
 	err error
 }
@@ -152,6 +159,9 @@ func (d *logDecoder) bus(iface string) *logBus {
 	b.decoder = newDecoder(&decoder{only: !d.opt.OBD, enhanced: d.ecus(iface),
 		diagnostic: func(at telemetry.At, e *enhanced, payload []byte) { d.diagnostic(iface, b, at, e, payload) },
 		answer: func(ecu ecuKey, payload []byte) {
+			if e := b.enhanced[ecu]; e != nil {
+				d.heard[e.Bus+"/"+e.Name] = true
+			}
 			if service, code, ok := obd.ParseNegative(payload); ok {
 				if d.stats.Negatives++; d.stats.Refusal == "" && code != obd.NRCPending {
 					d.stats.Refusal = b.names.name(ecu) + " refuses service " + uds.Hex(uint32(service), 2) + ", " + code.String()

@@ -23,6 +23,7 @@ func (d *logDecoder) ecus(iface string) map[ecuKey]*enhanced {
 // diagnostic tells what an answer of services 22 or 19 says.
 func (d *logDecoder) diagnostic(iface string, b *logBus, at telemetry.At, e *enhanced, payload []byte) {
 	d.stats.UDS++
+	d.heard[e.Bus+"/"+e.Name] = true
 	give := func(suffix string, all []uds.Reading) {
 		for _, r := range all {
 			d.give(Record{canlog.Stamp{Nanos: int64(at), Digits: b.digits}, iface, b.names.name(e.key) + suffix, r.Signal, r.Value, r.Quality, ""})

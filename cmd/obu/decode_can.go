@@ -166,6 +166,9 @@ func decodeCAN(r io.Reader, opt can.DecodeOptions, w *bufio.Writer, errw io.Writ
 	if len(opt.UDS) > 0 && stats.UDS == 0 && !refused {
 		fmt.Fprintf(errw, "obu: warning: %d frames, but no answer of these ECUs by UDS among them: compare request and response with the log\n", stats.Frames)
 	}
+	if stats.UDS > 0 && len(stats.Unheard) > 0 {
+		fmt.Fprintf(errw, "obu: warning: no answer by UDS of %s among %d frames: compare its request and response with the log\n", strings.Join(stats.Unheard, ", "), stats.Frames)
+	}
 	if opt.J1939 && stats.Groups.Messages == 0 {
 		fmt.Fprintf(errw, "obu: warning: %d frames, but no message of J1939 that is known among them: is it a log of a truck or a machine? `--dbc` reads messages of its maker\n", stats.Frames)
 	}
