@@ -20,6 +20,9 @@ func FormatFrame(f *Frame) []byte {
 	return p[:formatFrame(&p, f)]
 }
 
+// Pace is the clock by which buses are read.
+func Pace() time.Duration { return pace() }
+
 // GatherAfter is how often a bus is read, given how long ago something was sent.
 func GatherAfter(silence time.Duration) time.Duration { return gatherAfter(silence) }
 

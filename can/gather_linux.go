@@ -1,6 +1,10 @@
 package can
 
-import "time"
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
 
 const (
 	// gather is how often a bus is read at most: waking up for each frame costs
@@ -26,5 +30,11 @@ func gatherAfter(silence time.Duration) time.Duration {
 	return gather
 }
 
-// pace is the clock of gather, no time of data. It is the same for every bus.
-func pace() time.Duration { return time.Duration(time.Now().UnixNano()) }
+// pace is the clock of gather, no time of data. It is the same for every bus,
+// and monotonic: behind a wall clock that was set back, the last thing sent would
+// lie in the future, and the bus would be read at every urgent moment until then.
+func pace() time.Duration {
+	var t unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &t) // every Linux has it
+	return time.Duration(t.Nano())
+}

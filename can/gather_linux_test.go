@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"obu/can"
 )
 
@@ -24,5 +26,22 @@ func TestBusThatIsOnlyHeardIsReadTenTimesASecond(t *testing.T) {
 		if got := can.GatherAfter(tt.silence); tt.silence < can.PendingWindow && got > can.AnswerWindow/4 {
 			t.Errorf("%v after something was sent: an answer may lie %v unread, of a window of %v", tt.silence, got, can.AnswerWindow)
 		}
+	}
+}
+
+// TestGatherIgnoresTheWallClock: buses are paced by a clock that nobody sets,
+// which began with the machine and not in 1970.
+func TestGatherIgnoresTheWallClock(t *testing.T) {
+	var up unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &up); err != nil {
+		t.Fatal(err)
+	}
+	before := time.Duration(up.Nano())
+	got := can.Pace()
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &up); err != nil {
+		t.Fatal(err)
+	}
+	if after := time.Duration(up.Nano()); got < before || got > after {
+		t.Errorf("paced by %v, the machine runs since %v to %v", got, before, after)
 	}
 }

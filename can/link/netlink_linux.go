@@ -67,7 +67,7 @@ func (m *message) exchange() (reply []byte, err error) {
 	if _, err := unix.Write(fd, m.b); err != nil {
 		return nil, fmt.Errorf("send netlink message: %w", err)
 	}
-	buf := make([]byte, 32<<10) // the kernel's largest
+	buf := make([]byte, 8<<10) // several times what one interface is told in, asked each second
 	for {
 		n, err := unix.Read(fd, buf)
 		if err == unix.EINTR {
