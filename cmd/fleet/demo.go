@@ -55,7 +55,7 @@ stands for the cloud. It cuts the link for a while and ends with the ledger:
 every value the car emitted against every value that arrived.
 
   fleet demo                  a virtual car
-  fleet demo --drive DIR      a replay folder (can*.log, gps.nmea, dashcam/)
+  fleet demo --drive DIR      a replay folder (can*.log and others, gps.nmea, dashcam/)
   fleet demo --can can1,can0  two controllers wired together: car, unit`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -125,7 +126,8 @@ func checkDrive(flag, dir string) error {
 		return fmt.Errorf("%s %s is a file; name the folder it lies in: %s %s", flag, dir, flag, filepath.Dir(dir))
 	}
 	if _, err := agent.ReadDrive(dir); errors.Is(err, agent.ErrNoDrive) {
-		return fmt.Errorf("%s %s: there is nothing to replay in this folder; it wants can*.log or can*.log.gz (candump -L), gps.nmea or a folder dashcam/", flag, dir)
+		why := strings.TrimPrefix(err.Error(), agent.ErrNoDrive.Error()+" "+dir) // that a log is a binary one
+		return fmt.Errorf("%s %s: there is nothing to replay in this folder%s; it wants %s or a folder dashcam/", flag, dir, why, agent.DriveFiles)
 	} else if err != nil {
 		return fmt.Errorf("%s: %w", flag, err)
 	}

@@ -13,7 +13,7 @@ import (
 func TestFlagsAreRefusedInPlainWords(t *testing.T) {
 	work := t.TempDir()
 	t.Chdir(work)
-	for name, text := range map[string]string{"drive/can0.log": "", "empty/notes.txt": ""} {
+	for name, text := range map[string]string{"drive/can0.log": "", "empty/notes.txt": "", "binary/can0.blf": ""} {
 		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -37,7 +37,8 @@ func TestFlagsAreRefusedInPlainWords(t *testing.T) {
 		{"--cars 1 --report drive", "--report drive is a folder; name a file in it: --report drive/report.json"},
 		{"--cars 1 --replay nowhere", "--replay nowhere: there is no such folder"},
 		{"--cars 1 --replay drive/can0.log", "--replay drive/can0.log is a file; name the folder it lies in: --replay drive"},
-		{"demo --drive empty", "--drive empty: there is nothing to replay in this folder; it wants can*.log or can*.log.gz (candump -L), gps.nmea or a folder dashcam/"},
+		{"demo --drive empty", "--drive empty: there is nothing to replay in this folder; it wants can*.log (or .asc, .trc, .crtd, .csv; plain or .gz), gps.nmea (or .gz) or a folder dashcam/"},
+		{"demo --drive binary", "--drive binary: there is nothing to replay in this folder: can0.blf is a binary log; write it as text (candump, ASC) with the program that made it; it wants can*.log (or .asc, .trc, .crtd, .csv; plain or .gz), gps.nmea (or .gz) or a folder dashcam/"},
 		{"demo --drive empty/notes.txt", "--drive empty/notes.txt is a file; name the folder it lies in: --drive empty"},
 	} {
 		var out, errw bytes.Buffer
@@ -46,7 +47,7 @@ func TestFlagsAreRefusedInPlainWords(t *testing.T) {
 			t.Errorf("fleet %s: exit %d and\n%swant 2 and\n%s", c.args, code, errw.String(), want)
 		}
 	}
-	if left, err := os.ReadDir(work); err != nil || len(left) != 2 {
+	if left, err := os.ReadDir(work); err != nil || len(left) != 3 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
 }

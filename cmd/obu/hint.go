@@ -64,7 +64,7 @@ var hints = []struct {
 	{buffer.ErrNoFile, "move it out of buffer.dir, and look at who made it there; then start the agent again"},
 	{buffer.ErrDamaged, "start the agent: it sets a damaged file aside, lists what is missing and goes on; dmesg | tail tells whether the card fails"},
 	{agent.ErrNothingToDo, "add can, gps or dashcam to the configuration; `obu config example` shows all of it"},
-	{agent.ErrNoDrive, "a replay folder holds can*.log (or .asc, .trc, .crtd, .csv; plain or .gz), gps.nmea, dashcam/ and, if they do not start together, drive.yaml"},
+	{agent.ErrNoDrive, "a replay folder holds " + agent.DriveFiles + ", dashcam/ and, if they do not start together, drive.yaml"},
 	{agent.ErrSpan, "cut out the line whose time is wrong; `obu decode can --obd` prints the times"},
 	{errNoConfig, "`obu config example > obu.yaml` writes one to start from; name it with -c"},
 	{errNoStore, "name the folder in buffer.dir, or the configuration with -c"},

@@ -41,7 +41,7 @@ configuration and the DBC files are read at the start: restart it to take new
 ones into use (systemctl restart obu); nothing is lost by that.
 
 With --replay the recordings of a folder take the place of the devices
-(can*.log[.gz], gps.nmea, dashcam/, drive.yaml); the run ends when everything
+(can*.log and others, gps.nmea, dashcam/, drive.yaml); the run ends when everything
 read was delivered. A replay is marked simulated and its unit gets "sim-" in
 front unless --as-real is given; its store is a folder of its own, replay in
 buffer.dir, and the unit's backlog is left alone.`,

@@ -22,8 +22,12 @@ import (
 	"obu/telemetry"
 )
 
-// ErrNoDrive: the folder holds nothing to replay. Cure: it wants can*.log (or
-// .asc, .trc, .crtd, .csv; plain or .gz), gps.nmea or a folder dashcam/.
+// DriveFiles are the recordings that a replay folder may hold beside dashcam/,
+// for messages.
+const DriveFiles = "can*.log (or .asc, .trc, .crtd, .csv; plain or .gz), gps.nmea (or .gz)"
+
+// ErrNoDrive: the folder holds nothing to replay. Cure: it wants one of
+// DriveFiles or a folder dashcam/.
 var ErrNoDrive = errors.New("nothing to replay in folder")
 
 // ErrFile: a replay wants a folder. Cure: name the one the file lies in.

@@ -34,18 +34,24 @@ func (a *Agent) healthLoop(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-wait.C:
-			a.batch.statistics(a.statistics())
-			if n%receptionEvery == 0 {
-				a.batch.statistics(a.reception())
-			}
+			a.batch.statistics(a.health(n))
 			wait.Reset(healthEvery)
 		}
 	}
 }
 
-// statistics turns the status into samples of the Vehicle.Obu signals.
-func (a *Agent) statistics() []telemetry.Sample {
+// health is what the unit says of itself for the nth time.
+func (a *Agent) health(n int) []telemetry.Sample {
 	s := a.Status()
+	out := a.statistics(&s)
+	if n%receptionEvery == 0 {
+		out = append(out, a.reception(&s)...)
+	}
+	return out
+}
+
+// statistics turns the status into samples of the Vehicle.Obu signals.
+func (a *Agent) statistics(s *Status) []telemetry.Sample {
 	now, src := a.clock.Now(), telemetry.Source{Bus: "obu", Method: "stat"}
 	var out []telemetry.Sample
 	add := func(name string, v telemetry.Value) {

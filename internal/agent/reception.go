@@ -12,9 +12,9 @@ import (
 const receptionEvery = 5
 
 // reception accounts for the satellites of all receivers.
-func (a *Agent) reception() (out []telemetry.Sample) {
+func (a *Agent) reception(s *Status) (out []telemetry.Sample) {
 	now := a.clock.Now()
-	for _, r := range a.Status().Sources {
+	for _, r := range s.Sources {
 		if s, ok := r.Stats.(gps.Stats); ok {
 			out = append(out, receptionSamples(r.Name, now, &s)...)
 		}
