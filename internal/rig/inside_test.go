@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -40,10 +41,23 @@ func TestInside(t *testing.T) {
 	r := need(t)
 	m := boot(t, r, "", slices.Concat(controllers(), usbReceiver(t), serialCable(t)), "/bin/inside.test", "-test.v", "-test.timeout=5m", "-test.run="+insideTests)
 	code, err := m.wait(8 * time.Minute)
-	t.Log(m.console())
+	console := m.console()
+	t.Log(console)
 	if err != nil || code != 0 {
-		t.Errorf("inside: exit %d, %v", code, err)
+		t.Errorf("inside: exit %d, %v\n%s", code, err, failures(console))
 	}
+}
+
+// failures returns the lines of a test's output that say what failed: the end of
+// a long output is what is looked at first.
+func failures(console string) string {
+	var out []string
+	for _, line := range strings.Split(console, "\n") {
+		if strings.Contains(line, "--- FAIL") || strings.Contains(line, "panic: ") || strings.Contains(line, "_test.go:") && !strings.Contains(line, "level=") {
+			out = append(out, line)
+		}
+	}
+	return strings.Join(out[max(0, len(out)-40):], "\n")
 }
 
 // counted makes the machine's time a count of its instructions, one each
