@@ -19,6 +19,7 @@ type epoch struct {
 	timed     bool         // has RMC, GGA, GLL or GNS: worth a fix
 	delivered bool         // its fix is out; what follows is late
 	late      bool         // something did
+	cut       bool         // it left because the line paused
 
 	seen  [maxAddresses]address
 	times [maxAddresses]uint8

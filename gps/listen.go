@@ -79,7 +79,7 @@ type nmeaInput struct {
 
 func (n nmeaInput) pause()                  { n.m.pause() }
 func (n nmeaInput) finish()                 { n.m.finish() }
-func (n nmeaInput) patience() time.Duration { return n.m.patience }
+func (n nmeaInput) patience() time.Duration { return n.m.quiet() }
 
 // listen reads a live line. The time of a fix is when the first byte of its
 // epoch's first sentence was read: the receiver's own latency (up to about

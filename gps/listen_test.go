@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -193,6 +194,47 @@ func TestPauseInsideAnEpoch(t *testing.T) {
 			t.Errorf("last fix %+v, want GGA and GSA in it", f)
 		}
 	})
+}
+
+// TestBusyMachineInsideAnEpoch: a sentence that comes 350 ms late once, as on a
+// machine that stands still, is waited for where the cycle end is known; and
+// where it is not, once is enough to be waited for the next time.
+func TestBusyMachineInsideAnEpoch(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		epoch      int
+		stands     time.Duration
+		incomplete int
+	}{{"cycle end known", 7, 350 * time.Millisecond, 0}, {"longer than is waited", 7, 450 * time.Millisecond, 1}} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := listen(t)
+				defer l.stop(t)
+				for i := range 12 {
+					at := time.Date(2024, 3, 23, 12, 0, i, 0, time.UTC).Format("150405")
+					l.say(rmc(at))
+					if i == c.epoch || i == c.epoch+3 {
+						time.Sleep(c.stands)
+					}
+					l.say(gga(at))
+					time.Sleep(500 * time.Millisecond)
+				}
+				synctest.Wait()
+				if len(l.fixes()) != 12 {
+					t.Fatalf("%d fixes, want 12", len(l.fixes()))
+				}
+				incomplete := 0
+				for _, f := range l.fixes() {
+					if math.IsNaN(f.AltM) {
+						incomplete++
+					}
+				}
+				if incomplete != c.incomplete {
+					t.Errorf("%d fixes left without their GGA, want %d", incomplete, c.incomplete)
+				}
+			})
+		})
+	}
 }
 
 func TestUnpluggedReceiver(t *testing.T) {

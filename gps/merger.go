@@ -135,6 +135,10 @@ func (m *merger) late(s *sentence, n int, adds bool) {
 		return
 	}
 	m.stats.Late++
+	if s.timed && m.cur.cut {
+		m.cur.cut = false
+		m.patience = min(2*m.patience, lastPatience)
+	}
 	if !m.cur.late {
 		m.cur.late = true
 		m.lates += 2
@@ -150,8 +154,20 @@ func (m *merger) late(s *sentence, n int, adds bool) {
 // pause is called when the line has been quiet for the merger's patience:
 // what is there is all there will be.
 func (m *merger) pause() {
+	waited := m.cur.timed && !m.cur.delivered
 	m.finish()
+	m.cur.cut = m.cur.cut || waited
 	m.paused = true
+}
+
+// quiet is the patience of now: twice as much while a cycle end that is relied
+// on has yet to come, for then a pause is a machine that stands still, or a
+// sentence that was lost, rather than the end.
+func (m *merger) quiet() time.Duration {
+	if m.trust >= trustedEnd && m.cur.timed && !m.cur.delivered {
+		return min(2*m.patience, lastPatience)
+	}
+	return m.patience
 }
 
 // finish ends the current epoch where it really ended, and learns from it.
