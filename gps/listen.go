@@ -160,9 +160,10 @@ func (s *Source) read(ctx context.Context, rc io.ReadCloser, in input, g guard) 
 		case <-watch.C:
 			now := s.cfg.Clock.Now()
 			g.judge(s, now)
-			s.loss.due(now, g.garbled && g.finds)
+			s.loss.due(now, false)
 			s.publish()
 			if g.garbled && g.finds { // its speed has changed: find the new one
+				s.loss.lostDevice(now)
 				return fmt.Errorf("read %s at %d baud: %w", s.cfg.Name, g.baud, ErrNoNMEA)
 			}
 			continue

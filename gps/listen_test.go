@@ -422,3 +422,28 @@ func TestOpenErrorPassesThrough(t *testing.T) {
 		t.Errorf("Run returned %v, want ErrNoDevice", err)
 	}
 }
+
+// TestFixIsNotOlderThanItsEpoch: sentences without a time that came while those
+// with one were lost or not sent belong to no later epoch: neither is its fix as
+// old as they are, nor does it have their speed.
+func TestFixIsNotOlderThanItsEpoch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := listen(t)
+		defer l.stop(t)
+		for range 60 {
+			l.say("GPVTG,084.4,T,077.8,M,022.4,N,041.5,K", gsa("3"))
+			time.Sleep(time.Second)
+		}
+		start := l.clk.Now()
+		l.say(gga("120000"))
+		time.Sleep(time.Second)
+		synctest.Wait()
+		got := l.fixes()
+		if len(got) != 1 {
+			t.Fatalf("%d fixes, want 1", len(got))
+		}
+		if f := got[0]; f.At != start || !math.IsNaN(f.SpeedMPS) {
+			t.Errorf("fix of %v with speed %v, want one of %v without", f.At, f.SpeedMPS, start)
+		}
+	})
+}

@@ -29,7 +29,8 @@ const (
 // On a live line that would be one second late, so there an epoch also ends
 // when the sentence has passed that twice before came last (the learned cycle
 // end), or when the line pauses. Sentences without a time (GSA, VTG) belong to
-// the epoch before them, after a pause to the next.
+// the epoch before them, after a pause to the next; if that does not come soon,
+// to none.
 //
 // It is used by one goroutine.
 type merger struct {
@@ -117,6 +118,8 @@ func (m *merger) place(at telemetry.At, s *sentence) {
 		// The line had paused in the middle of the epoch.
 		m.cur, m.prev = m.prev, epoch{}
 		m.patience = min(2*m.patience, lastPatience)
+	case !e.timed && at.Sub(e.at) > lastPatience:
+		m.cur = newEpoch(at)
 	case s.timed && !e.belongs(s):
 		m.finish()
 		if !e.late {

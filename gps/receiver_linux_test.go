@@ -57,7 +57,7 @@ func receiverSource(t *testing.T, r *gps.Receiver) (*gps.Source, *collector) {
 	t.Helper()
 	c := &collector{fixes: make(chan telemetry.Fix, 10_000)}
 	r.Log = slog.New(slog.NewTextHandler(c, nil))
-	s, err := gps.New(gps.Config{Clock: clock.Virtual(), Open: r.Open, Emit: func(f telemetry.Fix) { c.fixes <- f }, Log: r.Log})
+	s, err := gps.New(gps.Config{Clock: clock.Virtual(), Open: r.Open, Emit: func(f telemetry.Fix) { c.fixes <- f }, Lost: c.lose, Log: r.Log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func TestBaudIsFound(t *testing.T) {
 }
 
 // TestBaudChanges: a receiver that is reset to another speed while it is read
-// is opened again and found.
+// is opened again and found, and what it said meanwhile is listed.
 func TestBaudChanges(t *testing.T) {
 	t.Parallel()
 	r := newReceiver(t, unix.B115200)
@@ -129,13 +129,15 @@ func TestBaudChanges(t *testing.T) {
 	if text := c.logged(); strings.Contains(text, "set gps.baud to auto") {
 		t.Errorf("it is auto, and the technician reads:\n%s", text)
 	}
+	_, until := c.listed() // the garbage
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { done <- s.Run(ctx) }()
+	var back telemetry.Fix
 	eventually(t, "a fix at the new speed", func() bool {
 		for {
 			select {
-			case f := <-c.fixes:
-				if f.UTC.Second() == 1 {
+			case back = <-c.fixes:
+				if back.UTC.Second() == 1 {
 					return true
 				}
 			default:
@@ -145,6 +147,9 @@ func TestBaudChanges(t *testing.T) {
 	})
 	cancel()
 	<-done
+	if from, to := c.listed(); from > until || to < back.At {
+		t.Errorf("listed last: lost from %v to %v; it was not read from %v to %v", from, to, until, back.At)
+	}
 }
 
 // TestBaudIsNotThatOfWhatWaited: what the port held from before, read well at

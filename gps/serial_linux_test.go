@@ -83,6 +83,23 @@ func (c *collector) logged() string {
 	return c.log.String()
 }
 
+func (c *collector) lose(g telemetry.Gap) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.gaps = append(c.gaps, g)
+}
+
+// listed returns the bounds of the newest Gap.
+func (c *collector) listed() (from, to telemetry.At) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.gaps) == 0 {
+		return 0, 0
+	}
+	g := c.gaps[len(c.gaps)-1]
+	return g.From, g.To
+}
+
 func serialSource(t *testing.T, path string, baud int) (*gps.Source, *collector) {
 	t.Helper()
 	c := &collector{fixes: make(chan telemetry.Fix, 100)}
@@ -90,12 +107,8 @@ func serialSource(t *testing.T, path string, baud int) (*gps.Source, *collector)
 		Clock: clock.Virtual(),
 		Open:  func(context.Context) (io.ReadCloser, error) { return gps.OpenSerial(path, baud) },
 		Emit:  func(f telemetry.Fix) { c.fixes <- f },
-		Lost: func(g telemetry.Gap) {
-			c.mu.Lock()
-			c.gaps = append(c.gaps, g)
-			c.mu.Unlock()
-		},
-		Log: slog.New(slog.NewTextHandler(c, nil)),
+		Lost:  c.lose,
+		Log:   slog.New(slog.NewTextHandler(c, nil)),
 	})
 	if err != nil {
 		t.Fatal(err)

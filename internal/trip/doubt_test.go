@@ -149,6 +149,30 @@ func TestPositionLost(t *testing.T) {
 	}
 }
 
+// TestReceiverThatWakesUpWithTheCarIsNotLost: one that has its power from the
+// ignition said nothing while the car was parked; it has from then on as long as
+// any other to speak.
+func TestReceiverThatWakesUpWithTheCarIsNotLost(t *testing.T) {
+	c := newCar(t, calm)
+	c.rpm, c.mps = 1500, 10
+	c.drive(60)
+	c.mps = 0
+	c.drive(5)
+	c.off()
+	c.drive(60)
+	c.mute = true
+	c.drive(3600)
+	c.rpm = 800
+	c.drive(40) // it boots
+	c.mute = false
+	c.drive(10)
+	c.wants("Trip.Start Trip.End Trip.Start")
+
+	c.mute = true // its cable breaks
+	c.drive(130)
+	c.wants("Trip.Start Trip.End Trip.Start GNSS.Lost")
+}
+
 // TestPrivateTripsHaveNoPlace: in private mode trips, speeds and distances are
 // told, places and zones are not, nor what would be kept on the disk.
 func TestPrivateTripsHaveNoPlace(t *testing.T) {

@@ -13,6 +13,7 @@ const lossAntenna = 10 * time.Second
 type loss struct {
 	since telemetry.At // 0: there is one, or the car is not in use
 	last  telemetry.At // anything from the receiver
+	idle  telemetry.At // when the car was last not in use
 	told  bool
 	from  place
 }
@@ -56,15 +57,22 @@ func (w *Watch) noPosition(f *telemetry.Fix) {
 	w.lost(reason, least, e)
 }
 
-// silent notices a receiver that says nothing at all.
+// silent notices a receiver that says nothing at all. In a parked car it may be
+// without power, and begins to speak some time after the engine.
 func (w *Watch) silent() {
 	l := &w.loss
 	quiet := max(l.last, w.fixed)
-	if quiet == 0 || w.now.Sub(quiet) <= gpsFresh || !w.used() {
+	switch {
+	case !w.used():
+		if l.idle = w.now; !l.told {
+			l.since = 0
+		}
+		return
+	case quiet == 0 || w.now.Sub(quiet) <= gpsFresh:
 		return
 	}
 	if l.since == 0 {
-		l.since, l.from = quiet, w.here
+		l.since, l.from = max(quiet, l.idle), w.here
 	}
 	w.lost("silent", w.rules.Lost, nil)
 }

@@ -85,6 +85,7 @@ type car struct {
 	course   float64
 	rpm      float64 // below 0: no OBD-II
 	blind    bool    // no position
+	mute     bool    // nothing from the receiver
 	private  bool
 	mend     func(*telemetry.Fix)
 }
@@ -131,7 +132,9 @@ func (c *car) drive(seconds int) {
 		if c.mend != nil {
 			c.mend(&f)
 		}
-		c.w.Fix(&f, c.private)
+		if !c.mute {
+			c.w.Fix(&f, c.private)
+		}
 		c.w.Tick(at.Add(500 * time.Millisecond))
 	}
 }
