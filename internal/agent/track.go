@@ -14,7 +14,7 @@ func (a *Agent) track() (keep func(telemetry.Fix), settle func()) {
 		return a.batch.fix, func() {}
 	}
 	c := a.cfg.GPS.Curvelog
-	t := trip.NewTrack(trip.Tolerance{ErrorM: c.MaxError.M(), Time: time.Duration(c.MaxTime), SpeedMPS: c.MaxSpeedError.MPS(),
+	t := trip.NewTrack(trip.Tolerance{ErrorM: c.MaxError.M(), TimeError: time.Duration(c.MaxTimeError), Time: time.Duration(c.MaxTime), SpeedMPS: c.MaxSpeedError.MPS(),
 		CourseDeg: float64(c.MaxCourseError)}, a.batch.fix)
 	return t.Add, t.Flush
 }

@@ -230,6 +230,9 @@ type GPS struct {
 type Track struct {
 	// Largest distance of a fix left out.
 	MaxError Metres `key:"max_error" example:"3m" min:"0.1m" max:"1km" required:"it says how far a fix left out may be from the line, for example 3m"`
+	// The line may pass a fix left out that much sooner or later than the vehicle
+	// did; without it not at all. Braking on a straight road then keeps no fix.
+	MaxTimeError Duration `key:"max_time_error" example:"1s" min:"100ms" max:"1m"`
 	// Longest time between two that are kept.
 	MaxTime Duration `key:"max_time" default:"60s" min:"2s" max:"10m"`
 	// Largest difference of a speed left out; without it any.

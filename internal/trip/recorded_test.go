@@ -174,13 +174,17 @@ func TestTrackRecordedDrives(t *testing.T) {
 		t.Run(d.name, func(t *testing.T) {
 			fixes := d.fixes(t)
 			for _, tol := range []float64{1, 3, 10, 50} {
-				kept := reduce(fixes, trip.Tolerance{ErrorM: tol, Time: time.Minute})
-				got := measure(t, fixes, kept)
-				if got.m > tol || got.apart > time.Minute {
-					t.Errorf("%g m: %.3f m off, %v apart", tol, got.m, got.apart)
-				}
-				if tol >= 3 && len(kept) > len(fixes)/2 {
-					t.Errorf("%g m: %d of %d fixes kept", tol, len(kept), len(fixes))
+				before := len(fixes) + 1
+				for _, late := range []time.Duration{0, time.Second, 5 * time.Second} {
+					kept := reduce(fixes, trip.Tolerance{ErrorM: tol, Time: time.Minute, TimeError: late})
+					got := measure(t, fixes, kept, late)
+					if got.m > tol || got.apart > time.Minute {
+						t.Errorf("%g m, %v: %.3f m off, %v apart", tol, late, got.m, got.apart)
+					}
+					if tol >= 3 && len(kept) > len(fixes)/2 || len(kept) > before {
+						t.Errorf("%g m, %v: %d of %d fixes kept, with less time %d", tol, late, len(kept), len(fixes), before)
+					}
+					before = len(kept)
 				}
 			}
 		})
@@ -223,7 +227,7 @@ func TestTrackTable(t *testing.T) {
 			kept, name, far := fixes, "all fixes", "-"
 			if tol > 0 {
 				kept = reduce(fixes, trip.Tolerance{ErrorM: tol, Time: time.Minute})
-				name, far = fmt.Sprintf("%g m", tol), fmt.Sprintf("%.2f m", measure(t, fixes, kept).m)
+				name, far = fmt.Sprintf("%g m", tol), fmt.Sprintf("%.2f m", measure(t, fixes, kept, 0).m)
 			}
 			var bare []telemetry.Fix
 			for _, f := range kept {

@@ -10,6 +10,7 @@ import (
 // Tolerance is how closely the fixes that are kept follow those that came.
 type Tolerance struct {
 	ErrorM    float64       // largest distance of a dropped position
+	TimeError time.Duration // largest difference between a dropped fix's time and that at which the line is so near
 	Time      time.Duration // longest time between two that are kept, while more come
 	SpeedMPS  float64       // largest difference of a dropped speed; 0: any
 	CourseDeg float64       // largest difference of a dropped course; 0: any
@@ -22,7 +23,8 @@ const maxFollowed = 1200
 // dropped was, at its own time, no further than ErrorM from the straight line
 // between its neighbours that were kept: latitude and longitude, linear in the
 // UTC of the receiver, or in At where it says none (the synchronised Euclidean
-// distance, on the WGS-84 ellipsoid). What is doubtful is passed on, of what has
+// distance, on the WGS-84 ellipsoid). With a TimeError it was so near at a time
+// that differs from its own by no more. What is doubtful is passed on, of what has
 // no position the first and the last of a run and one each Time. A fix waits for
 // at most Time, and until Flush.
 //
@@ -113,9 +115,7 @@ func (t *Track) fits(end *telemetry.Fix) bool {
 	for i := range t.held {
 		f := &t.held[i]
 		part := float64(between(a, f)) / span
-		lat := a.LatDeg + part*(end.LatDeg-a.LatDeg)
-		lon := a.LonDeg + part*math.Remainder(end.LonDeg-a.LonDeg, 360)
-		if atMostM(f.LatDeg, f.LonDeg, lat, lon) > t.tol.ErrorM {
+		if late := float64(t.tol.TimeError) / span; nearLineM(a, end, f, max(0, part-late), min(1, part+late)) > t.tol.ErrorM {
 			return false
 		}
 		if s := t.tol.SpeedMPS; s > 0 && off(f.SpeedMPS, a.SpeedMPS+part*(end.SpeedMPS-a.SpeedMPS), s) {
@@ -126,6 +126,23 @@ func (t *Track) fits(end *telemetry.Fix) bool {
 		}
 	}
 	return true
+}
+
+// nearLineM is at most 1 % more than how near to f the line from a to b comes,
+// between two of its parts from 0 to 1.
+func nearLineM(a, b, f *telemetry.Fix, from, to float64) float64 {
+	dLat, dLon := b.LatDeg-a.LatDeg, math.Remainder(b.LonDeg-a.LonDeg, 360)
+	part := from
+	if from < to {
+		// the nearest place need not be exact: the distance holds for the one taken
+		cos := math.Cos(f.LatDeg * math.Pi / 180)
+		x, y := dLon*cos, dLat
+		if long := x*x + y*y; long > 0 {
+			part = (math.Remainder(f.LonDeg-a.LonDeg, 360)*cos*x + (f.LatDeg-a.LatDeg)*y) / long
+		}
+		part = max(from, min(part, to))
+	}
+	return atMostM(f.LatDeg, f.LonDeg, a.LatDeg+part*dLat, a.LonDeg+part*dLon)
 }
 
 // off reports whether a known value is not within limit of the line; a line that
