@@ -99,6 +99,7 @@ func (s *Source) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
+		s.loss.absent(s.cfg.Clock.Now(), false)
 		return fmt.Errorf("open %s: %w", s.cfg.Name, err)
 	}
 	s.stats.Opens++
@@ -109,6 +110,10 @@ func (s *Source) Run(ctx context.Context) error {
 	}
 	return s.listen(ctx, rc)
 }
+
+// Settle lists up to when a lost receiver was away. Call it when Run has
+// returned and is not called again.
+func (s *Source) Settle() { s.loss.absent(s.cfg.Clock.Now(), true) }
 
 // Stats returns the counters so far. It may be called at any time.
 func (s *Source) Stats() Stats {

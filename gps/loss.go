@@ -26,6 +26,7 @@ type loss struct {
 
 	gone   bool         // the device was lost
 	goneAt telemetry.At // last sign of it
+	until  telemetry.At // so far its absence is reported
 }
 
 // sentence notes what became of a line.
@@ -73,20 +74,33 @@ func (l *loss) due(now telemetry.At, all bool) {
 }
 
 // lostDevice reports the loss of the device at once; how long it lasts is
-// reported by back.
+// reported by absent and back.
 func (l *loss) lostDevice(now telemetry.At) {
 	l.due(now, true)
 	l.synced, l.before = false, 0
 	if !l.gone {
 		l.gone, l.goneAt = true, now
 	}
-	l.report(l.goneAt, now, telemetry.CountUnknown, telemetry.ReasonBusError)
+	l.absence(now)
+}
+
+func (l *loss) absence(until telemetry.At) {
+	l.until = until
+	l.report(l.goneAt, until, telemetry.CountUnknown, telemetry.ReasonBusError)
+}
+
+// absent reports a loss of the device that lasts, again each lastWindow: a power
+// cut leaves no later chance; when all is true, at once.
+func (l *loss) absent(now telemetry.At, all bool) {
+	if l.gone && (all || now.Sub(l.until) >= lastWindow) {
+		l.absence(now)
+	}
 }
 
 // back ends a loss of the device with the first good sentence.
 func (l *loss) back(at telemetry.At) {
 	if l.gone {
 		l.gone = false
-		l.report(l.goneAt, at, telemetry.CountUnknown, telemetry.ReasonBusError)
+		l.absence(at)
 	}
 }

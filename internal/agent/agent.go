@@ -237,6 +237,9 @@ func (a *Agent) live(ctx context.Context, buf *buffer.Buffer, up *uplink.Uplink,
 			if err := s.supervisor.Run(inner); err != nil {
 				errs <- fmt.Errorf("%s %s: %w", s.kind, s.supervisor.name, err)
 			}
+			if s.settle != nil {
+				s.settle()
+			}
 		})
 	}
 	a.clock.Start(joined) // a replay's time runs from here

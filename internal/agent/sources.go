@@ -17,6 +17,7 @@ type source struct {
 	stats      func() any
 	joins      bool   // takes part in a replay's timeline
 	forget     func() // nil; what was stored of it is deleted: see wipe
+	settle     func() // nil; it has ended and is not run again
 }
 
 func (s *source) report() SourceReport {
@@ -109,7 +110,7 @@ func (a *Agent) addCAN(d CANDevice) error {
 		return err
 	}
 	s = a.add("can", d.Name, run, func() any { return src.Stats() }, true)
-	s.supervisor.opens = true
+	s.supervisor.opens, s.settle = true, out.settle
 	return nil
 }
 
@@ -143,7 +144,7 @@ func (a *Agent) addGPS(d *GPSDevice) error {
 		return src.Run(ctx)
 	}
 	s = a.add("gps", d.Name, run, func() any { return src.Stats() }, true)
-	s.supervisor.opens = true
+	s.supervisor.opens, s.settle = true, src.Settle
 	if p := d.PPS; p != nil {
 		a.add("pps", p.Name, func(ctx context.Context) error { return p.Run(ctx, a.clock.Pulse) },
 			func() any { return PPSStats{Pulses: a.clock.Stats().Pulses} }, false)
