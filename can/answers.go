@@ -130,15 +130,18 @@ func (p *poller) notice(ecu ecuKey, pid byte, data []byte, now time.Time) {
 	case obd.PIDEngineSpeed, obd.PIDVehicleSpeed:
 		for _, b := range data[:min(len(data), obd.Size(pid))] { // behind it is filler
 			if b != 0 {
-				p.alive = now
+				p.inUse(now)
 			}
 		}
 	case obd.PIDModuleVoltage:
 		if len(data) >= 2 && float64(int(data[0])<<8|int(data[1])) > aliveVolts*1000 {
-			p.alive = now
+			p.inUse(now)
 		}
 	}
 }
+
+// inUse notes that the car is. p.mu is held.
+func (p *poller) inUse(now time.Time) { p.alive, p.unused = now, time.Time{} }
 
 // wants reports whether a PID of service 01 is asked for.
 func (p *poller) wants(pid byte) bool {

@@ -61,7 +61,7 @@ func (r *session) finish() {
 	r.n.setClaim("")
 	r.quiet = r.gate.quiet
 	if p := r.poller.Load(); p != nil {
-		r.quiet.retry, r.quiet.since = p.leftOff()
+		r.quiet = p.leftOff()
 	}
 	if c := r.n.controller.leave(); r.off {
 		r.listOff(c.Since, r.cfg.Clock.Now())

@@ -61,6 +61,12 @@ type Config struct {
 	// Lost takes what was lost, summed up over a second. It may be nil.
 	Lost func(telemetry.Gap)
 
+	// Was returns what the process before this one left off, as it is now; it is
+	// called by the first Run. Keep takes what the next one has to know, before
+	// anything is sent. Both may be nil.
+	Was  func() Backoff
+	Keep func(Backoff)
+
 	// Bitrate of the bus in bit/s, for the estimate of its load alone, where the
 	// bus does not tell its own. 0 means DefaultBitrate.
 	Bitrate int
@@ -132,9 +138,10 @@ type Source struct {
 	ecus map[ecuKey]*enhanced // of cfg.UDS
 	book *book
 
-	memory *memory    // of the session's receiving goroutine
-	quiet  quiet      // of the session before
-	emitMu sync.Mutex // Emit and Event are called by one goroutine at a time
+	memory   *memory // of the session's receiving goroutine
+	quiet    quiet   // of the session before
+	recalled bool
+	emitMu   sync.Mutex // Emit and Event are called by one goroutine at a time
 }
 
 // ErrConfig is wrapped by what New refuses.
@@ -187,6 +194,7 @@ func New(cfg Config) (*Source, error) {
 // Run opens the device and reads it until ctx ends or a recording is over
 // (nil), or the device is lost (an error; open it again with Run).
 func (s *Source) Run(ctx context.Context) error {
+	s.recall()
 	bus, err := s.cfg.Dial(ctx)
 	if err != nil {
 		if ctx.Err() != nil {

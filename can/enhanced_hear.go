@@ -24,7 +24,7 @@ func (p *poller) heardDID(ecu ecuKey, did uint16, data []byte) {
 		p.moved[k] = h
 	}
 	if known && before != h && p.moves {
-		p.alive = time.Now()
+		p.inUse(time.Now())
 	}
 	if len(p.dids) < maxHeard {
 		p.dids[k] = true

@@ -57,7 +57,9 @@ type quiet struct {
 	errors time.Time // silent until: error frames
 	hold   time.Duration
 	retry  time.Duration // of the poller, who waits
+	nudge  time.Duration // or so long, while the bus speaks,
 	since  time.Time     // from then on
+	unused time.Time     // since when the car is not in use
 }
 
 func newGate(r *session) *gate { return &gate{r: r, quiet: r.quiet, leave: make(map[ecuKey]int)} }

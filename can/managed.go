@@ -24,7 +24,10 @@ type Managed struct {
 	// Ignition reports whether the ignition is known to be on. Only then a silent
 	// bus is asked for its bit rate. nil: it is never known.
 	Ignition func() bool
-	Log      *slog.Logger // nil discards
+	// Was and Keep are those of Config, for the search of the bit rate.
+	Was  func() Probing
+	Keep func(Probing)
+	Log  *slog.Logger // nil discards
 }
 
 // restartAfter is how long a controller stays off after bus-off.

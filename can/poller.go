@@ -67,34 +67,37 @@ type poller struct {
 	spacing time.Duration
 	next    time.Time // earliest moment of the next request
 
-	onChange [256]bool // PIDs told when they change; fixed
-	extended bool
-	ecus     map[ecuKey]*[256]bool // supported PIDs by ECU
-	refusals map[ecuKey]int        // of several PIDs in one request
-	polls    []poll
-	told     [256]bool // unsupported PIDs already reported
-	unheard  int       // requests in a row nobody answered
-	vinDue   time.Time
-	vinWait  time.Duration // since it was asked for last
-	retry    time.Duration
-	since    time.Time     // of the wait for the next search; zero: it is under way
-	nudge    time.Duration // in place of retry while the car shows signs of life
-	dead     bool          // it showed none when it was looked at last
-	awake    bool          // values are current: asleep was not reported since
-	engine   bool          // an ECU knows the speed of engine or car, or the voltage: they tell when to rest
-	saidMute bool          // that no ECU answers; one that has answered may sleep
+	onChange  [256]bool // PIDs told when they change; fixed
+	extended  bool
+	ecus      map[ecuKey]*[256]bool // supported PIDs by ECU
+	refusals  map[ecuKey]int        // of several PIDs in one request
+	polls     []poll
+	told      [256]bool // unsupported PIDs already reported
+	unheard   int       // requests in a row nobody answered
+	vinDue    time.Time
+	vinWait   time.Duration // since it was asked for last
+	retry     time.Duration
+	since     time.Time // of the last search, and of the wait for the next
+	searching bool
+	kept      quiet         // what the next process was told
+	nudge     time.Duration // in place of retry while the car shows signs of life
+	dead      bool          // it showed none when it was looked at last
+	awake     bool          // values are current: asleep was not reported since
+	engine    bool          // an ECU knows the speed of engine or car, or the voltage: they tell when to rest
+	saidMute  bool          // that no ECU answers; one that has answered may sleep
 
 	chores chores
 	askers []*asker
 
-	mu    sync.Mutex // guards what follows
-	asked request
-	got   []answer
-	wake  chan struct{}
-	want  *[256]bool
-	alive time.Time // engine or charger last seen running
-	last  time.Time // an ECU was last heard
-	heard [256]bool // PIDs answered since they were asked for, late or not
+	mu     sync.Mutex // guards what follows
+	asked  request
+	got    []answer
+	wake   chan struct{}
+	want   *[256]bool
+	alive  time.Time // engine or charger last seen running
+	unused time.Time // since when ECUs answer and neither was; zero: one was, or none answers
+	last   time.Time // an ECU was last heard
+	heard  [256]bool // PIDs answered since they were asked for, late or not
 
 	dids  map[didKey]bool   // answered since the last request by UDS
 	moved map[didKey]uint64 // hash of the data of a DID
@@ -130,7 +133,10 @@ func newPoller(r *session) *poller {
 	if p.cfg.MaxRate > 0 {
 		rate = min(rate, p.cfg.MaxRate)
 	}
-	p.spacing, p.retry, p.since = time.Second/time.Duration(rate), r.quiet.retry, r.quiet.since
+	p.spacing = time.Second / time.Duration(rate)
+	p.retry, p.nudge, p.since, p.unused = r.quiet.retry, r.quiet.nudge, r.quiet.since, r.quiet.unused
+	p.kept = r.quiet
+	p.kept.tester = time.Time{}
 	for _, q := range p.cfg.Polls {
 		p.want[q.PID] = true
 		p.onChange[q.PID] = q.OnChange
@@ -143,9 +149,6 @@ func newPoller(r *session) *poller {
 // run listens, searches, scans and polls until ctx ends.
 func (p *poller) run(ctx context.Context) {
 	p.r.n.setState("listening")
-	if p.since.IsZero() {
-		p.since = time.Now()
-	}
 	listen := p.cfg.Listen
 	if listen == 0 {
 		listen = DefaultListen
@@ -158,9 +161,9 @@ func (p *poller) run(ctx context.Context) {
 	}
 	for ctx.Err() == nil {
 		p.r.n.setState("searching")
-		p.since = time.Time{}
+		p.searching, p.since = true, time.Now()
 		if p.search(ctx) || ctx.Err() == nil && p.searchEnhanced(ctx) {
-			p.retry, p.nudge, p.dead, p.saidMute, p.since = 0, 0, false, true, time.Now()
+			p.retry, p.nudge, p.dead, p.saidMute, p.searching = 0, 0, false, true, false
 			p.scan(ctx)
 			p.schedule()
 			p.r.n.setState("polling")
@@ -245,6 +248,7 @@ func (p *poller) send(ctx context.Context, q request, expect int) ([]answer, err
 	if err := pause(ctx, time.Until(p.next)); err != nil {
 		return nil, err
 	}
+	p.keep()
 	if err := p.r.gate.wait(ctx); err != nil {
 		return nil, err
 	}

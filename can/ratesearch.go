@@ -31,8 +31,11 @@ const (
 // listenRates are the bit rates that are listened to, in this order.
 var listenRates = []int{500_000, 250_000, 125_000, 1_000_000}
 
+// obdRates are those of ISO 15765-4, the usual one first.
+var obdRates = [2]int{500_000, 250_000}
+
 // isOBDRate reports whether ISO 15765-4 has a bit rate.
-func isOBDRate(rate int) bool { return rate == 500_000 || rate == 250_000 }
+func isOBDRate(rate int) bool { return rate == obdRates[0] || rate == obdRates[1] }
 
 // rateSearch finds the bit rate of a bus: by ear, in a mode in which the
 // controller says nothing, and only where nothing at all is heard and the
@@ -41,14 +44,34 @@ func isOBDRate(rate int) bool { return rate == 500_000 || rate == 250_000 }
 // the bus is left alone for a while.
 type rateSearch struct {
 	Managed
-	rates  []int         // in the order of the next round; the last that was found is first
-	probes int           // rates that were asked since one was found: the next one's turn
-	hold   time.Duration // between probes
-	next   time.Time     // no probe before
+	rates    []int         // in the order of the next round; the last that was found is first
+	probes   int           // rates that were asked since one was found: the next one's turn
+	hold     time.Duration // between probes
+	next     time.Time     // no probe before
+	recalled bool
+}
+
+// recall goes on where the process before this one was.
+func (s *rateSearch) recall() {
+	if s.recalled || s.Was == nil {
+		return
+	}
+	s.recalled = true
+	w := s.Was()
+	s.probes, s.hold = max(w.Rates, 0), min(max(w.Hold, 0), probeHoldMax)
+	s.next = time.Now().Add(min(w.Next, s.hold))
+}
+
+// keep tells what the next process has to know.
+func (s *rateSearch) keep() {
+	if s.Keep != nil {
+		s.Keep(Probing{Rates: s.probes, Hold: s.hold, Next: time.Until(s.next)})
+	}
 }
 
 // find is one round of the search.
 func (s *rateSearch) find(ctx context.Context) (rate int, err error) {
+	s.recall()
 	errors := 0
 	for _, rate := range s.rates {
 		good, bad, err := s.listen(ctx, rate)
@@ -75,7 +98,14 @@ func (s *rateSearch) found(rate int, by string) {
 	s.rates = slices.Clone(s.rates)
 	i := slices.Index(s.rates, rate)
 	s.rates = slices.Insert(slices.Delete(s.rates, i, i+1), 0, rate)
+	before := s.hold
 	s.probes, s.hold, s.next = 0, 0, time.Time{}
+	if rate == obdRates[1] { // a bus that falls silent is asked at its own rate first
+		s.probes = 1
+	}
+	if before > 0 || s.probes > 0 {
+		s.keep()
+	}
 	s.Log.Info("bit rate of the bus found", "bit/s", rate, "by", by)
 }
 
@@ -118,14 +148,11 @@ func (s *rateSearch) listen(ctx context.Context, rate int) (good, bad int, err e
 // an error counter ends a round, whichever rate it was at.
 func (s *rateSearch) ask(ctx context.Context) (rate int, err error) {
 	s.hold = min(max(2*s.hold, probeHold), probeHoldMax)
-	defer func() {
-		if rate == 0 {
-			s.next = time.Now().Add(s.hold)
-		}
-	}()
-	for range 2 {
-		rate := [...]int{500_000, 250_000}[s.probes%2]
+	for range obdRates {
+		rate := obdRates[s.probes%2]
 		s.probes++
+		s.next = time.Now().Add(s.hold)
+		s.keep()
 		ok, err := s.probe(ctx, rate)
 		if ok {
 			s.found(rate, "asking")

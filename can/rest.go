@@ -112,27 +112,24 @@ func (p *poller) reportAsleep() {
 // at once, and more while it lasts.
 func (p *poller) sleep(ctx context.Context) {
 	p.reportAsleep()
-	p.retry = p.longer()
-	p.nudge = min(max(2*p.nudge, retryMin), retryAwake)
-	p.since = time.Now()
+	p.retry, p.nudge = p.longer()
+	p.since, p.searching = time.Now(), false
+	p.mu.Lock()
+	p.unused = time.Time{} // it sleeps: when it wakes it gets its time
+	p.mu.Unlock()
 	p.doze(ctx)
 }
 
-// longer is the wait behind a search that nobody answered.
-func (p *poller) longer() time.Duration { return min(max(2*p.retry, retryMin), retryMax) }
-
-// leftOff returns what the poller of a device that is opened again waits for: one
-// that was lost during a search has not been answered.
-func (p *poller) leftOff() (retry time.Duration, since time.Time) {
-	if p.since.IsZero() {
-		return p.longer(), time.Now()
-	}
-	return p.retry, p.since
+// longer is the wait behind a search that nobody answered, and the one while the
+// bus speaks.
+func (p *poller) longer() (retry, nudge time.Duration) {
+	return min(max(2*p.retry, retryMin), retryMax), min(max(2*p.nudge, retryMin), retryAwake)
 }
 
 // doze is the wait of sleep, which a device that is opened again goes on with.
 func (p *poller) doze(ctx context.Context) {
-	p.r.n.setState("asleep")
+	p.r.n.search.Store(int64(p.r.cfg.Clock.Now().Add(time.Until(p.since.Add(p.retry)))))
+	p.r.n.setState(stateAsleep)
 	for {
 		before := p.r.heard.Load()
 		if pause(ctx, min(retryMin, time.Until(p.since.Add(p.retry)))) != nil {

@@ -124,7 +124,10 @@ func (p *poller) schedule() {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.want, p.alive, p.last = want, now, now
+	if p.unused.IsZero() {
+		p.unused = now
+	}
+	p.want, p.alive, p.last = want, p.unused, now
 	p.moves = p.supporters(obd.PIDEngineSpeed) == 0
 	p.engine = p.supporters(obd.PIDEngineSpeed)+p.supporters(obd.PIDVehicleSpeed)+p.supporters(obd.PIDModuleVoltage)+len(p.askers) > 0
 	p.awake, p.unheard = true, 0

@@ -6,7 +6,11 @@ import (
 	"obu/can/isotp"
 	"obu/can/j1939"
 	"obu/can/obd"
+	"obu/telemetry"
 )
+
+// stateAsleep is Stats.State while no ECU answers.
+const stateAsleep = "asleep"
 
 // Stats counts what a Source did since New. Counters survive a lost device.
 type Stats struct {
@@ -36,7 +40,8 @@ type Stats struct {
 	Bitrate      int               `json:"bitrate,omitempty"`   // of the bus, where it is known
 	Controller   Controller        `json:"controller"`
 	UDS          []ECUStats        `json:"uds,omitempty"`
-	State        string            `json:"state,omitempty"` // "", "listening", "searching", "polling", "resting", "asleep"
+	State        string            `json:"state,omitempty"`       // "", "listening", "searching", "polling", "resting", "asleep"
+	SearchInS    float64           `json:"search_in_s,omitempty"` // when asleep: until ECUs are searched next, unless the car shows a sign of life before
 }
 
 // counters are the live form of Stats.
@@ -51,6 +56,7 @@ type counters struct {
 	loadPermille                                               atomic.Uint64
 	backlog                                                    atomic.Int64 // ns
 	bitrate                                                    atomic.Int64
+	search                                                     atomic.Int64 // the next one, as telemetry.At
 	state, claim                                               atomic.Pointer[string]
 	controller                                                 controller
 }
@@ -104,6 +110,9 @@ func (s *Source) Stats() Stats {
 	}
 	if p := c.state.Load(); p != nil {
 		out.State = *p
+		if out.State == stateAsleep {
+			out.SearchInS = max(0, telemetry.At(c.search.Load()).Sub(s.cfg.Clock.Now()).Seconds())
+		}
 	}
 	return out
 }

@@ -117,7 +117,9 @@ func checkCAN(ctx context.Context, running *watched, c config.CAN) finding {
 		return why
 	}
 	b, a := statsOf[can.Stats](before), statsOf[can.Stats](after)
-	return judgeCAN(agentFirst, grown(b.Frames, a.Frames), grown(b.ErrorFrames, a.ErrorFrames), running.span())
+	f := judgeCAN(agentFirst, grown(b.Frames, a.Frames), grown(b.ErrorFrames, a.ErrorFrames), running.span())
+	f.Text += searchLine(a.SearchInS)
+	return f
 }
 
 // tryCAN opens a bus and listens.

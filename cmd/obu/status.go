@@ -290,5 +290,5 @@ func statsLine(stats any) string {
 			line += fmt.Sprintf(", %s %.0f", key, v)
 		}
 	}
-	return line + controllerLine(m)
+	return line + searchLine(busStats(m).SearchInS) + controllerLine(m)
 }

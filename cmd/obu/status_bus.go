@@ -44,6 +44,14 @@ func controllerLine(m map[string]any) string {
 	return line
 }
 
+// searchLine says when a car that does not answer is asked again.
+func searchLine(inS float64) string {
+	if inS > 0 {
+		return "; no ECU answers: asked again in " + seconds(inS) + ", sooner when the bus speaks or the car travels"
+	}
+	return ""
+}
+
 // nextOfBus is what to do about a bus that is open.
 func nextOfBus(m map[string]any) string {
 	s := busStats(m)

@@ -26,6 +26,7 @@ func TestStatusOfABus(t *testing.T) {
 		"someone there": {can.Stats{Controller: deaf, Responses: 1}, []string{"since start: not acknowledged 3×\n"}},
 		"recovered": {can.Stats{Controller: can.Controller{Errors: can.ErrorCounts{BusOffs: 2, Restarts: 2, Passives: 1, Overruns: 7}}},
 			[]string{"since start: bus-off 2×, restarted 2×, error-passive 1×, overrun 7×\n"}},
+		"asleep":       {can.Stats{State: "asleep", SearchInS: 2520}, []string{"asleep", "asked again in 42 min, sooner when the bus speaks"}},
 		"small buffer": {can.Stats{BacklogS: 0.12}, []string{"next:", "0.1 s of a full bus", "net.core.rmem_max=8388608"}},
 	} {
 		got := shown(t, agent.Status{Sources: []agent.SourceReport{source("can", tt.stats, agent.SourceStatus{})}})

@@ -19,6 +19,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -114,6 +115,7 @@ type Agent struct {
 	private *privacy
 	travel  travel
 	trips   *trips // nil: nothing is told of them
+	backoff *backoffs
 	undated *undated
 	wipes   chan telemetry.Command // an order to delete everything and begin anew
 	sources []*source
@@ -152,6 +154,7 @@ func New(cfg config.Config, deps Deps) (*Agent, error) {
 	a.travel.now = deps.Clock.Now
 	a.private = &privacy{dir: cfg.Buffer.Dir, fixed: cfg.GPS != nil && cfg.GPS.Private, boot: deps.Clock.Boot(), now: deps.Clock.Now,
 		wall: a.trustedWall, lost: a.batch.gap, log: a.log}
+	a.backoff = &backoffs{path: filepath.Join(cfg.Buffer.Dir, backoffName), clock: a.clock, log: a.log}
 	a.undated = newUndated(cfg.Buffer.Dir, deps.Clock, a.log)
 	a.trips = a.newTrips()
 	if err := a.buildSources(); err != nil {
@@ -263,6 +266,9 @@ func (a *Agent) live(ctx context.Context, buf *buffer.Buffer, up *uplink.Uplink,
 	}
 	stopInner()
 	<-sourcesDone
+	if ctx.Err() != nil { // it was asked to stop: the next start searches at once
+		a.backoff.forget()
+	}
 	select { // a recording that failed as the last one ended
 	case err := <-errs:
 		failed = errors.Join(failed, err)
