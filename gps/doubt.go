@@ -28,9 +28,26 @@ const (
 	believeAfter  = 3 * time.Second
 )
 
+// By how much more than our own clock a live receiver's time may go on from one
+// epoch to the next: soonMost for a car that drives meanwhile, since the last one
+// may have been read late; aheadMost before it is doubted. Neither bounds the
+// pace: a recording with a hole in it may be played fast.
+const (
+	soonMost  = 10 * time.Second
+	aheadMost = time.Hour
+)
+
+// noSuchYear is where times begin that none of these receivers will see, and
+// centuries how far from the first date one still can be counted.
+const (
+	noSuchYear = 2100
+	centuries  = 200 * 365 * 24 * time.Hour
+)
+
 // place is where and when a fix was.
 type place struct {
 	when     time.Duration // on the receiver's clock, since some origin
+	at       telemetry.At
 	lat, lon float64
 	known    bool
 }
@@ -39,7 +56,9 @@ type place struct {
 // positions that stand still or jump, time that does. It doubts; it never
 // corrects.
 type judge struct {
+	live   bool      // At is when a fix was heard, and not counted from its time
 	origin time.Time // of when, for fixes with a date
+	own    bool      // there was no time yet: when is counted by At
 
 	good   place // the last fix without doubt
 	since  place // where a run of fixes began that contradicts it
@@ -50,7 +69,9 @@ type judge struct {
 
 	newest time.Duration // latest time seen; valid if timed
 	timed  bool
-	behind int // epochs in a row that are before it
+	at     telemetry.At  // when newest was shown
+	off    time.Duration // by how much the first of those below was off
+	behind int           // epochs in a row before newest, or too far ahead
 	prev   time.Duration
 	prevAt telemetry.At // when prev was shown first
 	same   int          // epochs that showed prev
@@ -63,8 +84,8 @@ type judge struct {
 // doubt adds the reasons why f is not to be trusted. shown is a position that
 // the epoch's void sentences carry.
 func (j *judge) doubt(f *telemetry.Fix, e *epoch) {
-	when, timed := j.when(f, e)
-	if timed {
+	when, timed, told := j.when(f, e)
+	if told {
 		j.time(f, when)
 	}
 	if !f.Valid {
@@ -83,7 +104,7 @@ func (j *judge) doubt(f *telemetry.Fix, e *epoch) {
 	if !timed || f.Doubt&telemetry.DoubtZeroIsland != 0 {
 		return
 	}
-	now := place{when, f.LatDeg, f.LonDeg, true}
+	now := place{when, f.At, f.LatDeg, f.LonDeg, true}
 	j.frozen(f, now, e.digits)
 	j.jump(f, now)
 	j.lastAt = now
@@ -93,19 +114,29 @@ func (j *judge) doubt(f *telemetry.Fix, e *epoch) {
 }
 
 // when returns the time of the epoch as the receiver counts it; without a date
-// it goes on over midnight.
-func (j *judge) when(f *telemetry.Fix, e *epoch) (time.Duration, bool) {
+// it goes on over midnight. Where a live receiver tells none it is as much later
+// as our own clock says: to say no time must be no way round the doubts.
+func (j *judge) when(f *telemetry.Fix, e *epoch) (when time.Duration, ok, told bool) {
 	switch {
 	case !f.UTC.IsZero():
-		if j.origin.IsZero() { // the first date: count from there
-			j.origin = f.UTC
+		d := f.UTC.Sub(j.origin)
+		if j.origin.IsZero() || d.Abs() > centuries { // the first date: count from there
+			j.origin, d = f.UTC, 0
 			j.forget()
 		}
-		return f.UTC.Sub(j.origin), true
+		return d, true, true
 	case e.tod < 0 || !j.origin.IsZero():
-		return 0, false
+		if !j.live || e.badTime {
+			return 0, false, false
+		}
+		if !j.timed {
+			j.timed, j.own, j.newest, j.at = true, true, 0, f.At
+		}
+		return j.newest + f.At.Sub(j.at), true, false
+	case j.own:
+		j.forget()
 	}
-	when := e.tod
+	when = e.tod
 	if j.timed {
 		const half, day = 12 * time.Hour, 24 * time.Hour
 		when += j.prev - j.prev%day
@@ -116,31 +147,42 @@ func (j *judge) when(f *telemetry.Fix, e *epoch) (time.Duration, bool) {
 			when -= day
 		}
 	}
-	return when, true
+	return when, true, true
 }
 
 // forget drops what was counted in a time that is no longer.
 func (j *judge) forget() {
-	j.timed, j.same, j.behind, j.runs, j.travel = false, 0, 0, 0, 0
+	j.timed, j.own, j.same, j.behind, j.runs, j.travel = false, false, 0, 0, 0, 0
 	j.good.known, j.lastAt.known = false, false
 }
 
-// time doubts a clock that goes back, until it has gone forward for a while
-// from there, and one that stands still.
+// time doubts a clock that goes back, or on a live line after a good fix further
+// ahead than time has passed, until it has gone on for a while from there, and
+// one that stands still. A clock that has stepped has not moved the car.
 func (j *judge) time(f *telemetry.Fix, when time.Duration) {
+	ahead := j.live && j.timed && j.good.known && when-j.newest-f.At.Sub(j.at) > aheadMost
 	switch {
 	case !j.timed:
-		j.timed, j.newest = true, when
-	case when >= j.newest-backwards:
-		j.newest, j.behind = max(j.newest, when), 0
+		j.begin(f, when)
+	case when >= j.newest-backwards && !ahead:
+		if when >= j.newest {
+			j.newest, j.at = when, f.At
+		}
+		j.behind = 0
 	default:
 		f.Doubt |= telemetry.DoubtTime
-		if when < j.prev {
+		if when < j.prev || ahead && when-j.prev-f.At.Sub(j.prevAt) > aheadMost {
 			j.behind = 0
 		}
+		if j.behind == 0 {
+			j.off = when - j.newest
+		}
 		if j.behind++; j.behind >= believeEpochs {
+			was := j.good
+			was.when += j.off
 			j.forget()
-			j.timed, j.newest = true, when
+			j.begin(f, when)
+			j.good = was
 		}
 	}
 	if when != j.prev || j.same == 0 {
@@ -149,6 +191,11 @@ func (j *judge) time(f *telemetry.Fix, when time.Duration) {
 	if j.same++; j.same > stuckEpochs || f.At.Sub(j.prevAt) > stuckFor {
 		f.Doubt |= telemetry.DoubtTime | telemetry.DoubtFrozen
 	}
+}
+
+// begin counts time from this epoch on.
+func (j *judge) begin(f *telemetry.Fix, when time.Duration) {
+	j.timed, j.newest, j.at = true, when, f.At
 }
 
 // stored doubts a fix that repeats, to the last digit, what the receiver showed
@@ -191,11 +238,11 @@ func resolutionM(digits int) float64 {
 // jump doubts a position that no car can have reached since the last good one,
 // until enough of its successors agree with it.
 func (j *judge) jump(f *telemetry.Fix, now place) {
-	if reachable(j.good, now) {
+	if j.reachable(j.good, now) {
 		j.runs = 0
 		return
 	}
-	if j.runs == 0 || !reachable(j.run, now) {
+	if j.runs == 0 || !j.reachable(j.run, now) {
 		j.since, j.runs = now, 0
 	}
 	j.run = now
@@ -207,12 +254,15 @@ func (j *judge) jump(f *telemetry.Fix, now place) {
 }
 
 // reachable reports whether a car can be at b after it was at a.
-func reachable(a, b place) bool {
-	dt := (b.when - a.when).Seconds()
-	if !a.known || dt < 0 {
+func (j *judge) reachable(a, b place) bool {
+	dt := b.when - a.when
+	if !a.known || dt < -backwards {
 		return true // time has its own doubt
 	}
-	return distanceM(a, b) <= jumpSlackM+maxSpeedMPS*dt
+	if j.live {
+		dt = min(dt, b.at.Sub(a.at)+soonMost)
+	}
+	return distanceM(a, b) <= jumpSlackM+maxSpeedMPS*max(0, dt.Seconds())
 }
 
 // distanceM is the distance over the ground, good to a percent over what a car

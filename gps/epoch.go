@@ -35,6 +35,7 @@ type epoch struct {
 	gsaFix     bool
 	gsaVoid    bool
 	badPos     bool
+	apart      bool // two sentences with a fix show different places
 	estimated  bool
 	hasPos     bool
 	lat, lon   angle
@@ -79,6 +80,14 @@ func (e *epoch) count(a address) int {
 		e.n++
 	}
 	return 1
+}
+
+// apart reports whether two angles of one epoch differ by more than digits left
+// out and rounding explain: a tenth of a minute, 185 m of latitude.
+func apart(a, b angle) bool {
+	const tenth, circle = nanoPerDegree / 600, 360 * nanoPerDegree
+	d := max(a-b, b-a)
+	return min(d, circle-d) > tenth
 }
 
 // counted returns how many sentences of this address the epoch has.
@@ -141,6 +150,7 @@ func (e *epoch) merge(s *sentence) {
 	e.estimated = e.estimated || s.estimated
 	e.badPos = e.badPos || s.badPos && s.says == claimFix
 	by := claimerOf(s.Type)
+	e.apart = e.apart || s.hasPos && s.says == claimFix && e.hasPos && (apart(s.lat, e.lat) || apart(s.lon, e.lon))
 	if s.hasPos && s.says == claimFix && (!e.hasPos || s.digits > e.digits || s.digits == e.digits && by > e.posBy) {
 		e.hasPos, e.lat, e.lon, e.digits, e.posBy = true, s.lat, s.lon, s.digits, by
 	}

@@ -14,7 +14,7 @@ import (
 func MergeLive(runs [][]byte, emit func(telemetry.Fix)) Stats {
 	var stats Stats
 	m := newMerger(&stats, func(f telemetry.Fix, _ time.Duration) { emit(f) })
-	m.live = true
+	m.live, m.judge.live = true, true
 	lines := lineReader{
 		stats:    &stats,
 		sentence: func(at telemetry.At, l []byte) { stats.Rejected.count(m.line(at, l)) },

@@ -18,7 +18,7 @@ const oldestTime = 2000
 // fix draws the conclusion of an epoch.
 //
 // Valid needs every sentence that makes a claim to say there is a fix, and a
-// position. Where they disagree the position is delivered, not Valid, with
+// position, and all of them the same. Where they disagree the position is delivered, not Valid, with
 // DoubtModeMismatch. Without a claim of a fix there is no position: what a
 // receiver repeats from before is not one.
 func (m *merger) fix(e *epoch) telemetry.Fix {
@@ -45,7 +45,7 @@ func (m *merger) fix(e *epoch) telemetry.Fix {
 	f.Mode = m.modeOf(e)
 	f.SpeedMPS, f.CourseDeg, f.AltM, f.GeoidM = e.speed, e.course, e.alt, e.geoid
 	f.Valid = e.hasPos
-	if e.void || e.gsaVoid && !e.gsaFix || !e.hasPos && !e.badPos || m.fromNothing(e) {
+	if e.void || e.gsaVoid && !e.gsaFix || !e.hasPos && !e.badPos || e.apart || m.fromNothing(e) {
 		f.Doubt |= telemetry.DoubtModeMismatch
 		f.Valid = false
 	}
@@ -114,8 +114,11 @@ func (m *merger) utc(f *telemetry.Fix, e *epoch) {
 			return
 		}
 		day = m.day
-		if m.dayTod-e.tod > half {
+		switch {
+		case m.dayTod-e.tod > half:
 			day = day.Add(whole)
+		case e.tod-m.dayTod > half: // its clock went back a little
+			day = day.Add(-whole)
 		}
 	case e.zdaTod >= 0 && e.tod-e.zdaTod > half: // ZDA came after midnight
 		day = day.Add(-whole)
@@ -124,7 +127,7 @@ func (m *merger) utc(f *telemetry.Fix, e *epoch) {
 	}
 	m.day, m.dayTod, m.dayAt = day, e.tod, e.at
 	f.UTC = day.Add(e.tod)
-	if f.UTC.Year() < oldestTime {
+	if y := f.UTC.Year(); y < oldestTime || y >= noSuchYear {
 		f.Doubt |= telemetry.DoubtTime
 	}
 }

@@ -95,7 +95,7 @@ func (s *Source) listen(ctx context.Context, rc io.ReadCloser) error {
 		g.finds = port.found
 	}
 	lines, m := s.newInput(func(f telemetry.Fix, _ time.Duration) { s.cfg.Emit(f) })
-	m.live = true
+	m.live, m.judge.live = true, true
 	return s.read(ctx, rc, nmeaInput{lines, m}, g)
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"math"
+	"strconv"
 	"time"
 
 	"obu/telemetry"
@@ -55,25 +56,37 @@ type report struct {
 	Time     string   `json:"time"` // TPV, GST
 	Mode     int      `json:"mode"`
 	Status   int      `json:"status"`
-	Lat      *float64 `json:"lat"`
-	Lon      *float64 `json:"lon"`
-	Alt      *float64 `json:"alt"`
-	AltMSL   *float64 `json:"altMSL"`
-	AltHAE   *float64 `json:"altHAE"`
-	GeoidSep *float64 `json:"geoidSep"`
-	Speed    *float64 `json:"speed"`
-	Track    *float64 `json:"track"`
-	Climb    *float64 `json:"climb"`
+	Lat      *decimal `json:"lat"`
+	Lon      *decimal `json:"lon"`
+	Alt      *decimal `json:"alt"`
+	AltMSL   *decimal `json:"altMSL"`
+	AltHAE   *decimal `json:"altHAE"`
+	GeoidSep *decimal `json:"geoidSep"`
+	Speed    *decimal `json:"speed"`
+	Track    *decimal `json:"track"`
+	Climb    *decimal `json:"climb"`
 
-	HDOP       *float64    `json:"hdop"` // SKY
-	VDOP       *float64    `json:"vdop"`
-	PDOP       *float64    `json:"pdop"`
+	HDOP       *decimal    `json:"hdop"` // SKY
+	VDOP       *decimal    `json:"vdop"`
+	PDOP       *decimal    `json:"pdop"`
 	Satellites []satReport `json:"satellites"`
 
-	RMS    *float64 `json:"rms"` // GST
-	Major  *float64 `json:"major"`
-	Minor  *float64 `json:"minor"`
-	Orient *float64 `json:"orient"`
+	RMS    *decimal `json:"rms"` // GST
+	Major  *decimal `json:"major"`
+	Minor  *decimal `json:"minor"`
+	Orient *decimal `json:"orient"`
+}
+
+// decimal is a number of a report; what is none is NaN.
+type decimal float64
+
+func (d *decimal) UnmarshalJSON(text []byte) error {
+	v, err := strconv.ParseFloat(string(text), 64)
+	if err != nil {
+		v = math.NaN()
+	}
+	*d = decimal(v)
+	return nil
 }
 
 // satReport is one satellite of a SKY report; old ones have only a PRN.
@@ -134,7 +147,7 @@ func newReports(s *Source, device string) *reports {
 // forget drops what was known of a receiver.
 func (r *reports) forget() {
 	nan := math.NaN()
-	r.sky, r.judge = skyState{dops: [3]float64{nan, nan, nan}, sats: -1}, judge{}
+	r.sky, r.judge = skyState{dops: [3]float64{nan, nan, nan}, sats: -1}, judge{live: true}
 	for _, v := range accuracyOf(&r.errors) {
 		*v = nan
 	}
@@ -209,7 +222,7 @@ func (r *reports) follows(device string) bool {
 	switch {
 	case r.only != "":
 		return device == r.only
-	case r.device == "" || r.device != device && r.at.Sub(r.heardAt) > reportAges:
+	case r.device == "" && device != "" || r.device != device && r.at.Sub(r.heardAt) > reportAges:
 		r.finish()
 		r.device = device
 		r.forget()

@@ -14,7 +14,7 @@ func (r *reports) data(m *report) {
 		r.position(m)
 	case "SKY":
 		r.sky.at = r.at
-		for i, v := range [...]*float64{m.HDOP, m.VDOP, m.PDOP} {
+		for i, v := range [...]*decimal{m.HDOP, m.VDOP, m.PDOP} {
 			if r.sky.dops[i] = bounded(v, 0, 1000); r.sky.dops[i] == 0 {
 				r.sky.dops[i] = math.NaN()
 			}
@@ -25,7 +25,7 @@ func (r *reports) data(m *report) {
 	case "GST":
 		r.errAt = r.at
 		to := accuracyOf(&r.errors)
-		for i, v := range [...]*float64{m.RMS, m.Major, m.Minor, m.Orient, m.Lat, m.Lon, m.Alt} {
+		for i, v := range [...]*decimal{m.RMS, m.Major, m.Minor, m.Orient, m.Lat, m.Lon, m.Alt} {
 			low := 0.0
 			if v == m.Orient {
 				low = -360
@@ -61,7 +61,7 @@ func (r *reports) fixOf(m *report) telemetry.Fix {
 	if t, err := time.Parse(time.RFC3339Nano, m.Time); err == nil {
 		f.UTC = t.UTC()
 	}
-	if m.Time != "" && f.UTC.Year() < oldestTime {
+	if y := f.UTC.Year(); m.Time != "" && (y < oldestTime || y >= noSuchYear) {
 		f.Doubt |= telemetry.DoubtTime
 	}
 	if m.Mode < gpsd2D {
@@ -168,10 +168,13 @@ func (s *satReport) number() (sys telemetry.GNSS, id uint8) {
 	return gnssOf[n], uint8(s.SV)
 }
 
-// bounded returns what v points to where it lies between low and high, else NaN.
-func bounded(v *float64, low, high float64) float64 {
-	if v == nil || !(*v >= low && *v <= high) {
+// bounded returns what d points to where it lies between low and high, else NaN.
+func bounded(d *decimal, low, high float64) float64 {
+	if d == nil {
 		return math.NaN()
 	}
-	return *v
+	if v := float64(*d); v >= low && v <= high {
+		return v
+	}
+	return math.NaN()
 }
