@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
+	"strconv"
 	"strings"
 	"time"
 
@@ -23,6 +25,9 @@ const (
 	fewStrong = 5
 )
 
+// doubtNext is what to do about fixes that are doubted.
+const doubtNext = "wait a minute under a free sky and check again; if it lasts, restart the receiver, and replace it if that does not help"
+
 // receiver is where the configuration says that the GPS receiver is.
 func receiver(g *config.GPS, log *slog.Logger) *gps.Receiver {
 	return &gps.Receiver{Device: g.Device, Baud: g.Baud.BitsPerSecond(), Init: g.Init, InitPort: g.InitPort, Stop: g.Stop, Log: log}
@@ -37,14 +42,20 @@ func checkGPS(ctx context.Context, running *watched, g *config.GPS) finding {
 		return why
 	}
 	b, a := statsOf[gps.Stats](before), statsOf[gps.Stats](after)
-	heard := gps.Stats{Bytes: grown(b.Bytes, a.Bytes), Sentences: grown(b.Sentences, a.Sentences), Epochs: grown(b.Epochs, a.Epochs), Valid: grown(b.Valid, a.Valid)}
+	heard := gps.Stats{Bytes: grown(b.Bytes, a.Bytes), Sentences: grown(b.Sentences, a.Sentences), Epochs: grown(b.Epochs, a.Epochs), Valid: grown(b.Valid, a.Valid),
+		Doubtful: grown(b.Doubtful, a.Doubtful)}
 	if bad := judgeGPS(heard, g, running.span()); !bad.OK {
 		return bad
 	}
 	if heard.Valid == 0 {
 		return judgeSky(passed("%s; it speaks %s; no fix yet: give the antenna a free view of the sky", agentFirst, speech(g)), a.Sky.Total(), a.Antenna)
 	}
-	return judgeSky(passed("%s; %d positions in %v%s", agentFirst, heard.Valid, running.span(), firstFix(&a)), a.Sky.Total(), a.Antenna)
+	f := passed("%s; %d positions in %v%s", agentFirst, heard.Valid, running.span(), firstFix(&a))
+	if heard.Doubtful > 0 {
+		f.Text += fmt.Sprintf("; %d of %d fixes are doubtful", heard.Doubtful, heard.Epochs)
+		f.Next = doubtNext
+	}
+	return judgeSky(f, a.Sky.Total(), a.Antenna)
 }
 
 // firstFix says how long the first fix took.
@@ -109,7 +120,25 @@ func tryGPS(ctx context.Context, g *config.GPS) finding {
 	if s.Valid == 0 {
 		return judgeSky(passed("%sspeaks %s; no fix yet, %d satellites: give the antenna a free view of the sky", first, speech(g), max(best.Sats, 0)), s.Sky.Total(), s.Antenna)
 	}
-	return judgeSky(passed("%s%s fix, %d satellites, HDOP %.1f%s", first, best.Mode, best.Sats, best.HDOP, firstFix(&s)), s.Sky.Total(), s.Antenna)
+	return judgeSky(fixed(first, &best, &s), s.Sky.Total(), s.Antenna)
+}
+
+// fixed tells a fix, as far as the receiver says what it is worth.
+func fixed(first string, best *telemetry.Fix, s *gps.Stats) finding {
+	text := first + best.Mode.String() + " fix"
+	if best.Sats >= 0 {
+		text += ", " + strconv.Itoa(best.Sats) + " satellites"
+	}
+	if !math.IsNaN(best.HDOP) {
+		text += fmt.Sprintf(", HDOP %.1f", best.HDOP)
+	}
+	f := finding{OK: true}
+	if best.Doubt != 0 {
+		text += ", but doubtful: " + strings.Join(best.Doubt.Strings(), ", ")
+		f.Next = doubtNext
+	}
+	f.Text = text + firstFix(s)
+	return f
 }
 
 // judgeGPS judges what was heard of a receiver, by check or by the agent: is it

@@ -64,6 +64,8 @@ func TestCheckJudgesWhatTheAgentHears(t *testing.T) {
 			true, "the running agent reads it; 3 positions in 3s", ""},
 		"gps under a roof": {checkGPS(t.Context(), heard(t, "gps", gps.Stats{}, gps.Stats{Bytes: 1000, Sentences: 20, Valid: 3, FirstFixS: 34.2, Sky: sky(8, 4, 33)}, agent.SourceStatus{}), g),
 			true, "3 positions in 3s; first fix 34.2 s after the receiver was opened; the antenna sees the sky poorly: 4 of 8 satellites above 30 dB-Hz, the best 33", "move the antenna"},
+		"gps in doubt": {checkGPS(t.Context(), heard(t, "gps", gps.Stats{Epochs: 5, Valid: 5, Doubtful: 1}, gps.Stats{Bytes: 1000, Sentences: 20, Epochs: 8, Valid: 8, Doubtful: 3}, agent.SourceStatus{}), g),
+			true, "3 positions in 3s; 2 of 3 fixes are doubtful", doubtNext},
 		"gps under a roof without a fix": {checkGPS(t.Context(), heard(t, "gps", gps.Stats{}, gps.Stats{Bytes: 1000, Sentences: 20, Sky: sky(3, 0, 21)}, agent.SourceStatus{}), g),
 			true, "the antenna sees the sky poorly: 0 of 3 satellites above 30 dB-Hz, the best 21", "move the antenna"},
 		"gps under a free sky": {checkGPS(t.Context(), heard(t, "gps", gps.Stats{}, gps.Stats{Bytes: 1000, Sentences: 20, Valid: 3, Sky: sky(14, 9, 46)}, agent.SourceStatus{}), g),
