@@ -39,7 +39,7 @@ func (r *reports) data(m *report) {
 // reports some epochs several times, each time knowing more.
 func (r *reports) position(m *report) {
 	f := r.fixOf(m)
-	same := f.UTC.Equal(r.fix.UTC)
+	same := f.UTC.Equal(r.fix.UTC) && f.At.Sub(r.fix.At) < repeatedWithin
 	switch {
 	case r.pending && same:
 		f.At = r.fix.At

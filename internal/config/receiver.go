@@ -16,6 +16,8 @@ func checkReceiver(text string) *problem {
 		return nil
 	case strings.Contains(text, "://"):
 		return &problem{"`" + cut(text) + "` is no receiver", "write a serial port (/dev/ttyUSB0), auto, or gpsd://localhost:2947"}
+	case !strings.Contains(text, "/"):
+		return &problem{"`" + cut(text) + "` is not the path of a serial port", "write it with its folder, for example /dev/ttyUSB0 (`ls /dev/serial/by-id` shows names that stay), or auto"}
 	}
 	return nil
 }

@@ -1,0 +1,26 @@
+package config_test
+
+import (
+	"strings"
+	"testing"
+
+	"obu/internal/config"
+)
+
+// TestReceiverIsAPlace: what can be no receiver is refused with the way to write
+// it, before somebody looks for a plug.
+func TestReceiverIsAPlace(t *testing.T) {
+	for device, want := range map[string]string{
+		"/dev/ttyUSB0": "", "auto": "", "gpsd://localhost": "", "gpsd://[::1]:2947/dev/ttyUSB0": "", "run/gps": "",
+		"ttyUSB0": "for example /dev/ttyUSB0", "COM3": "for example /dev/ttyUSB0", "tcp://localhost:2947": "gpsd://localhost:2947",
+		"gpsd:localhost": "gpsd://localhost:2947", "gpsd://localhost:0": "gpsd://localhost:2947", "gpsd://::1": "gpsd://localhost:2947", "gpsd://": "gpsd://localhost:2947",
+	} {
+		_, err := config.Parse("obu.yaml", []byte("gps: {device: \""+device+"\"}\nuplink: {broker: \"mqtt://broker\"}\n"), nil)
+		switch {
+		case want == "" && err != nil:
+			t.Errorf("%s is refused: %v", device, err)
+		case want != "" && (err == nil || !strings.Contains(err.Error(), want)):
+			t.Errorf("%s: %v, want %q", device, err, want)
+		}
+	}
+}
