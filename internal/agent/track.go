@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"slices"
 	"time"
 
 	"obu/internal/trip"
@@ -15,6 +16,6 @@ func (a *Agent) track() (keep func(telemetry.Fix), settle func()) {
 	}
 	c := a.cfg.GPS.Curvelog
 	t := trip.NewTrack(trip.Tolerance{ErrorM: c.MaxError.M(), TimeError: time.Duration(c.MaxTimeError), Time: time.Duration(c.MaxTime), SpeedMPS: c.MaxSpeedError.MPS(),
-		CourseDeg: float64(c.MaxCourseError)}, a.batch.fix)
+		CourseDeg: float64(c.MaxCourseError), Detail: trip.Detail(max(0, slices.Index(trip.Details[:], c.Detail)))}, a.batch.fix)
 	return t.Add, t.Flush
 }

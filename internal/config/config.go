@@ -239,6 +239,10 @@ type Track struct {
 	MaxSpeedError Speed `key:"max_speed_error" example:"10km/h" min:"0.1km/h" max:"500km/h"`
 	// Largest difference of a course left out, in degrees; without it any.
 	MaxCourseError int `key:"max_course_error" example:"30" min:"1" max:"180"`
+	// What is kept of a fix. full: all, as the receiver said it. rounded: the same,
+	// but its place and arrival are rounded within max_error, so that fewer are
+	// needed. place: these alone, no speed, height, satellites or UTC.
+	Detail string `key:"detail" default:"full" oneof:"full rounded place"`
 }
 
 // Clock is what GPS may do for the unit's own clock.

@@ -90,7 +90,7 @@ can:
     vehicle_info: false
   j1939: {enabled: true, period: 500ms, name: 0x8000FF0010600001, address: 0x4a, request: [vin, dm2]}
 - device: unix:/run/car/can1
-gps: {device: /dev/ttyS1, baud: auto, name: roof, init: [AT+QGPS=1], init_port: /dev/ttyUSB2, stop: [AT+QGPSEND], curvelog: {max_error: 2.5 m, max_time_error: 1500ms, max_time: 30s, max_speed_error: 3m/s, max_course_error: 20}}
+gps: {device: /dev/ttyS1, baud: auto, name: roof, init: [AT+QGPS=1], init_port: /dev/ttyUSB2, stop: [AT+QGPSEND], curvelog: {max_error: 2.5 m, max_time_error: 1500ms, max_time: 30s, max_speed_error: 3m/s, max_course_error: 20, detail: place}}
 trips: {enabled: true, end_after: 10m, standing: 1m, idling: 3m, position_lost: 4m}
 motion: {enabled: true, speed_limit: 80km/h, acceleration: 2.5m/s2, braking: 0.4g, cornering: 3m/s2, tow: false}
 geofence: {file: /etc/obu/zones.geojson}
@@ -139,7 +139,7 @@ log: {level: debug}
 				PIDsPerRequest: 6, DTC: true, DTCEvery: 60 * second, FreezeFrame: true, VehicleInfo: true}},
 		},
 		GPS: &config.GPS{Device: "/dev/ttyS1", Baud: config.Auto, Name: "roof", Init: []string{"AT+QGPS=1"}, InitPort: "/dev/ttyUSB2", Stop: []string{"AT+QGPSEND"}, PPSEdge: "auto",
-			Curvelog: &config.Track{MaxError: 2500, MaxTimeError: 1500 * second / 1000, MaxTime: 30 * second, MaxSpeedError: 3000, MaxCourseError: 20}},
+			Curvelog: &config.Track{MaxError: 2500, MaxTimeError: 1500 * second / 1000, MaxTime: 30 * second, MaxSpeedError: 3000, MaxCourseError: 20, Detail: "place"}},
 		Trips:    config.Trips{Enabled: true, EndAfter: 600 * second, Standing: 60 * second, Idling: 180 * second, PositionLost: 240 * second},
 		Motion:   config.Motion{Enabled: true, SpeedLimit: 22222, Acceleration: 2500, Braking: 3923, Cornering: 3000},
 		Geofence: &config.Geofence{File: "/etc/obu/zones.geojson"},

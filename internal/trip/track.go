@@ -14,6 +14,7 @@ type Tolerance struct {
 	Time      time.Duration // longest time between two that are kept, while more come
 	SpeedMPS  float64       // largest difference of a dropped speed; 0: any
 	CourseDeg float64       // largest difference of a dropped course; 0: any
+	Detail    Detail        // what is left of those that are kept
 }
 
 // maxFollowed bounds the fixes that wait in a Track: a minute at 20 Hz, 300 kB.
@@ -30,53 +31,88 @@ const maxFollowed = 1200
 //
 // Each new fix is tried as the end of the line that begins with the last one
 // kept, against all between. So what is kept last always holds, and nothing is
-// proved later.
+// proved later. Less Detail makes what is kept a corner of the line instead of a
+// fix that came, see Detail; the line as passed on holds for all that came.
 type Track struct {
 	tol  Tolerance
+	grid grid
 	emit func(telemetry.Fix)
 
 	first telemetry.Fix   // the last one passed on
 	began bool            // there is a first
-	held  []telemetry.Fix // those behind it; a line to the last one holds for all
+	held  []telemetry.Fix // those behind it
+	end   telemetry.Fix   // of the last one held; a line to it holds for all
 }
 
 // NewTrack returns a Track that passes on what is to be kept.
 func NewTrack(tol Tolerance, emit func(telemetry.Fix)) *Track {
-	return &Track{tol: tol, emit: emit}
+	return &Track{tol: tol, grid: newGrid(tol.ErrorM), emit: emit}
 }
 
 // Add takes the next fix of the receiver.
 func (t *Track) Add(f telemetry.Fix) {
 	f.Detail = nil // it does not travel, and would be kept alive
 	if !t.began || f.Doubt != 0 || !t.alike(&f) {
+		t.start(f)
+		return
+	}
+	if t.tol.Detail != Full && !t.countOn(&f) {
+		t.start(f)
+		return
+	}
+	end, ok := f, false
+	if t.after(&f) <= t.tol.Time && len(t.held) < maxFollowed {
+		end, ok = t.ending(&f)
+	}
+	if !ok {
+		if len(t.held) == 0 {
+			t.start(f)
+			return
+		}
 		t.Flush()
-		t.pass(f)
-		return
+		if end, ok = t.ending(&f); !ok || t.after(&f) > t.tol.Time {
+			t.start(f)
+			return
+		}
 	}
-	if n := len(t.held); n > 0 && (t.after(&f) > t.tol.Time || n >= maxFollowed || !t.fits(&f)) {
-		last := t.held[n-1]
-		t.held = t.held[:0]
-		t.pass(last)
-	}
-	if t.after(&f) > t.tol.Time {
-		t.pass(f)
-		return
-	}
-	t.held = append(t.held, f)
+	t.held, t.end = append(t.held, f), end
 }
 
 // Flush passes on what waits: the last fix that came.
 func (t *Track) Flush() {
-	if n := len(t.held); n > 0 {
-		last := t.held[n-1]
+	if len(t.held) > 0 {
 		t.held = t.held[:0]
-		t.pass(last)
+		t.pass(t.end)
 	}
+}
+
+// start ends the line and begins one with f.
+func (t *Track) start(f telemetry.Fix) {
+	t.Flush()
+	if t.tol.Detail != Full && located(&f) {
+		t.grid.round(&f)
+	}
+	t.pass(f)
 }
 
 func (t *Track) pass(f telemetry.Fix) {
 	t.first, t.began = f, true
-	t.emit(f)
+	t.emit(t.tol.Detail.of(f))
+}
+
+// ending returns where a line that ends with f holds for all that wait.
+func (t *Track) ending(f *telemetry.Fix) (telemetry.Fix, bool) {
+	if t.tol.Detail == Full || !located(f) {
+		return *f, t.fits(f)
+	}
+	for _, c := range t.grid.around(f) {
+		end := *f
+		end.LatDeg, end.LonDeg = c.place()
+		if t.fits(&end) {
+			return end, true
+		}
+	}
+	return *f, false
 }
 
 // alike reports whether f can go on with the line of those before it.
@@ -151,10 +187,11 @@ func off(v, line, limit float64) bool {
 	return !math.IsNaN(v) && !(math.Abs(v-line) <= limit)
 }
 
-// atMostM is the distance of two near places in metres, or up to 1 % more: a
-// degree is nowhere longer than at the poles of the ellipsoid.
+// degreeM is the length of a degree at the poles, where it is longest.
+const degreeM = 111_694
+
+// atMostM is the distance of two near places in metres, or up to 1 % more.
 func atMostM(lat, lon, lat2, lon2 float64) float64 {
-	const degreeM = 111_694
 	dLat, dLon := lat2-lat, math.Remainder(lon2-lon, 360)
 	cos := math.Cos(min(math.Abs(lat), math.Abs(lat2)) * math.Pi / 180)
 	return degreeM * math.Hypot(dLat, dLon*cos)

@@ -87,7 +87,7 @@ func nearM(a, b, f *telemetry.Fix, late time.Duration) float64 {
 	part, span := own(a, f)/own(a, b), own(a, b)
 	lo, hi := max(0, part-float64(late)/span), min(1, part+float64(late)/span)
 	for range 60 {
-		if hi-lo < 1e-7 {
+		if hi-lo < 1e-4 {
 			break
 		}
 		l, h := lo+(hi-lo)/3, hi-(hi-lo)/3
@@ -97,7 +97,7 @@ func nearM(a, b, f *telemetry.Fix, late time.Duration) float64 {
 			lo = l
 		}
 	}
-	return at((lo + hi) / 2)
+	return min(at(lo), at((lo+hi)/2), at(hi))
 }
 
 // measure compares each fix that was dropped with the line between those that
