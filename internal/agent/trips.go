@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"obu/internal/clock"
@@ -34,7 +35,7 @@ type trips struct {
 	loaded bool
 	next   telemetry.At // to be written again
 	id     string       // of the trip in the file
-	zones  int
+	zones  []string
 	stored []byte
 	failed bool
 }
@@ -103,8 +104,8 @@ func (t *trips) tick() {
 	if s.Trip != nil {
 		id = s.Trip.ID
 	}
-	if id != t.id || len(s.Zones) != t.zones || id != "" && now >= t.next {
-		t.id, t.zones, t.next = id, len(s.Zones), now.Add(tripEvery)
+	if id != t.id || !slices.Equal(s.Zones, t.zones) || id != "" && now >= t.next {
+		t.id, t.zones, t.next = id, s.Zones, now.Add(tripEvery)
 		t.write(s)
 	}
 }

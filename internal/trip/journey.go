@@ -93,7 +93,7 @@ func (w *Watch) heard() telemetry.At {
 func (w *Watch) begin(at telemetry.At, by string, from *mark) {
 	id := w.rules.Boot.String()[:8] + "-" + strconv.FormatFloat(at.Seconds(), 'f', 0, 64)
 	w.trip = &Journey{ID: id, Boot: w.rules.Boot, By: by, From: at, FromPlace: shown(from.where), base: *from}
-	if w.odometer.known {
+	if w.rolls {
 		w.trip.odometer(w.odometer.mps)
 	}
 	if !w.motion.moving {

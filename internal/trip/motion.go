@@ -8,16 +8,19 @@ import (
 )
 
 const (
-	startMPS  = 2.5 // from here on it drives: faster than a receiver drifts
-	stopMPS   = 1.0 // below it stands
-	creepMPS  = 0.5 // slower fixes add no distance
-	cornerMPS = 5   // slower the course is not worth much
-	restM     = 30  // a receiver alone has to have come so far from where it stood
+	startMPS  = 2.5  // from here on it drives: faster than a receiver drifts
+	stopMPS   = 1.0  // below it stands
+	creepMPS  = 0.5  // slower fixes add no distance
+	cornerMPS = 5    // slower the course is not worth much
+	maxMPS    = 100  // what no car drives: the reading says that there is none
+	odometerM = 2000 // by which a reading in whole kilometres or miles may go on at once
+	restM     = 30   // a receiver alone has to have come so far from where it stood
 	steady    = 3 * time.Second
 )
 
 const (
 	runsRPM   = 300              // an engine that is cranked turns slower
+	maxRPM    = 16_000           // what no engine turns
 	offSettle = 30 * time.Second // an ECU that is asleep may be starting
 	runsFresh = time.Minute      // the engine was heard to run
 )

@@ -67,6 +67,7 @@ type Watch struct {
 	gpsM     float64          // driven since the start, by each
 	canM     float64
 	odometer reading // metres
+	rolls    bool    // the odometer's last two readings go together
 	power    power
 	motion   motion
 	trip     *Journey
@@ -129,6 +130,7 @@ func (w *Watch) goodFix(f *telemetry.Fix) {
 		mps = d / since.Seconds()
 	}
 	switch {
+	case d > restM+maxMPS*since.Seconds(): // believed to be elsewhere
 	case since <= 2*gpsFresh && mps >= creepMPS, since > 2*gpsFresh && d > restM: // else it drifts
 		w.gpsM += d
 	}
@@ -185,6 +187,9 @@ func (w *Watch) sample(s *telemetry.Sample) bool {
 	case "Vehicle.Speed":
 		w.carSpeed(s, v)
 	case "Vehicle.Powertrain.CombustionEngine.Speed":
+		if v > maxRPM {
+			return false
+		}
 		w.engine(s.At, v >= runsRPM)
 	case "Vehicle.Powertrain.CombustionEngine.IsRunning":
 		w.engine(s.At, s.Value.Bool())
@@ -194,10 +199,7 @@ func (w *Watch) sample(s *telemetry.Sample) bool {
 		if s.Signal.Unit == "km" {
 			v *= 1000
 		}
-		w.odometer = reading{s.At, v, !math.IsNaN(v)}
-		if w.trip != nil && w.odometer.known {
-			w.trip.odometer(v)
-		}
+		w.mileage(s.At, v)
 	default:
 		return false
 	}
@@ -210,7 +212,7 @@ func (w *Watch) carSpeed(s *telemetry.Sample, v float64) {
 	if s.Signal.Unit != "m/s" {
 		v /= 3.6
 	}
-	if !(v >= 0) || w.can.known && s.Source != w.speaker && s.At.Sub(w.can.at) < canFresh {
+	if !(v >= 0 && v <= maxMPS) || w.can.known && s.Source != w.speaker && s.At.Sub(w.can.at) < canFresh {
 		return
 	}
 	if d := s.At.Sub(w.can.at); w.can.known && s.Source == w.speaker && d > 0 && d <= canFresh {
@@ -218,6 +220,20 @@ func (w *Watch) carSpeed(s *telemetry.Sample, v float64) {
 	}
 	w.speaker, w.can = s.Source, reading{s.At, v, true}
 	w.speedReading(s.At, v, byCAN)
+}
+
+// mileage takes a reading of the odometer. It counts when it follows from the one
+// before it: the first after a silence, or among others, may be "not available".
+func (w *Watch) mileage(at telemetry.At, m float64) {
+	was := w.odometer
+	w.odometer = reading{at, m, !math.IsNaN(m)}
+	w.rolls = was.known && m >= was.mps && m-was.mps <= odometerM+maxMPS*at.Sub(was.at).Seconds()
+	if w.rolls && w.trip != nil {
+		if w.trip.OdoFrom == nil {
+			w.trip.odometer(was.mps)
+		}
+		w.trip.odometer(m)
+	}
 }
 
 // canSpeed is the speed of the bus, nil when it is old.

@@ -1,0 +1,92 @@
+package trip_test
+
+import (
+	"encoding/json"
+	"math"
+	"testing"
+
+	"obu/telemetry"
+)
+
+// says has the bus say a value.
+func (c *car) says(name string, v float64) {
+	c.w.Samples([]telemetry.Sample{sample(telemetry.At(c.s)*1e9, name, telemetry.Float(v), telemetry.QualityLive)})
+}
+
+// TestValuesNoCarHasMakeNoTrip: a signal of a DBC file that is not available
+// reads as its largest raw value, one of floating point may be infinite.
+func TestValuesNoCarHasMakeNoTrip(t *testing.T) {
+	for name, wrong := range map[string][]float64{
+		"Vehicle.Speed": {655.35, math.Inf(1), 1e30},
+		"Vehicle.Powertrain.CombustionEngine.Speed": {16383.75, math.Inf(1)},
+	} {
+		for _, v := range wrong {
+			c := newCar(t, nil)
+			for range 20 {
+				c.drive(1)
+				c.says(name, v)
+			}
+			c.wants("")
+		}
+	}
+}
+
+// TestWrongValuesDoNotSpoilATrip: its largest speed and its distances are those
+// of the other readings, and it can be stored.
+func TestWrongValuesDoNotSpoilATrip(t *testing.T) {
+	c := newCar(t, calm)
+	odometer := 50_000_000.0 // metres
+	for i := range 120 {
+		c.mps = 20
+		c.drive(1)
+		odometer += 20
+		switch i {
+		case 60:
+			c.says("Vehicle.Speed", 655.35)
+			c.says("Vehicle.TraveledDistance", 429_496_729_500)
+		case 0, 61:
+			c.says("Vehicle.TraveledDistance", math.Inf(1))
+		case 90:
+			c.says("Vehicle.TraveledDistance", 0)
+		default:
+			c.says("Vehicle.Speed", 72)
+			if i%10 == 5 {
+				c.says("Vehicle.TraveledDistance", math.Floor(odometer/100)*100)
+			}
+		}
+	}
+	if _, err := json.Marshal(c.w.State()); err != nil {
+		t.Errorf("the trip under way cannot be stored: %v", err)
+	}
+	c.says("Vehicle.TraveledDistance", 429_496_729_500)
+	c.w.Finish()
+	end := c.of("Trip.End")
+	if len(end) != 1 {
+		t.Fatalf("%v, want one trip", c.events)
+	}
+	near(t, end[0], "max_speed", 20, 0.1)
+	near(t, end[0], "can_m", 2400, 150)
+	near(t, end[0], "gps_m", 2400, 50)
+	near(t, end[0], "odometer_m", 2200, 200)
+}
+
+// TestPlaceThatIsBelievedElsewhereIsNoDistance: a jump that goes on is believed
+// after some fixes; the car has not driven it.
+func TestPlaceThatIsBelievedElsewhereIsNoDistance(t *testing.T) {
+	c := newCar(t, calm)
+	c.mps = 20
+	c.drive(60)
+	for _, jump := range []float64{5, -5} {
+		c.lat += jump
+		c.mend = func(f *telemetry.Fix) { f.Doubt = telemetry.DoubtJump }
+		c.drive(4)
+		c.mend = nil
+		c.drive(60)
+	}
+	c.w.Finish()
+	if end := c.of("Trip.End"); len(end) != 1 {
+		t.Fatalf("%v, want one trip", c.events)
+	} else {
+		near(t, end[0], "gps_m", 60*20*3, 250)
+	}
+}
