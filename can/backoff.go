@@ -7,69 +7,54 @@ import "time"
 // and is started again and again must not begin anew each time. The zero Backoff
 // knows of nothing.
 type Backoff struct {
-	Retry time.Duration `json:"retry_ns,omitempty"` // between the last search for ECUs and the next
-	Nudge time.Duration `json:"nudge_ns,omitempty"` // in place of Retry while the bus speaks
-	Since time.Duration `json:"since_ns,omitempty"` // how long ago the last one was
+	Retry time.Duration `json:"retry_ns"` // between the last search for ECUs and the next
+	Nudge time.Duration `json:"nudge_ns"` // in place of Retry while the bus speaks
+	Since time.Duration `json:"since_ns"` // how long ago the last one was
 
-	Hold   time.Duration `json:"hold_ns,omitempty"`   // how long the silence after error frames was
-	Errors time.Duration `json:"errors_ns,omitempty"` // what is left of it
+	Hold   time.Duration `json:"hold_ns"`   // how long the silence after error frames was
+	Errors time.Duration `json:"errors_ns"` // what is left of it
 
 	// Unused is how long the ECUs have answered without one that told of a car in
 	// use; 0: one has, or none answers.
-	Unused time.Duration `json:"unused_ns,omitempty"`
+	Unused time.Duration `json:"unused_ns"`
+
+	Probing `json:"probing"`
 }
 
-// Later returns b after d more.
-func (b Backoff) Later(d time.Duration) Backoff {
-	b.Since += d
-	if b.Errors != 0 {
-		b.Errors -= d
-	}
+// Probing is how far the search for the bit rate of a silent bus has come.
+type Probing struct {
+	Rates int           `json:"rates"`   // asked at since one was found
+	Pause time.Duration `json:"hold_ns"` // between two rounds
+	Next  time.Duration `json:"next_ns"` // until the next one
+}
+
+// Age turns b into what it is after d more.
+func (b *Backoff) Age(d time.Duration) {
+	b.Since, b.Errors, b.Next = b.Since+d, b.Errors-d, b.Next-d
 	if b.Unused > 0 {
 		b.Unused += d
 	}
-	return b
-}
-
-// Probing is how far the search for the bit rate of a silent bus has come, for
-// the next process as Backoff is.
-type Probing struct {
-	Rates int           `json:"rates,omitempty"`   // asked at since one was found
-	Hold  time.Duration `json:"hold_ns,omitempty"` // between two rounds
-	Next  time.Duration `json:"next_ns,omitempty"` // until the next one
-}
-
-// Later returns p after d more.
-func (p Probing) Later(d time.Duration) Probing {
-	p.Next -= d
-	return p
 }
 
 // restore makes the silence of a process before that of this one; whatever b
 // says, it is no longer than this process would make it.
-func (b Backoff) restore(now time.Time) (q quiet) {
-	if b.Retry > 0 && b.Since >= 0 {
-		q.retry, q.since = min(b.Retry, retryMax), now.Add(-b.Since)
-		q.nudge = min(max(b.Nudge, 0), retryAwake)
+func (q *quiet) restore(b Backoff, now time.Time) {
+	if b.Since >= 0 {
+		q.retry, q.since = min(max(b.Retry, 0), retryMax), now.Add(-b.Since)
 	}
-	if b.Hold > 0 || b.Errors != 0 {
-		q.hold = min(max(b.Hold, 0), maxErrorSilence)
-		q.errors = now.Add(min(b.Errors, max(q.hold, errorSilence)))
+	q.nudge = min(max(b.Nudge, 0), retryAwake)
+	q.hold = min(max(b.Hold, 0), maxErrorSilence)
+	if b.Hold > 0 {
+		q.errors = now.Add(min(b.Errors, q.hold))
 	}
 	if b.Unused > 0 {
 		q.unused = now.Add(-b.Unused)
 	}
-	return q
 }
 
 // backoff is q for the next process.
-func (q *quiet) backoff(now time.Time) (b Backoff) {
-	if q.retry > 0 {
-		b.Retry, b.Nudge, b.Since = q.retry, q.nudge, now.Sub(q.since)
-	}
-	if !q.errors.IsZero() {
-		b.Hold, b.Errors = q.hold, q.errors.Sub(now)
-	}
+func (q *quiet) backoff(now time.Time) Backoff {
+	b := Backoff{Retry: q.retry, Nudge: q.nudge, Since: now.Sub(q.since), Hold: q.hold, Errors: q.errors.Sub(now)}
 	if !q.unused.IsZero() {
 		b.Unused = max(now.Sub(q.unused), 1)
 	}
@@ -82,10 +67,9 @@ func (s *Source) recall() {
 		return
 	}
 	s.recalled = true
-	b := s.cfg.Was()
-	s.quiet = b.restore(time.Now())
-	if s.quiet.retry > 0 || !s.quiet.errors.IsZero() {
-		s.log.Warn("the agent ended before without being stopped: it asks this bus no sooner than it would have then", "next", "systemctl restart obu, if it is to ask at once")
+	s.quiet.restore(s.cfg.Was(), time.Now())
+	if s.quiet.retry+s.quiet.hold > 0 {
+		s.log.Warn("the agent ended before without being stopped: it asks this bus no sooner than it would have then; to ask at once: systemctl restart obu")
 	}
 }
 
@@ -106,10 +90,9 @@ func (p *poller) keep() {
 // leftOff returns what the poller of a device, or of a process, that comes next
 // waits for: one that was lost during a search has not been answered.
 func (p *poller) leftOff() quiet {
-	g := p.r.gate
-	g.mu.Lock()
-	q := g.quiet
-	g.mu.Unlock()
+	p.r.gate.mu.Lock()
+	q := p.r.gate.quiet
+	p.r.gate.mu.Unlock()
 	q.retry, q.nudge, q.since = p.retry, p.nudge, p.since
 	if p.searching {
 		q.retry, q.nudge = p.longer()

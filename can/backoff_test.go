@@ -25,7 +25,7 @@ func lives(t *testing.T, n int, each time.Duration, make func() *ecu, during fun
 		e.run()
 		ecus = append(ecus, e)
 		cfg := new(sink).config(clk, agent, speedOnly())
-		cfg.Was = func() can.Backoff { return kept.Later(time.Since(at)) }
+		cfg.Was = func() can.Backoff { b := kept; b.Age(time.Since(at)); return b }
 		cfg.Keep = func(b can.Backoff) { kept, at = b, time.Now() }
 		src, err := can.New(cfg)
 		if err != nil {
@@ -99,10 +99,10 @@ func TestCrashLoopOnABusThatSpeaks(t *testing.T) {
 func TestSilentBusIsAskedAtItsRateFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &simulated{clk: clock.Virtual(), rate: slow, answer: answers00(false)}
-		var kept can.Probing
+		var kept can.Backoff
 		at := time.Now()
-		m := can.Managed{Ignition: always, Keep: func(p can.Probing) { kept, at = p, time.Now() },
-			Was: func() can.Probing { return kept.Later(time.Since(at)) }}
+		m := can.Managed{Ignition: always, Keep: func(p can.Probing) { kept.Probing, at = p, time.Now() },
+			Was: func() can.Backoff { kept.Age(time.Since(at)); return kept }}
 		if _, err := rounds(t, s.managed(m), time.Minute); err != nil {
 			t.Fatal(err)
 		}

@@ -25,7 +25,7 @@ type Managed struct {
 	// bus is asked for its bit rate. nil: it is never known.
 	Ignition func() bool
 	// Was and Keep are those of Config, for the search of the bit rate.
-	Was  func() Probing
+	Was  func() Backoff
 	Keep func(Probing)
 	Log  *slog.Logger // nil discards
 }

@@ -57,15 +57,15 @@ func (s *rateSearch) recall() {
 		return
 	}
 	s.recalled = true
-	w := s.Was()
-	s.probes, s.hold = max(w.Rates, 0), min(max(w.Hold, 0), probeHoldMax)
+	w := s.Was().Probing
+	s.probes, s.hold = max(w.Rates, 0), min(max(w.Pause, 0), probeHoldMax)
 	s.next = time.Now().Add(min(w.Next, s.hold))
 }
 
 // keep tells what the next process has to know.
 func (s *rateSearch) keep() {
 	if s.Keep != nil {
-		s.Keep(Probing{Rates: s.probes, Hold: s.hold, Next: time.Until(s.next)})
+		s.Keep(Probing{Rates: s.probes, Pause: s.hold, Next: time.Until(s.next)})
 	}
 }
 

@@ -34,66 +34,43 @@ type backoffFile struct {
 	Buses map[string]busBackoff `json:"buses"`
 }
 
-// busBackoff is that of one bus, and the times from which it counts.
+// busBackoff is that of one bus, and the time from which it counts.
 type busBackoff struct {
-	SearchAt  telemetry.At `json:"search_at_ns"`
-	Search    can.Backoff  `json:"search"`
-	ProbingAt telemetry.At `json:"probing_at_ns"`
-	Probing   can.Probing  `json:"probing"`
+	At telemetry.At `json:"at_ns"`
+	can.Backoff
 }
 
-// of returns that of a bus. mu is held.
-func (k *backoffs) of(bus string) busBackoff {
+// was returns that of a bus, as it is now.
+func (k *backoffs) was(bus string) can.Backoff {
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	if !k.loaded {
 		k.loaded = true
 		text, err := config.ReadBytes(k.path)
-		if err != nil || json.Unmarshal(text, &k.backoffFile) != nil || k.Boot != k.clock.Boot() {
-			k.Buses = nil
+		if err != nil || json.Unmarshal(text, &k.backoffFile) != nil || k.Boot != k.clock.Boot() || k.Buses == nil {
+			k.Boot, k.Buses = k.clock.Boot(), make(map[string]busBackoff)
 		}
 	}
 	b, now := k.Buses[bus], k.clock.Now()
-	if b.SearchAt > now || b.ProbingAt > now {
-		return busBackoff{}
+	if b.At > now {
+		return can.Backoff{}
 	}
-	return b
+	b.Age(now.Sub(b.At))
+	return b.Backoff
 }
 
-func (k *backoffs) search(bus string) can.Backoff {
+// keep writes what is news of a bus, a few times a day.
+func (k *backoffs) keep(bus string, search *can.Backoff, probing *can.Probing) {
+	b := busBackoff{k.clock.Now(), k.was(bus)}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	b := k.of(bus)
-	return b.Search.Later(k.clock.Now().Sub(b.SearchAt))
-}
-
-func (k *backoffs) probing(bus string) can.Probing {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	b := k.of(bus)
-	return b.Probing.Later(k.clock.Now().Sub(b.ProbingAt))
-}
-
-func (k *backoffs) keepSearch(bus string, s can.Backoff) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	b := k.of(bus)
-	b.Search, b.SearchAt = s, k.clock.Now()
-	k.save(bus, b)
-}
-
-func (k *backoffs) keepProbing(bus string, p can.Probing) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	b := k.of(bus)
-	b.Probing, b.ProbingAt = p, k.clock.Now()
-	k.save(bus, b)
-}
-
-// save writes the file, with mu held. A few times a day: see can.Backoff.
-func (k *backoffs) save(bus string, b busBackoff) {
-	if k.Buses == nil {
-		k.Buses = make(map[string]busBackoff)
+	if search != nil {
+		search.Probing = b.Probing
+		b.Backoff = *search
+	} else {
+		b.Probing = *probing
 	}
-	k.Boot, k.Buses[bus] = k.clock.Boot(), b
+	k.Buses[bus] = b
 	text, err := json.Marshal(k.backoffFile)
 	if err == nil {
 		err = config.WriteBytes(k.path, text)
@@ -107,8 +84,6 @@ func (k *backoffs) save(bus string, b busBackoff) {
 func (k *backoffs) forget() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.Buses = nil
-	if err := os.Remove(k.path); err != nil && !os.IsNotExist(err) {
-		k.log.Debug("the note how long buses are left alone is still there", "error", err)
-	}
+	clear(k.Buses)
+	_ = os.Remove(k.path)
 }

@@ -80,8 +80,8 @@ func TestCrashLoopSearchesLess(t *testing.T) {
 // within the times of a process that lives.
 func TestSpoiledBackoffIsNone(t *testing.T) {
 	for name, text := range map[string]string{
-		"empty": "", "cut": `{"boot":"`, "of the future": `{"boot":"BOOT","buses":{"can0":{"search_at_ns":9000000000000000000,"search":{"retry_ns":3600000000000}}}}`,
-		"absurd": `{"boot":"BOOT","buses":{"can0":{"search":{"retry_ns":9000000000000000000,"nudge_ns":-5,"since_ns":-9000000000000000000,"errors_ns":9000000000000000000,"unused_ns":-1}}}}`,
+		"empty": "", "cut": `{"boot":"`, "of the future": `{"boot":"BOOT","buses":{"can0":{"at_ns":9000000000000000000,"retry_ns":3600000000000}}}`,
+		"absurd": `{"boot":"BOOT","buses":{"can0":{"retry_ns":9000000000000000000,"nudge_ns":-5,"since_ns":-9000000000000000000,"errors_ns":9000000000000000000,"unused_ns":-1}}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -80,7 +80,7 @@ func (a *Agent) addCAN(d CANDevice) error {
 	cfg := can.Config{Name: d.Name, Dial: dial, Clock: a.clock, Log: a.log,
 		Databases: a.deps.Databases[d.Name], Rules: signalRules(a.cfg.Signals), Emit: a.heard, Event: a.batch.events, Lost: a.batch.gap,
 		Ignition: a.travel.travels,
-		Was:      func() can.Backoff { return a.backoff.search(d.Name) }, Keep: func(b can.Backoff) { a.backoff.keepSearch(d.Name, b) }}
+		Was:      func() can.Backoff { return a.backoff.was(d.Name) }, Keep: func(b can.Backoff) { a.backoff.keep(d.Name, &b, nil) }}
 	for _, c := range a.cfg.CAN {
 		if c.Device == d.Name {
 			cfg.UDS = ECUs(c.UDS)
@@ -96,7 +96,7 @@ func (a *Agent) addCAN(d CANDevice) error {
 	if d.Managed != nil {
 		m := *d.Managed
 		m.Bitrate, m.Ignition, m.Log = cfg.Bitrate, a.travel.travels, a.log.With("bus", d.Name)
-		m.Was, m.Keep = func() can.Probing { return a.backoff.probing(d.Name) }, func(p can.Probing) { a.backoff.keepProbing(d.Name, p) }
+		m.Was, m.Keep = cfg.Was, func(p can.Probing) { a.backoff.keep(d.Name, nil, &p) }
 		m.Passive = cfg.OBD.Passive && (cfg.J1939 == nil || cfg.J1939.Name == 0)
 		open = m.Dialer()
 	}
