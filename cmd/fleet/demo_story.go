@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"obu/internal/agent"
 )
 
 // showEvery is how often the car's line is printed.
@@ -103,7 +105,7 @@ func (d *demo) held(ctx context.Context) held {
 func (d *demo) drain(ctx context.Context) error {
 	for quiet := 0; quiet < 3 && sleep(ctx, 300*time.Millisecond); {
 		s, err := d.obu.status(ctx)
-		if err == nil && heldBy(s).batches == 0 {
+		if err == nil && heldBy(s).batches == 0 && d.clipsTaken(s) {
 			quiet++
 		} else {
 			quiet = 0
@@ -116,6 +118,23 @@ func (d *demo) drain(ctx context.Context) error {
 	err := d.obu.stop()
 	sleep(ctx, 500*time.Millisecond) // what is on its way from the broker
 	return err
+}
+
+// clipsTaken reports whether the agent has taken every clip the car has
+// finished: one that was finished last still settles when the car is parked.
+func (d *demo) clipsTaken(s *agent.Status) bool {
+	if d.car == nil {
+		return true
+	}
+	taken := 0.0
+	for _, src := range s.Sources {
+		if stats, ok := src.Stats.(map[string]any); ok && src.Kind == "dashcam" {
+			clips, _ := stats["clips"].(float64)
+			lost, _ := stats["lost"].(float64)
+			taken += clips + lost
+		}
+	}
+	return taken >= float64(len(d.car.Journal().Recordings()))
 }
 
 // ledger prints the account and judges it.

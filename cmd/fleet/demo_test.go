@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -9,6 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"obu/internal/agent"
+	"obu/internal/clock"
+	"obu/internal/virtual"
 	"obu/telemetry"
 )
 
@@ -114,5 +118,22 @@ func TestDemoEndsInTime(t *testing.T) {
 	}
 	if left, err := os.ReadDir(o.Dir); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// TestDemoWaitsForTheLastClip: a clip finished as the car is parked still
+// settles when nothing is stored any more.
+func TestDemoWaitsForTheLastClip(t *testing.T) {
+	d := &demo{}
+	d.car = virtual.New(virtual.Config{Seed: 1, Clock: clock.Virtual(), Start: time.Unix(1_700_000_000, 0)})
+	d.car.Journal().Film(virtual.Recording{Name: "20260101_120000_NF.mp4"})
+	for stats, want := range map[string]bool{`{"clips":0,"waiting":0}`: false, `{"clips":1}`: true, `{"clips":0,"lost":1}`: true} {
+		var s agent.Status
+		if err := json.Unmarshal([]byte(`{"sources":[{"kind":"gps","stats":{}},{"kind":"dashcam","stats":`+stats+`}]}`), &s); err != nil {
+			t.Fatal(err)
+		}
+		if d.clipsTaken(&s) != want {
+			t.Errorf("%s: taken %v, want %v", stats, !want, want)
+		}
 	}
 }
