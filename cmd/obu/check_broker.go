@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"obu/internal/agent"
 	"obu/internal/clock"
 	"obu/internal/config"
 	"obu/uplink"
@@ -45,7 +46,7 @@ func checkBroker(ctx context.Context, cfg *config.Config, unit string) finding {
 	if u.TLS != nil {
 		sc.TLS = uplink.TLS{CAFile: u.TLS.CA, CertFile: u.TLS.Cert, KeyFile: u.TLS.Key, ServerName: u.TLS.ServerName}
 	}
-	if clk, err := clock.System(append(readLastGood(cfg.Buffer.Dir), clock.WithBuild(builtAt()))...); err == nil {
+	if clk, err := clock.System(agent.ReadTime(cfg.Buffer.Dir), clock.WithBuild(builtAt())); err == nil {
 		sc.Now = clk.VerifyTime // as the agent does: a unit that wakes up in 1970 still connects
 	}
 	began := time.Now()

@@ -231,8 +231,7 @@ func busFilters(c *config.CAN, all []can.Database) []can.Filter {
 // liveDevices opens nothing yet: it says how each device of the configuration
 // is opened, and again after it was lost.
 func (o *runOptions) liveDevices(cfg *config.Config, deps *agent.Deps, log *slog.Logger) error {
-	opts := []clock.Option{clock.WithLog(log), clock.WithBuild(builtAt())}
-	opts = append(opts, keepLastGood(cfg.Buffer.Dir)...)
+	opts := []clock.Option{clock.WithLog(log), clock.WithBuild(builtAt()), agent.KeepTime(cfg.Buffer.Dir)}
 	if cfg.Clock.Set {
 		opts = append(opts, clock.WithSet(clock.SetSystem))
 	}
@@ -269,38 +268,6 @@ func (o *runOptions) liveDevices(cfg *config.Config, deps *agent.Deps, log *slog
 		deps.Devices.Dashcam = append(deps.Devices.Dashcam, agent.DashcamDevice{Camera: d.Camera, Dir: d.Dir})
 	}
 	return nil
-}
-
-// keepLastGood lets the clock remember the last wall time it was sure of:
-// certificates are verified against it when the unit wakes up in 1970.
-func keepLastGood(dir string) []clock.Option {
-	path := filepath.Join(dir, lastGoodTime)
-	return append(readLastGood(dir), clock.OnGood(func(t time.Time) {
-		next := path + ".new"
-		err := os.WriteFile(next, []byte(t.UTC().Format(time.RFC3339)+"\n"), 0o640)
-		if err == nil {
-			err = os.Rename(next, path)
-		}
-		if err != nil { // a full disk: the older one serves as well
-			_ = os.Remove(next)
-		}
-	}))
-}
-
-// lastGoodTime is the file in buffer.dir that keeps it.
-const lastGoodTime = "last-good-time"
-
-// readLastGood tells a clock what keepLastGood kept, and keeps nothing.
-func readLastGood(dir string) []clock.Option {
-	text, err := config.ReadBytes(filepath.Join(dir, lastGoodTime))
-	if err != nil {
-		return nil
-	}
-	t, err := time.Parse(time.RFC3339, strings.TrimSpace(string(text)))
-	if err != nil {
-		return nil
-	}
-	return []clock.Option{clock.WithLastGood(t)}
 }
 
 func newLog(w io.Writer, level string) *slog.Logger {

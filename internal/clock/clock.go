@@ -45,8 +45,8 @@ type options struct {
 	floor     time.Time
 	ceiling   time.Time // zero: none
 	build     time.Time
-	lastGood  time.Time
-	onGood    func(time.Time)
+	memory    *Memory
+	remember  func(*Memory)
 	boot      telemetry.BootID
 	startAt   telemetry.At
 	wallError time.Duration
@@ -66,7 +66,7 @@ type options struct {
 // later, so that an old program does not age. Half a window, because a last
 // good time that was wrong by years must not make every true one wrong.
 func (o *options) windowStart() time.Time {
-	if from := o.lastGood.Add(-rollover / 2); from.After(o.floor) {
+	if from := o.memory.Good.Add(-rollover / 2); from.After(o.floor) {
 		return from
 	}
 	return o.floor
@@ -83,14 +83,17 @@ func WithBuild(t time.Time) Option { return func(o *options) { o.build = t } }
 // and from which receivers' 1024-week rollovers are repaired.
 func WithFloor(t time.Time) Option { return func(o *options) { o.floor = t } }
 
-// WithLastGood tells the last wall time an earlier run was sure of, as its
-// OnGood was told. It counts in VerifyTime.
-func WithLastGood(t time.Time) Option { return func(o *options) { o.lastGood = t } }
-
-// OnGood has f called with each wall time that GNSS or NTP vouched for, at
-// most with each anchor, so that it can be kept across a power cut. f runs in
-// the goroutine that called Observe, Wall or Anchors.
-func OnGood(f func(time.Time)) Option { return func(o *options) { o.onGood = f } }
+// WithMemory tells what an earlier run knew (nil: nothing), and has keep (nil:
+// nobody) called with what is worth keeping across a restart: at most with each
+// anchor of GNSS or NTP and each suspend, in the goroutine that calls Anchors.
+func WithMemory(m *Memory, keep func(*Memory)) Option {
+	return func(o *options) {
+		if m != nil {
+			o.memory = m
+		}
+		o.remember = keep
+	}
+}
 
 // WithBoot sets the boot id of a Virtual or Replay clock, which is random
 // otherwise.
@@ -167,7 +170,7 @@ func Replay(speed float64, start time.Time, opts ...Option) *Clock {
 }
 
 func newClock(opts []Option, floor time.Time) *Clock {
-	o := options{floor: floor}
+	o := options{floor: floor, memory: new(Memory)}
 	for _, f := range opts {
 		f(&o)
 	}

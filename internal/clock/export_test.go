@@ -15,6 +15,9 @@ func WithStamping(f func() time.Time) Option { return func(o *options) { o.stamp
 // WithNTP replaces the question to the kernel whether NTP steers its clock.
 func WithNTP(f func() (time.Duration, bool)) Option { return func(o *options) { o.synced = f } }
 
+// WithSuspended replaces the question how long the machine has slept.
+func WithSuspended(f func() time.Duration) Option { return func(o *options) { o.suspended = f } }
+
 // WithCeiling sets the date from which no time is believed.
 func WithCeiling(t time.Time) Option { return func(o *options) { o.ceiling = t } }
 

@@ -30,18 +30,29 @@ const (
 // session is a reception without a break.
 type session struct {
 	heard       bool
+	met         bool // it agrees with the anchor, or made it
 	began, last telemetry.At
 	anchors     []telemetry.Anchor // made while the leap seconds may be unknown
+	slack       time.Duration      // what suspends since them cost
 }
 
 func (s *session) hear(at telemetry.At) {
 	if !s.heard || at.Sub(s.last) > receptionGap || at < s.last {
-		*s = session{heard: true, began: at}
+		*s = session{heard: true, began: at, anchors: s.unsure(), slack: s.slack}
 	}
 	s.last = at
 }
 
 func (s *session) learning(at telemetry.At) bool { return at.Sub(s.began) <= leapsLearnt }
+
+// unsure returns the anchors that are as wrong as those of the next reception,
+// should that one say the same at first and then learn the leap seconds.
+func (s *session) unsure() []telemetry.Anchor {
+	if s.learning(s.last) {
+		return s.anchors
+	}
+	return nil
+}
 
 func (s *session) keep(a telemetry.Anchor) {
 	if s.heard && s.learning(a.At) && len(s.anchors) < maxReception {
@@ -58,9 +69,9 @@ func line(a telemetry.Anchor, at telemetry.At) telemetry.Anchor {
 
 // step follows a receiver that moved its time by seconds. Three things make it
 // do so. A leap second was inserted: what was said before stays true. It was
-// restarted: what it said before the silence stays as good as it was. Or it
-// learnt the leap seconds: all it said in this reception was wrong and is
-// corrected, each anchor by one with the same At.
+// restarted, and never said in this reception what it said before: that stays
+// as good as it was. Or it learnt the leap seconds: all it said until then was
+// wrong and is corrected, each anchor by one with the same At.
 func (w *wallClock) step(c *Clock, f telemetry.Fix, offset time.Duration) telemetry.Anchor {
 	to := w.run.offset + nmeaLatency
 	from := w.run.first
@@ -68,14 +79,16 @@ func (w *wallClock) step(c *Clock, f telemetry.Fix, offset time.Duration) teleme
 	switch {
 	case leap:
 		from = telemetry.At(month.UnixNano() - int64(to)).Add(-time.Second / 2) // within the second that has two names
-	case w.session.began > w.gnss.At:
-		from = w.session.began
-	case w.session.learning(from):
+	case !w.session.met:
+		w.session.anchors = nil
+	case w.session.learning(from) && len(w.session.anchors) > 0:
 		a := w.anchor(c, f, offset)
 		for i, old := range w.session.anchors {
 			if old.At < a.At {
-				w.session.anchors[i] = line(a, old.At)
-				w.push(w.session.anchors[i])
+				old = line(a, old.At)
+				old.Uncertainty += w.session.slack
+				w.session.anchors[i] = old
+				w.push(old)
 			}
 		}
 		return a
@@ -104,6 +117,14 @@ type sleeps struct {
 	seen  telemetry.At // when it was last asked
 }
 
+// slept returns how long the machine was suspended since it booted.
+func (c *Clock) slept() time.Duration {
+	if c.opt.suspended == nil {
+		return 0
+	}
+	return c.opt.suspended()
+}
+
 // suspended widens the anchors when the machine slept since it was last asked.
 // The sure time ends where it was last known to be awake.
 func (w *wallClock) suspended(c *Clock, now telemetry.At) {
@@ -111,24 +132,34 @@ func (w *wallClock) suspended(c *Clock, now telemetry.At) {
 		return
 	}
 	last := w.slept
-	w.slept = sleeps{true, c.opt.suspended(), now}
+	w.slept = sleeps{true, c.slept(), now}
 	if !last.known || w.slept.total-last.total < suspendLeast {
 		return
 	}
 	w.counts.Suspends++
-	w.run, w.session, w.pulse.pairs = run{}, session{}, 0
+	w.run, w.pulse.pairs = run{}, 0
 	for _, a := range [...]*telemetry.Anchor{&w.gnss, &w.ntp} {
 		if a.Boot.IsZero() {
 			continue
 		}
 		if last.seen > a.At {
 			*a = line(*a, last.seen)
-			w.push(*a)
+			w.ends(*a)
 		}
 		a.At, a.Wall = a.At.Add(hair), a.Wall.Add(hair)
 		a.Uncertainty += suspendError
-		w.push(*a)
+		w.ends(*a)
+		w.good = a.Wall
 	}
+	w.session = session{anchors: w.session.unsure(), slack: w.session.slack + suspendError}
+}
+
+// ends hands out an anchor that ends, or begins, what is sure.
+func (w *wallClock) ends(a telemetry.Anchor) {
+	if a.By == telemetry.AnchorGNSS {
+		w.session.keep(a)
+	}
+	w.push(a)
 }
 
 // Sample is what a receiver says of the system clock: at System the true time

@@ -216,7 +216,7 @@ func TestLastGoodTimeKeepsAnOldProgramAlive(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			now := time.Now()
-			clk := clock.Virtual(clock.WithWallAt(time.Unix(0, 0)), clock.WithFloor(now.Add(-c.floor)), clock.WithLastGood(now.Add(-c.lastGood)))
+			clk := clock.Virtual(clock.WithWallAt(time.Unix(0, 0)), clock.WithFloor(now.Add(-c.floor)), clock.WithMemory(&clock.Memory{Good: now.Add(-c.lastGood)}, nil))
 			(&receiver{c: clk, wrong: c.wrong}).epochs(20)
 			if r := clk.Wall(); r.By != telemetry.AnchorGNSS || time.Until(r.Time).Abs() > r.Uncertainty {
 				t.Errorf("%s: %+v", c.name, r)

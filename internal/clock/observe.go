@@ -138,6 +138,11 @@ func (w *wallClock) observe(c *Clock, f telemetry.Fix) (telemetry.Anchor, bool) 
 			}
 			return w.step(c, f, offset), true
 		}
+	case w.restored: // a restart begins without prejudice
+		if long {
+			w.say("the GPS receiver contradicts the time that was known before the restart and is believed", "by", apart)
+			return w.anchor(c, f, offset), true
+		}
 	default:
 		w.refuse(f, apart)
 	}
@@ -147,6 +152,7 @@ func (w *wallClock) observe(c *Clock, f telemetry.Fix) (telemetry.Anchor, bool) 
 // agreed takes a fix that fits the anchor: it may yield a better one, and may
 // serve others.
 func (w *wallClock) agreed(c *Clock, f telemetry.Fix, offset, apart time.Duration, long bool) (telemetry.Anchor, bool) {
+	w.session.met, w.restored = true, false
 	w.offer(c, f, offset)
 	w.mend = w.mend || long
 	if off, width, ok := w.pulse.news(w.gnss, f.At); ok {
@@ -210,6 +216,7 @@ func (w *wallClock) anchorAt(c *Clock, at telemetry.At, offset, width time.Durat
 	wall := time.Unix(0, int64(offset)+int64(at)).UTC().Round(time.Millisecond)
 	w.gnss = telemetry.Anchor{Boot: c.boot, At: at, Wall: wall, Uncertainty: width, By: telemetry.AnchorGNSS}
 	w.session.keep(w.gnss)
+	w.session.met, w.restored = true, false
 	w.good = wall
 	return w.gnss
 }

@@ -51,39 +51,37 @@ type Reading struct {
 
 // wallClock holds the anchors of this boot and decides between them.
 type wallClock struct {
-	mu      sync.Mutex
-	gnss    telemetry.Anchor // zero Boot: none yet
-	ntp     telemetry.Anchor
-	rtc     telemetry.Anchor
-	replay  telemetry.Anchor
-	pending []telemetry.Anchor
-	looked  telemetry.At // when the system clock was last asked
-	run     run
-	session session
-	pulse   pulses
-	slept   sleeps
-	tried   bool // to set the system clock,
-	set     bool // and it was set
-	counts  Stats
-	said    map[string]bool // complaints made: each once a boot
-	refused complaint
-	stepped complaint
-	notes   []note // said and learnt under mu, passed on by unlock
-	good    time.Time
-	sample  *Sample // for Offer, likewise
-	mend    bool    // the system clock may be compared and set
+	mu       sync.Mutex
+	gnss     telemetry.Anchor // zero Boot: none yet
+	ntp      telemetry.Anchor
+	rtc      telemetry.Anchor
+	replay   telemetry.Anchor
+	pending  []telemetry.Anchor
+	looked   telemetry.At // when the system clock was last asked
+	run      run
+	session  session
+	pulse    pulses
+	slept    sleeps
+	restored bool // gnss is from before a restart, and no fix has agreed with it since
+	tried    bool // to set the system clock,
+	set      bool // and it was set
+	counts   Stats
+	said     map[string]bool // complaints made: each once a boot
+	refused  complaint
+	stepped  complaint
+	good     time.Time // news for Remember
+	notes    []note    // said under mu, passed on by unlock
+	sample   *Sample   // for Offer, likewise
+	mend     bool      // the system clock may be compared and set
 }
 
 // unlock frees mu, then logs and reports what was learnt under it.
 func (w *wallClock) unlock(c *Clock) {
-	notes, good, sample, mend := w.notes, w.good, w.sample, w.mend
-	w.notes, w.good, w.sample, w.mend = nil, time.Time{}, nil, false
+	notes, sample, mend := w.notes, w.sample, w.mend
+	w.notes, w.sample, w.mend = nil, nil, false
 	w.mu.Unlock()
 	for _, n := range notes {
 		c.log.Warn(n.text, n.args...)
-	}
-	if !good.IsZero() && c.opt.onGood != nil {
-		c.opt.onGood(good)
 	}
 	if sample != nil {
 		c.opt.offer(*sample)
@@ -163,13 +161,23 @@ func (c *Clock) Anchor() (telemetry.Anchor, bool) {
 }
 
 // Anchors returns the anchors made since the last call, of every source, to be
-// stored as events: each anchor is handed out here exactly once.
+// stored as events: each anchor is handed out here exactly once. What is worth
+// keeping of them goes to Remember's function first.
 func (c *Clock) Anchors() []telemetry.Anchor {
 	c.look()
-	c.wall.mu.Lock()
-	defer c.wall.mu.Unlock()
-	out := c.wall.pending
-	c.wall.pending = nil
+	w := &c.wall
+	w.mu.Lock()
+	out := w.pending
+	w.pending = nil
+	var m *Memory
+	if c.opt.remember != nil && !w.good.IsZero() {
+		m = w.memory()
+		w.good = time.Time{}
+	}
+	w.mu.Unlock()
+	if m != nil {
+		c.opt.remember(m)
+	}
 	return out
 }
 
@@ -178,7 +186,7 @@ func (c *Clock) Anchors() []telemetry.Anchor {
 // wakes up in 1970 still connects. A system clock that GNSS proves wrong is
 // left out, so that one stuck in the future does not lock the unit out.
 func (c *Clock) VerifyTime() time.Time {
-	known := c.opt.lastGood
+	known := c.opt.memory.Good
 	if c.opt.build.After(known) {
 		known = c.opt.build
 	}
@@ -202,7 +210,7 @@ func (c *Clock) VerifyTime() time.Time {
 // program was built, or the last good time.
 func (c *Clock) Earliest() time.Time {
 	t := c.opt.floor
-	for _, known := range [...]time.Time{c.opt.build, c.opt.lastGood} {
+	for _, known := range [...]time.Time{c.opt.build, c.opt.memory.Good} {
 		if known.After(t) {
 			t = known
 		}
@@ -212,6 +220,7 @@ func (c *Clock) Earliest() time.Time {
 
 // start takes the system clock as it stands, if it is plausible.
 func (w *wallClock) start(c *Clock) {
+	w.restore(c, c.opt.memory)
 	w.looked = c.Now().Add(-lookEvery)
 	c.look()
 }

@@ -61,7 +61,7 @@ func TestFirstFixHealsAClockAt1970(t *testing.T) {
 		log, said := logged()
 		var good []time.Time
 		c := clock.Virtual(clock.WithWallAt(time.Unix(0, 0)), clock.WithLog(log),
-			clock.OnGood(func(t time.Time) { good = append(good, t) }))
+			clock.WithMemory(nil, func(m *clock.Memory) { good = append(good, m.Good) }))
 		time.Sleep(10 * time.Minute) // ten minutes without a fix
 		early, truth := c.Now(), time.Now()
 		if r := c.Wall(); r != (clock.Reading{}) {
@@ -83,14 +83,14 @@ func TestFirstFixHealsAClockAt1970(t *testing.T) {
 		}
 		wantTrue(t, c.Wall(), time.Now())
 		wantTrue(t, c.WallAt(early), truth)
-		if len(good) != 1 || !good[0].Equal(anchors[0].Wall) {
-			t.Errorf("last good times %v", good)
-		}
 		if v := c.VerifyTime(); time.Until(v).Abs() > time.Second {
 			t.Errorf("certificates would be verified at %v", v)
 		}
 		if all := c.Anchors(); len(all) != 1 || all[0] != anchors[0] || len(c.Anchors()) != 0 {
 			t.Errorf("Anchors handed out %+v", all)
+		}
+		if len(good) != 1 || !good[0].Equal(anchors[0].Wall) {
+			t.Errorf("last good times %v", good)
 		}
 	})
 }
@@ -377,7 +377,7 @@ func TestNTPVouchesForTheSystemClock(t *testing.T) {
 		var good []time.Time
 		c := clock.Virtual(clock.WithWallAt(time.Unix(0, 0).Add(24*365*31*time.Hour)),
 			clock.WithNTP(func() (time.Duration, bool) { return 20 * time.Millisecond, synced }),
-			clock.OnGood(func(t time.Time) { good = append(good, t) }))
+			clock.WithMemory(nil, func(m *clock.Memory) { good = append(good, m.Good) }))
 		if a := c.Anchors(); len(a) != 1 || a[0].By != telemetry.AnchorRTC {
 			t.Fatalf("anchors %+v", a)
 		}
@@ -421,8 +421,8 @@ func TestVerifyTime(t *testing.T) {
 			opts []clock.Option
 			want time.Time
 		}{
-			{"system time", []clock.Option{clock.WithBuild(build), clock.WithLastGood(good)}, now},
-			{"last good time", []clock.Option{clock.WithBuild(build), clock.WithLastGood(good), clock.WithWallAt(time.Unix(0, 0))}, good},
+			{"system time", []clock.Option{clock.WithBuild(build), clock.WithMemory(&clock.Memory{Good: good}, nil)}, now},
+			{"last good time", []clock.Option{clock.WithBuild(build), clock.WithMemory(&clock.Memory{Good: good}, nil), clock.WithWallAt(time.Unix(0, 0))}, good},
 			{"build date", []clock.Option{clock.WithBuild(build), clock.WithWallAt(time.Unix(0, 0))}, build},
 		} {
 			if got := clock.Virtual(tc.opts...).VerifyTime(); !got.Equal(tc.want) {

@@ -43,13 +43,19 @@ func (u *UnitClock) counted(awake time.Duration) time.Duration {
 }
 
 // Options makes a Virtual clock the unit's.
-func (u UnitClock) Options() []clock.Option {
-	opts := []clock.Option{clock.WithOscillator(u.counted, func(awake time.Duration) time.Duration {
-		length, wrong := u.asleep(awake)
-		return length + wrong
-	})}
+func (u UnitClock) Options() []clock.Option { return u.OptionsAfter(0) }
+
+// OptionsAfter makes a Virtual clock the unit's in a process that starts when
+// the unit has been awake for so long.
+func (u UnitClock) OptionsAfter(awake time.Duration) []clock.Option {
+	opts := []clock.Option{clock.WithOscillator(
+		func(more time.Duration) time.Duration { return u.counted(awake + more) },
+		func(more time.Duration) time.Duration {
+			length, wrong := u.asleep(awake + more)
+			return length + wrong
+		})}
 	if u.Wall.IsZero() {
-		return append(opts, clock.WithWallError(u.RTCError))
+		return append(opts, clock.WithWallError(u.RTCError-u.counted(awake)))
 	}
 	return append(opts, clock.WithWallAt(u.Wall.Add(u.RTCError)))
 }
