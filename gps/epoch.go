@@ -100,12 +100,18 @@ func (e *epoch) counted(a address) int {
 	return 0
 }
 
+// sameEpoch is how far apart the times of one epoch are at most: some receivers
+// print GLL in milliseconds and round it for the others.
+const sameEpoch = 9 * time.Millisecond
+
 // belongs reports whether s, which opens epochs, is of this one: the same time
 // of day, and the receiver has not said it before. A receiver whose time
 // stands still, or has none yet, or prints whole seconds at 5 Hz, repeats
-// itself.
+// itself. What knew neither time nor place is not of the epoch of a fix.
 func (e *epoch) belongs(s *sentence) bool {
-	if e.tod >= 0 && s.tod >= 0 && e.tod != s.tod {
+	switch {
+	case e.tod >= 0 && s.tod >= 0 && (e.tod-s.tod).Abs() > sameEpoch,
+		e.tod < 0 && s.tod >= 0 && e.void && !e.fix && s.says == claimFix:
 		return false
 	}
 	return e.counted(s.addr) == 0
@@ -135,7 +141,7 @@ func (e *epoch) merge(s *sentence) {
 		}
 		return
 	}
-	if e.tod < 0 {
+	if e.tod < 0 || s.tod >= 0 && s.Type != "GLL" {
 		e.tod = s.tod
 	}
 	if !s.day.IsZero() {

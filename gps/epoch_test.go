@@ -1,7 +1,9 @@
 package gps_test
 
 import (
+	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,6 +43,9 @@ func TestEpochs(t *testing.T) {
 		{"ZDA later than the epoch", frames(gga("235959"), "GPZDA,000000.1,24,03,1994,,"), []string{"23:59:59"}},
 		{"no position sentence", frames(gsa("3"), "GPVTG,084.4,T,077.8,M,022.4,N,041.5,K", "GPZDA,120000,23,03,1994,00,00"), nil},
 		{"leap second", frames(rmc("235960")), []string{"00:00:00"}},
+		{"GLL in milliseconds, the others rounded", frames("GPGLL,4807.038,N,01131.000,E,120000.297,A", gga("120000.30"), rmc("120000.30")), []string{"12:00:00.3"}},
+		{"25 Hz", frames(gga("120000.04"), rmc("120000.04"), gga("120000.08"), rmc("120000.08")), []string{"12:00:00.04", "12:00:00.08"}},
+		{"a void of no time, then a fix", frames("GPGLL,,,,,,V,N", rmc("120000"), gga("120000")), []string{"", "12:00:00"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			fixes, _ := decode(t, tc.in)
@@ -77,7 +82,9 @@ func TestHonestFix(t *testing.T) {
 		{"GGA of eight satellites", gga("120000"), true, 0, telemetry.Mode3D, true},
 		{"GGA of three satellites and an altitude", strings.Replace(gga("120000"), ",08,", ",03,", 1), true, 0, telemetry.Mode3D, true},
 		{"GGA without an altitude", strings.Replace(gga("120000"), "545.4,M", ",M", 1), true, 0, telemetry.Mode2D, true},
-		{"GSA decides", gga("120000") + "\n" + gsa("2"), true, 0, telemetry.Mode2D, true},
+		{"GSA decides of three satellites", strings.Replace(gga("120000"), ",08,", ",03,", 1) + "\n" + gsa("2"), true, 0, telemetry.Mode2D, true},
+		{"GSA decides without an altitude", rmc("120000") + "\n" + gsa("3"), true, 0, telemetry.Mode3D, true},
+		{"an altitude from eight satellites is 3D, whatever GSA says", gga("120000") + "\n" + gsa("2"), true, 0, telemetry.Mode3D, true},
 		{"one GSA per constellation", gga("120000") + "\n" + gsa("3") + "\nGLGSA,A,1,,,,,,,,,,,,,,,", true, 0, telemetry.Mode3D, true},
 		{"void repeats the last position", strings.Replace(rmc("120000"), ",A,", ",V,", 1), false, 0, telemetry.ModeNone, false},
 		{"mode letter says void", rmc("120000") + ",N", false, 0, telemetry.ModeNone, false},
@@ -115,6 +122,48 @@ func TestHonestFix(t *testing.T) {
 				t.Error("a void fix carries something")
 			}
 		})
+	}
+}
+
+// TestFirstFixAfterVoidsOfNoTime: a log, or a port, that was opened in the
+// middle of an epoch. The sentences of a receiver that knows no time yet cannot
+// be told apart by it; with the first fix they can.
+func TestFirstFixAfterVoidsOfNoTime(t *testing.T) {
+	void := []string{"GPRMC,,V,,,,,,230324,,,N", "GPGGA,,,,,,0,00,,,M,,M,,", "GPGSA,A,1,,,,,,,,,,,,,,,", "GPGLL,,,,,,V,N"}
+	fix := []string{strings.Replace(rmc("120000"), "230394", "230324", 1), gga("120000"), gsa("3"), "GPGLL,4807.038,N,01131.000,E,120000,A,A"}
+	for cut := range void {
+		in := append(slices.Concat(void[cut:], void, void), fix...)
+		fixes, _ := decode(t, frames(in...))
+		if f := fixes[len(fixes)-1]; !f.Valid || f.Doubt != 0 || f.Sats != 8 || f.AltM != 545.4 || f.Mode != telemetry.Mode3D {
+			t.Errorf("opened before %s: the first fix is %+v", void[cut], f)
+		}
+	}
+}
+
+// TestModeBetweenAltitudes: RMC and GGA by turns, as chart plotters send them;
+// without GSA the mode is that of the last altitude, for a while.
+func TestModeBetweenAltitudes(t *testing.T) {
+	in := []string{gga("120000")}
+	for i := range 20 {
+		in = append(in, rmc(fmt.Sprintf("1200%02d", i+1)))
+	}
+	fixes, _ := decode(t, frames(in...))
+	for i, f := range fixes {
+		want := telemetry.Mode3D
+		if i > 10 {
+			want = telemetry.Mode2D
+		}
+		if i != 10 && f.Mode != want {
+			t.Errorf("%d s after the altitude: %v, want %v", i, f.Mode, want)
+		}
+	}
+}
+
+// TestZDAOfTwoDigitYear: a date that is not one takes nothing from RMC's.
+func TestZDAOfTwoDigitYear(t *testing.T) {
+	fixes, _ := decode(t, frames(strings.Replace(rmc("120000"), "230394", "230324", 1), "GPZDA,120000,23,03,24,00,00"))
+	if len(fixes) != 1 || !fixes[0].UTC.Equal(utc("2024-03-23 12:00:00")) || fixes[0].Doubt != 0 {
+		t.Errorf("%+v, want RMC's date and no doubt", fixes)
 	}
 }
 

@@ -32,7 +32,7 @@ func (m *merger) fix(e *epoch) telemetry.Fix {
 		f.Sats = e.gsaSats
 	}
 	if !e.fix {
-		m.modeAge = modeAges
+		m.modeAge, m.flat = modeAges, modeAges
 		if e.gsaFix && e.void {
 			f.Doubt |= telemetry.DoubtModeMismatch
 		}
@@ -76,18 +76,23 @@ func (m *merger) fromNothing(e *epoch) bool {
 	return e.sats >= 0 && e.sats < 3 && !e.estimated && (m.modeAge >= modeAges || m.mode == telemetry.ModeNone)
 }
 
-// modeOf returns what GSA says, in this epoch or one of the last few; without
-// it 3D when GGA or GNS give an altitude from at least four satellites, else
-// 2D.
+// modeOf returns 3D when GGA or GNS give an altitude from four satellites: some
+// modems' GSA says 2D for ever, and gpsd does not believe it either. With fewer
+// it is what GSA says, in this epoch or one of the last few; without GSA 3D as
+// long as there are altitudes.
 func (m *merger) modeOf(e *epoch) telemetry.Mode {
+	m.flat++
+	m.modeAge++
 	if e.mode != telemetry.ModeNone {
 		m.mode, m.modeAge = e.mode, 0
-		return e.mode
 	}
-	if m.modeAge++; m.modeAge < modeAges && m.mode != telemetry.ModeNone {
+	switch {
+	case !math.IsNaN(e.alt) && e.sats >= 4:
+		m.flat = 0
+		return telemetry.Mode3D
+	case m.modeAge < modeAges && m.mode != telemetry.ModeNone:
 		return m.mode
-	}
-	if !math.IsNaN(e.alt) && e.sats != 0 {
+	case !math.IsNaN(e.alt) && e.sats != 0 || e.sats < 0 && m.flat < modeAges:
 		return telemetry.Mode3D
 	}
 	return telemetry.Mode2D

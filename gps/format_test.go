@@ -38,7 +38,10 @@ func randomFix(r *rand.Rand) telemetry.Fix {
 		return f
 	}
 	f.Quality = uint8(1 + r.IntN(5))
-	f.Mode = telemetry.Mode2D + telemetry.Mode(r.IntN(2))
+	f.Mode = telemetry.Mode3D
+	if f.Sats < 4 {
+		f.Mode = telemetry.Mode2D + telemetry.Mode(r.IntN(2))
+	}
 	grid := 1e7
 	if f.Quality >= 4 {
 		grid = 1e9

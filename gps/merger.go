@@ -53,14 +53,15 @@ type merger struct {
 	dayTod  time.Duration // its time of day,
 	dayAt   telemetry.At  // and when that was
 	mode    telemetry.Mode
-	modeAge int // epochs since a GSA said mode
+	modeAge int // epochs since a GSA said mode,
+	flat    int // and since an altitude was solved for
 
 	detail detail
 	judge  judge
 }
 
 func newMerger(stats *Stats, emit func(telemetry.Fix, time.Duration)) *merger {
-	m := &merger{stats: stats, emit: emit, patience: firstPatience}
+	m := &merger{stats: stats, emit: emit, patience: firstPatience, flat: modeAges}
 	m.detail.begin()
 	return m
 }
@@ -114,7 +115,7 @@ func (m *merger) place(at telemetry.At, s *sentence) {
 	switch {
 	case !e.open:
 		m.cur = newEpoch(at)
-	case s.timed && !e.timed && m.prev.open && s.tod >= 0 && m.prev.tod == s.tod && m.prev.belongs(s):
+	case s.timed && !e.timed && m.prev.open && s.tod >= 0 && m.prev.tod >= 0 && m.prev.belongs(s):
 		// The line had paused in the middle of the epoch.
 		m.cur, m.prev = m.prev, epoch{}
 		m.patience = min(2*m.patience, lastPatience)

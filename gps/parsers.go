@@ -211,7 +211,10 @@ func parseZDA(b nmea.BaseSentence) (nmea.Sentence, error) {
 	if day == "" || month == "" || year == "" {
 		return s, nil
 	}
-	if len(day) > 2 || len(month) > 2 || len(year) != 4 || !allDigits(day+month+year) {
+	if len(year) != 4 { // two digits are no date
+		return s, nil
+	}
+	if len(day) > 2 || len(month) > 2 || !allDigits(day+month+year) {
 		s.badTime = true
 		return s, nil
 	}

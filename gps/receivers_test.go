@@ -15,31 +15,21 @@ import (
 )
 
 // epochLines cuts a recording where a receiver would have paused: in front of
-// each sentence that tells another time than the one before, or repeats it.
+// each sentence that tells another time than the one before, or repeats it. A
+// binary message without a line end may stand before a sentence.
 func epochLines(in []byte) [][]string {
-	var out [][]string
-	last, seen := "", map[string]bool{}
+	out := [][]string{nil}
+	last, seen := time.Duration(-1), map[string]bool{}
 	for _, line := range strings.SplitAfter(string(in), "\n") {
-		field := strings.Split(strings.TrimSpace(line), ",")
-		at, timed := "", true
-		switch kind := strings.TrimPrefix(field[0], "$"); {
-		case len(kind) != 5:
-			timed = false
-		case kind[2:] == "RMC" || kind[2:] == "GGA" || kind[2:] == "GNS":
-			at = field[1]
-		case kind[2:] == "GLL" && len(field) > 5:
-			at = field[5]
-		default:
-			timed = false
-		}
-		if timed && (seen[field[0]] || at != "" && last != "" && at != last) || len(out) == 0 {
-			out, seen, last = append(out, nil), map[string]bool{}, ""
+		kind, at := timeField(line[max(0, strings.LastIndexByte(line, '$')):])
+		timed := kind == "RMC" || kind == "GGA" || kind == "GNS" || kind == "GLL"
+		address, _, _ := strings.Cut(line, ",")
+		if timed && (seen[address] || at >= 0 && last >= 0 && (at-last).Abs() > 9*time.Millisecond) {
+			out, seen, last = append(out, nil), map[string]bool{}, -1
 		}
 		if timed {
-			seen[field[0]] = true
-			if at != "" {
-				last = at
-			}
+			seen[address] = true
+			last = max(last, at)
 		}
 		out[len(out)-1] = append(out[len(out)-1], line)
 	}
