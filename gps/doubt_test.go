@@ -70,19 +70,77 @@ func doubts(t *testing.T, in string) string {
 	return strings.Join(runs, ", ")
 }
 
-func TestDoubts(t *testing.T) {
-	void := func(at time.Time, lat string) string {
-		return frames("GPRMC,"+at.Format("150405")+",V,"+lat+",N,01130.000000,E,,,"+at.Format("020106")+",,,N",
-			"GPGGA,"+at.Format("150405")+","+lat+",N,01130.000000,E,0,00,,,M,,M,,")
+// doubtCase is a drive and the doubts it has, as runs.
+type doubtCase struct {
+	name string
+	say  func(*drive)
+	want string
+}
+
+func checkDoubts(t *testing.T, cases []doubtCase) {
+	for _, tc := range cases {
+		t.Run(tc.name, func(t *testing.T) {
+			d := newDrive()
+			tc.say(d)
+			if got := doubts(t, d.out.String()); got != tc.want {
+				t.Errorf("%s; want %s", got, tc.want)
+			}
+		})
 	}
-	for _, tc := range []struct {
-		name string
-		say  func(*drive)
-		want string
-	}{
+}
+
+// void is an epoch without a fix that shows a position all the same.
+func (d *drive) void(lat string) {
+	at, day := d.at.Format("150405"), d.at.Format("020106")
+	d.out.WriteString(frames("GPRMC,"+at+",V,"+lat+",N,01130.000000,E,,,"+day+",,,N", "GPGGA,"+at+","+lat+",N,01130.000000,E,0,00,,,M,,M,,"))
+}
+
+// TestHonestDrives: what cars and receivers do is not doubted: standing, tunnels,
+// ferries, a coarse clock.
+func TestHonestDrives(t *testing.T) {
+	checkDoubts(t, []doubtCase{
 		{"a drive", func(d *drive) { d.say(100, false) }, "100 ok"},
 		{"standing", func(d *drive) { d.speed = 0; d.say(600, true) }, "600 ok"},
 		{"noise of the speed while standing", func(d *drive) { d.speed = 0.4; d.say(600, true) }, "600 ok"},
+		{"a tunnel of two minutes", func(d *drive) {
+			d.say(10, false)
+			for range 120 {
+				d.void("4806.000000")
+				d.lat += d.speed / 111_195
+				d.at = d.at.Add(time.Second)
+			}
+			d.say(10, false)
+		}, "10 ok, 120 void, 10 ok"},
+		{"a ferry without a fix", func(d *drive) {
+			d.say(10, false)
+			d.at, d.lat = d.at.Add(2*time.Hour), d.lat+0.3
+			d.say(10, false)
+		}, "20 ok"},
+		{"half a second back is steering", func(d *drive) {
+			d.say(10, false)
+			d.at = d.at.Add(-500 * time.Millisecond)
+			d.say(10, false)
+		}, "20 ok"},
+		{"five epochs of each second", func(d *drive) {
+			for range 10 {
+				for range 5 {
+					d.lat += 4.0 / 111_195
+					d.one(true)
+				}
+				d.at = d.at.Add(time.Second)
+			}
+		}, "50 ok"},
+		{"over midnight without a date", func(d *drive) {
+			for _, at := range []string{"235958", "235959", "000000", "000001"} {
+				d.out.WriteString(frames(gga(at)))
+			}
+		}, "4 ok"},
+	})
+}
+
+// TestDoubtfulPlaces: what no car does, and what of it is believed when it goes on.
+func TestDoubtfulPlaces(t *testing.T) {
+	checkDoubts(t, []doubtCase{
 		{"frozen at 20 m/s, then recovered", func(d *drive) {
 			d.say(10, false)
 			d.say(10, true)
@@ -108,27 +166,22 @@ func TestDoubts(t *testing.T) {
 				d.say(1, true)
 			}
 		}, "10 ok, 20 jump"},
-		{"a tunnel of two minutes", func(d *drive) {
-			d.say(10, false)
-			for range 120 {
-				d.out.WriteString(void(d.at, "4806.000000"))
-				d.lat += d.speed / 111_195
-				d.at = d.at.Add(time.Second)
-			}
-			d.say(10, false)
-		}, "10 ok, 120 void, 10 ok"},
-		{"a ferry without a fix", func(d *drive) {
-			d.say(10, false)
-			d.at, d.lat = d.at.Add(2*time.Hour), d.lat+0.3
-			d.say(10, false)
-		}, "20 ok"},
 		{"no car is that fast", func(d *drive) { d.speed = 150; d.say(3, false) }, "3 jump"},
 		{"no car is that high", func(d *drive) {
 			d.out.WriteString(frames("GPGGA,120000,4807.038,N,01131.000,E,1,08,0.9,18000.4,M,46.9,M,,"))
 		}, "1 range"},
+		{"a fix from no satellites", func(d *drive) {
+			d.out.WriteString(frames("GPGGA,120000,4807.038,N,01131.000,E,1,00,3.3,545.4,M,46.9,M,,"))
+		}, "1 mode-mismatch"},
+	})
+}
+
+// TestStoredPositions: what a receiver showed while it had no fix is not one yet.
+func TestStoredPositions(t *testing.T) {
+	checkDoubts(t, []doubtCase{
 		{"the last position before the lock", func(d *drive) {
 			for range 5 {
-				d.out.WriteString(void(d.at, "4806.000000"))
+				d.void("4806.000000")
 				d.at = d.at.Add(time.Second)
 			}
 			d.lat, d.lon, d.speed = 48.1, 11.5, 0
@@ -137,10 +190,16 @@ func TestDoubts(t *testing.T) {
 			d.say(5, true)
 		}, "5 void, 4 stored, 5 ok"},
 		{"a position shown before the lock, not repeated", func(d *drive) {
-			d.out.WriteString(void(d.at, "4805.000000"))
+			d.void("4805.000000")
 			d.at = d.at.Add(time.Second)
 			d.say(5, false)
 		}, "1 void, 5 ok"},
+	})
+}
+
+// TestDoubtfulTime: a clock that goes back or stands still.
+func TestDoubtfulTime(t *testing.T) {
+	checkDoubts(t, []doubtCase{
 		{"time goes back and on from there", func(d *drive) {
 			d.say(10, false)
 			d.at = d.at.Add(-time.Hour)
@@ -153,42 +212,12 @@ func TestDoubts(t *testing.T) {
 			d.at = d.at.Add(time.Hour)
 			d.say(10, false)
 		}, "10 ok, 1 time, 10 ok"},
-		{"half a second back is steering", func(d *drive) {
-			d.say(10, false)
-			d.at = d.at.Add(-500 * time.Millisecond)
-			d.say(10, false)
-		}, "20 ok"},
 		{"time stands still", func(d *drive) {
 			for range 20 {
 				d.one(true)
 			}
 		}, "12 ok, 8 frozen+time"},
-		{"five epochs of each second", func(d *drive) {
-			for range 10 {
-				for range 5 {
-					d.lat += 4.0 / 111_195
-					d.one(true)
-				}
-				d.at = d.at.Add(time.Second)
-			}
-		}, "50 ok"},
-		{"a fix from no satellites", func(d *drive) {
-			d.out.WriteString(frames("GPGGA,120000,4807.038,N,01131.000,E,1,00,3.3,545.4,M,46.9,M,,"))
-		}, "1 mode-mismatch"},
-		{"over midnight without a date", func(d *drive) {
-			for _, at := range []string{"235958", "235959", "000000", "000001"} {
-				d.out.WriteString(frames(gga(at)))
-			}
-		}, "4 ok"},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			d := newDrive()
-			tc.say(d)
-			if got := doubts(t, d.out.String()); got != tc.want {
-				t.Errorf("%s; want %s", got, tc.want)
-			}
-		})
-	}
+	})
 }
 
 // TestTwoDigitPositionsAreNotFrozen: where a step of the position is 18 m, a
