@@ -13,7 +13,7 @@ import (
 	"obu/internal/config"
 )
 
-var update = flag.Bool("update", false, "write example.yaml anew from the doc comments of config.go")
+var update = flag.Bool("update", false, "write example.yaml anew from the doc comments of the settings")
 
 const exampleHead = `# The configuration of one unit. Lines that begin with # are explanations; a
 # setting behind a # without a space is not set, and what it shows is an example.
@@ -24,7 +24,7 @@ const exampleHead = `# The configuration of one unit. Lines that begin with # ar
 // fieldDocs returns the doc comment of each field, by Type.Field.
 func fieldDocs(t *testing.T) map[string][]string {
 	docs := map[string][]string{}
-	for _, name := range [...]string{"config.go", "ecu.go", "motion.go"} {
+	for _, name := range [...]string{"config.go", "bus.go", "ecu.go", "keep.go", "gps.go", "motion.go", "uplink.go"} {
 		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)
