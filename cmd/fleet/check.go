@@ -3,28 +3,11 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
 	"obu/internal/virtual"
 	"obu/telemetry"
-)
-
-// What a value may differ in between wire and cloud.
-const (
-	// timeTolerance: an answer is stamped when the agent takes it off the bus,
-	// after the car put it there; on a busy machine that is later.
-	timeTolerance = 3 * time.Second
-	// gapSlack: the bounds of a Gap are those of the interval the loss fell
-	// into, as the unit knew it.
-	gapSlack = 2 * time.Second
-	// Positions and their companions are compared to half a last digit of what
-	// NMEA prints, speeds after conversion from knots.
-	degTolerance   = 1.01e-7
-	altTolerance   = 0.051
-	speedTolerance = 0.006
-	angleTolerance = 0.006
 )
 
 // emission is what one car emitted and under which name its agent sent it.
@@ -191,156 +174,6 @@ func (a *account) fact(k virtual.SeriesKey, want []virtual.Reading, got []arriva
 	return missing
 }
 
-// pairing says which arrival each reading became.
-type pairing struct {
-	of      []int // index of the arrival, -1: none
-	strange []int // arrivals that are no reading's
-}
-
-// align finds the pairing in order. A series is a sequence: what arrived must
-// be a subsequence of what was emitted, with the same values, at the same
-// times within timeTolerance. Arrivals close in time are paired first, so that
-// a copy does not take the place of a later equal reading.
-func align(want []virtual.Reading, got []arrival) pairing {
-	if exact(want, got) {
-		p := newPairing(len(want))
-		for i := range p.of {
-			p.of[i] = i
-		}
-		return p
-	}
-	best := alignBy(want, got, closeInTime)
-	if len(best.strange) > 0 { // late arrivals may have taken the place of others
-		if p := alignBy(want, got, 0); len(p.strange) < len(best.strange) {
-			best = p
-		}
-	}
-	return best
-}
-
-// closeInTime is how soon an answer is usually taken off the bus.
-const closeInTime = 150 * time.Millisecond
-
-func newPairing(n int) pairing {
-	p := pairing{of: make([]int, n)}
-	for i := range p.of {
-		p.of[i] = -1
-	}
-	return p
-}
-
-// alignBy pairs arrivals within first of their reading, and then what is left
-// within timeTolerance, without crossing.
-func alignBy(want []virtual.Reading, got []arrival, first time.Duration) pairing {
-	p := newPairing(len(want))
-	took := make([]int, len(got)) // index of the reading, -1: none
-	next := 0
-	for j := range got {
-		took[j] = -1
-		if i := firstMatch(want, next, len(want), &got[j], first); i >= 0 {
-			took[j], p.of[i], next = i, j, i+1
-		}
-	}
-	low := 0
-	for j := range got {
-		if took[j] < 0 {
-			high := len(want)
-			for k := j + 1; k < len(got); k++ {
-				if took[k] >= 0 {
-					high = took[k]
-					break
-				}
-			}
-			i := firstMatch(want, low, high, &got[j], timeTolerance)
-			if i < 0 {
-				p.strange = append(p.strange, j)
-				continue
-			}
-			took[j], p.of[i] = i, j
-		}
-		low = took[j] + 1
-	}
-	return p
-}
-
-// firstMatch returns the first reading of want[low:high] that g can be, -1
-// when there is none.
-func firstMatch(want []virtual.Reading, low, high int, g *arrival, tolerance time.Duration) int {
-	n, _ := slices.BinarySearchFunc(want[low:high], g.At.Add(-tolerance), func(r virtual.Reading, at telemetry.At) int {
-		return cmp.Compare(r.At, at)
-	})
-	for i := low + n; i < high && want[i].At.Sub(g.At) <= tolerance; i++ {
-		if want[i].Value == g.Value {
-			return i
-		}
-	}
-	return -1
-}
-
-// exact reports whether every reading arrived, one for one.
-func exact(want []virtual.Reading, got []arrival) bool {
-	if len(want) != len(got) {
-		return false
-	}
-	for i := range want {
-		if want[i].Value != got[i].Value || want[i].At.Sub(got[i].At).Abs() > timeTolerance {
-			return false
-		}
-	}
-	return true
-}
-
-// positions compares the fixes by the receiver's own time.
-func (a *account) positions(e emission, in *intake) (missing []lost) {
-	type key struct{ nanos int64 }
-	want := e.Journal.Positions()
-	a.Emitted += len(want)
-	open := make(map[key][]int, len(want))
-	for i, p := range want {
-		open[key{p.UTC.UnixNano()}] = append(open[key{p.UTC.UnixNano()}], i)
-	}
-	came := make([]bool, len(want))
-	for _, g := range in.fixes {
-		k := key{g.fix.UTC.UnixNano()}
-		at := slices.IndexFunc(open[k], func(i int) bool { return samePlace(want[i], g.fix) })
-		if at < 0 {
-			a.Strange++
-			a.problems.add("strange: fix of %s at %.7f %.7f was never emitted", g.fix.UTC.Format(time.RFC3339Nano), g.fix.LatDeg, g.fix.LonDeg)
-			continue
-		}
-		i := open[k][at]
-		open[k] = slices.Delete(open[k], at, at+1)
-		came[i] = true
-		a.Received++
-		if e.Live {
-			a.latency.observe(g.recv - e.Zero - time.Duration(want[i].At))
-		}
-	}
-	for i, ok := range came {
-		if !ok {
-			missing = append(missing, lost{want[i].At, "fix of " + want[i].UTC.Format(time.RFC3339Nano)})
-		}
-	}
-	return missing
-}
-
-// samePlace reports whether a fix says what the receiver wrote.
-func samePlace(p virtual.Position, f telemetry.Fix) bool {
-	if p.Valid != f.Valid {
-		return false
-	}
-	near := func(a, b, tolerance float64) bool {
-		return math.IsNaN(a) && math.IsNaN(b) || math.Abs(a-b) <= tolerance
-	}
-	if !p.Valid {
-		return true
-	}
-	return near(p.LatDeg, f.LatDeg, degTolerance) && near(p.LonDeg, f.LonDeg, degTolerance) &&
-		near(p.AltM, f.AltM, altTolerance) && near(p.SpeedMPS, f.SpeedMPS, speedTolerance) &&
-		near(p.CourseDeg, f.CourseDeg, angleTolerance) && near(p.HDOP, f.HDOP, angleTolerance) &&
-		(p.Sats < 0 || p.Sats == f.Sats)
-}
-
 // recordings compares the clips: manifest and every byte.
 func (a *account) recordings(e emission, in *intake) (missing []lost) {
 	want := e.Journal.Recordings()
@@ -367,37 +200,4 @@ func (a *account) recordings(e emission, in *intake) (missing []lost) {
 		}
 	}
 	return missing
-}
-
-// cover hands out the room that Gaps leave for missing values.
-type cover struct {
-	boot telemetry.BootID
-	gaps []telemetry.Gap
-	left []int64 // of gaps with a known count
-}
-
-func newCover(boot telemetry.BootID, gaps []telemetry.Gap) *cover {
-	c := &cover{boot: boot, gaps: gaps, left: make([]int64, len(gaps))}
-	for i, g := range gaps {
-		c.left[i] = g.Count
-	}
-	return c
-}
-
-// take books one missing value on a Gap that spans its time and still has
-// room; false when there is none.
-func (c *cover) take(at telemetry.At) bool {
-	for i, g := range c.gaps {
-		if !g.Boot.IsZero() && !c.boot.IsZero() && g.Boot != c.boot || at < g.From.Add(-gapSlack) || at > g.To.Add(gapSlack) {
-			continue
-		}
-		if g.Count == telemetry.CountUnknown {
-			return true
-		}
-		if c.left[i] > 0 {
-			c.left[i]--
-			return true
-		}
-	}
-	return false
 }

@@ -7,7 +7,9 @@ import (
 	"obu/can"
 )
 
-// transfer is an ISO 15765-2 message on its way out of an ECU.
+// transfer is an ISO 15765-2 message on its way out of an ECU. It is cut here and
+// not by isotp.Sender: what both ends of a test have in common cannot be found
+// wrong by it, and an ECU has to break off and to misbehave, which no Sender does.
 type transfer struct {
 	rest   []byte // not sent yet
 	seq    byte   // sequence number of the next consecutive frame
