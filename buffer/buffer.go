@@ -76,8 +76,12 @@ type Options struct {
 	// FlushEvery is how often the caller means to call Commit: it bounds the
 	// interval a Gap names after an unclean start. 0: DefaultFlushEvery.
 	FlushEvery time.Duration
-	Now        func() telemetry.At // time since boot; required
-	Wall       func() time.Time    // the best wall clock, zero when it is not trusted; optional
+	// Quiet is the longest time between two Commits with entries, of a caller
+	// that calls Commit each FlushEvery: the interval of a unit that stored
+	// nothing for a while reaches so much further. 0: it is not known, and does not.
+	Quiet time.Duration
+	Now   func() telemetry.At // time since boot; required
+	Wall  func() time.Time    // the best wall clock, zero when it is not trusted; optional
 	// Anchor says when this boot is as Wall does, with how sure that is: zero
 	// when it is not trusted. It is kept beside the databases for exports. nil:
 	// by Wall, to within an hour.
@@ -147,6 +151,8 @@ type Buffer struct {
 	fail failure
 
 	cut     cut                // of the last Commit; guarded by tele.wr
+	steady  int                // Commits in a row that had something to store; guarded by tele.wr
+	wide    bool               // what the file says may be lost reaches over Quiet; guarded by tele.wr
 	sweepAt telemetry.At       // when dropped records are to go; guarded by tele.wr
 	before  session            // as Open found it
 	boots   boots              // when this boot and earlier ones were; guarded by tele.wr
@@ -159,6 +165,7 @@ type Buffer struct {
 
 	mu      sync.Mutex // guards what follows
 	lost    []telemetry.Gap
+	holding telemetry.At                  // what the caller said last; 0: it holds nothing back
 	dated   map[telemetry.BootID]bootTime // of boots; replaced, never changed
 	expired []uint64                      // orders of commands that the file is still to forget
 	told    []string                      // ids of commands whose replies were told, which the file is still to note

@@ -32,8 +32,8 @@ type FileReport struct {
 	Hardware  string            // it is bound to, and its inode there
 	Store     telemetry.StoreID // that mints names
 	Boot      telemetry.BootID  // of the last use
-	FlushAt   telemetry.At      // last commit, in Boot
-	FlushWall time.Time         // the same by the wall clock; zero when unknown
+	FlushAt   telemetry.At      // nothing older is missing, in Boot
+	FlushWall time.Time         // last commit by the wall clock; zero when unknown
 	Records   int
 	Damaged   []telemetry.Name // batches whose value is not what was written
 	Err       error            // why the file could not be read; nil: it was

@@ -70,9 +70,9 @@ type state struct {
 	boot      telemetry.BootID  // of the last use
 	clean     bool              // closed in order
 	commits   uint64            // rises with each transaction
-	flushAt   telemetry.At      // of the last commit, in boot
-	flushWall time.Time         // the same by the wall clock; zero when unknown
-	window    time.Duration     // flush interval plus the slowest commit: the stated loss
+	flushAt   telemetry.At      // of the last commit, in boot, or of the oldest datum that it left in memory
+	flushWall time.Time         // of the last commit by the wall clock; zero when unknown
+	window    time.Duration     // from flushAt to a flush interval plus the slowest commit after it: the stated loss
 	nextGap   uint64            // id of the next gap row
 	owedFile  telemetry.StoreID // telemetry.db: the media.db whose losses
 	owedDone  uint64            // up to this order are in the Gap table

@@ -49,7 +49,14 @@ func (r *session) books(now telemetry.At) {
 	if r.j1939 != nil {
 		r.j1939.books(now)
 	}
-	r.tell(now)
+	oldest := min(now, r.tell(now))
+	if r.dbc != nil {
+		oldest = min(oldest, r.dbc.changes.oldest)
+	}
+	if r.j1939 != nil {
+		oldest = min(oldest, r.j1939.changes.oldest, r.j1939.facts.oldest)
+	}
+	r.since.Store(int64(oldest)) // what comes from now on is newer
 	r.losses.flush()
 }
 
@@ -74,7 +81,8 @@ func (r *session) finish() {
 		r.j1939.finish()
 	}
 	r.books(r.cfg.Clock.Now())
-	r.tell(telemetry.At(1<<63 - 1))
+	r.tell(never)
+	r.since.Store(int64(never))
 }
 
 // emit passes on what Rules leave of samples that ECUs were asked for.
@@ -106,9 +114,14 @@ func (r *session) deliver(samples []telemetry.Sample, to func([]telemetry.Sample
 	}
 }
 
-// tell passes on what waited for its turn.
-func (r *session) tell(now telemetry.At) {
+// tell passes on what waited for its turn, and returns when the oldest came that
+// waits on.
+func (r *session) tell(now telemetry.At) telemetry.At {
 	r.emitMu.Lock()
 	defer r.emitMu.Unlock()
+	if r.kept == nil {
+		return never
+	}
 	r.deliver(r.kept.tell(now), r.cfg.Emit)
+	return r.kept.oldest
 }

@@ -26,6 +26,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"obu/internal/clock"
@@ -141,8 +142,12 @@ type Source struct {
 	memory   *memory // of the session's receiving goroutine
 	quiet    quiet   // of the session before
 	recalled bool
-	emitMu   sync.Mutex // Emit and Event are called by one goroutine at a time
+	emitMu   sync.Mutex   // Emit and Event are called by one goroutine at a time
+	since    atomic.Int64 // At of the oldest value that may wait for its turn; never: none does
 }
+
+// never is later than any At.
+const never telemetry.At = 1<<63 - 1
 
 // ErrConfig is wrapped by what New refuses.
 var ErrConfig = errors.New("wrong CAN configuration")
@@ -188,7 +193,16 @@ func New(cfg Config) (*Source, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Source{cfg: cfg, ecus: ecus, book: newBook(ecus, cfg.UDS), memory: newMemory(), log: cfg.Log.With("bus", cfg.Name)}, nil
+	s := &Source{cfg: cfg, ecus: ecus, book: newBook(ecus, cfg.UDS), memory: newMemory(), log: cfg.Log.With("bus", cfg.Name)}
+	s.since.Store(int64(never))
+	return s, nil
+}
+
+// Since is when the oldest of the values came that wait for their turn or the
+// end of their curve, or may, or at when none is so old. It may be called at
+// any time.
+func (s *Source) Since(at telemetry.At) telemetry.At {
+	return min(at, telemetry.At(s.since.Load()))
 }
 
 // Run opens the device and reads it until ctx ends or a recording is over

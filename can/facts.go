@@ -26,6 +26,8 @@ type facts struct {
 	known map[factKey]*fact
 	bytes int
 	spent int // told since the last interval ended
+
+	oldest telemetry.At // that waited on when it did
 }
 
 // factKey is one kind of message (see j1939.IsFact) of one sender.
@@ -96,6 +98,10 @@ func (l *facts) interval() {
 	})
 	for _, k := range waiting[:min(len(waiting), maxFactsBus)] {
 		l.pass(k, l.known[k])
+	}
+	l.oldest = never
+	if len(waiting) > maxFactsBus {
+		l.oldest = l.known[waiting[maxFactsBus]].at
 	}
 }
 

@@ -164,7 +164,7 @@ func (n *network) books(now telemetry.At) {
 // finish passes on everything: nothing more will come.
 func (n *network) finish() {
 	n.rx.Flush()
-	n.books(telemetry.At(1<<63 - 1))
+	n.books(never)
 	for n.facts.waiting() {
 		n.facts.interval()
 	}

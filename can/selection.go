@@ -95,9 +95,10 @@ const maxSenders = 8192
 // selection passes the values of signals on when they change, or as their rules
 // say. One goroutine at a time uses it.
 type selection struct {
-	slots   []slot  // by number of the signal
-	rules   []*Rule // likewise
-	points  int     // waiting in all curves
+	slots   []slot       // by number of the signal
+	rules   []*Rule      // likewise
+	points  int          // waiting in all curves
+	oldest  telemetry.At // that waited on when tell was called last
 	further map[sender]*slot
 	give    func(at telemetry.At, from ecuKey, s *telemetry.Signal, r reading)
 }
@@ -175,7 +176,7 @@ func (l *selection) another(k sender) *slot {
 	st := l.further[k]
 	if st == nil {
 		if len(l.further) >= maxSenders {
-			l.tell(telemetry.At(1<<63 - 1))
+			l.tell(never)
 			for _, old := range l.further {
 				l.points -= len(old.points)
 			}
@@ -199,6 +200,7 @@ func (l *selection) pass(st *slot, at telemetry.At, r reading) {
 // tell passes on what waited long enough at a time: the last value of a signal
 // whose sender said it once.
 func (l *selection) tell(now telemetry.At) {
+	l.oldest = never
 	for i := range l.slots {
 		l.due(&l.slots[i], now)
 	}
@@ -214,5 +216,11 @@ func (l *selection) due(st *slot, now telemetry.At) {
 	if turn := st.toldAt + st.every; st.waiting && now >= turn {
 		st.told, st.toldAt, st.waiting = st.wait.v, turn, false
 		l.give(st.waitAt, st.from, st.signal, st.wait)
+	}
+	if st.waiting {
+		l.oldest = min(l.oldest, st.waitAt)
+	}
+	if len(st.points) > 1 { // the first was passed on
+		l.oldest = min(l.oldest, st.points[1].at)
 	}
 }

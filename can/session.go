@@ -76,6 +76,7 @@ func newSession(s *Source, bus Bus) *session {
 		r.j1939.share(r.dbc.broadcast, r.dbc.packed)
 	}
 	r.claimant = newClaimant(r)
+	r.since.Store(int64(s.cfg.Clock.Now()))
 	return r
 }
 

@@ -114,6 +114,7 @@ type Agent struct {
 	batch   *batcher
 	private *privacy
 	travel  travel
+	track   *track // nil: every fix leaves at once
 	trips   *trips // nil: nothing is told of them
 	backoff *backoffs
 	undated *undated

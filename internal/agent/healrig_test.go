@@ -4,11 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"obu/internal/agent"
@@ -201,23 +198,7 @@ func (r *healRig) cutPower(a *running) {
 	r.Helper()
 	r.broker.Set(func(f *brokertest.Faults) { f.DialErr = errRefused })
 	r.broker.Cut()
-	synctest.Wait()
-	files, err := filepath.Glob(filepath.Join(r.cfg.Buffer.Dir, "*"))
-	if err != nil {
-		r.Fatal(err)
-	}
-	left := make(map[string][]byte)
-	for _, f := range files {
-		if left[f], err = os.ReadFile(f); err != nil {
-			r.Fatal(err)
-		}
-	}
-	a.stop()
-	for f, text := range left {
-		if err := os.WriteFile(f, text, 0o600); err != nil {
-			r.Fatal(err)
-		}
-	}
+	cutPower(r.T, r.cfg.Buffer.Dir, a)
 }
 
 // check holds every record that arrived against the truth.

@@ -14,7 +14,7 @@ import (
 func TestHealthAsksEachSourceOnce(t *testing.T) {
 	asked := 0
 	clk := clock.Virtual()
-	a := &Agent{clock: clk, batch: &batcher{now: clk.Now}, private: &privacy{}, budget: newBudget(config.Budget{})}
+	a := &Agent{clock: clk, batch: &batcher{now: clk.Now}, private: &privacy{now: clk.Now}, budget: newBudget(config.Budget{})}
 	a.add("gps", "gps", nil, func() any {
 		asked++
 		var s gps.Stats

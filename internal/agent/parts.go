@@ -17,7 +17,7 @@ func (a *Agent) openBuffer(ctx context.Context) (*buffer.Buffer, error) {
 		Dir: c.Dir, Unit: a.cfg.Unit, Vehicle: a.cfg.Vehicle, Boot: a.clock.Boot(), Simulated: a.deps.Devices.Simulated,
 		Hardware: hardwareID(), TelemetryQuota: int64(c.TelemetryQuota), MediaQuota: int64(c.MediaQuota),
 		MaxAge:     time.Duration(c.MaxAge),
-		FlushEvery: time.Duration(c.FlushEvery), Now: a.clock.Now, Wall: a.trustedWall, Anchor: a.trustedAnchor, Log: a.log,
+		FlushEvery: time.Duration(c.FlushEvery), Quiet: healthEvery, Now: a.clock.Now, Wall: a.trustedWall, Anchor: a.trustedAnchor, Log: a.log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open buffer: %w", err)

@@ -37,7 +37,8 @@ type privacy struct {
 
 	mu      sync.Mutex // guards what follows
 	order   privateOrder
-	dropped uint64 // fixes since start
+	ended   telemetry.At // when a command ended it last
+	dropped uint64       // fixes since start
 }
 
 // privateOrder is what the last command said.
@@ -79,25 +80,36 @@ func (p *privacy) load() {
 }
 
 // on reports whether positions are to be left out now. p.mu must be held.
-func (p *privacy) on() bool {
+func (p *privacy) on() bool { return p.covers(p.now()) }
+
+// covers reports whether positions of a moment are to be left out: a receiver
+// hands over a fix some time after its moment. p.mu must be held.
+func (p *privacy) covers(at telemetry.At) bool {
 	o := &p.order
 	switch {
-	case p.fixed:
+	case p.fixed || at < p.ended:
 		return true
 	case !o.On || o.UntilAt == 0:
 		return o.On
 	case o.Boot == p.boot:
-		return p.now() < o.UntilAt
+		return at < o.UntilAt
 	}
 	wall := p.wall()
-	return o.UntilWall == nil || wall.IsZero() || wall.Before(*o.UntilWall)
+	return o.UntilWall == nil || wall.IsZero() || wall.Add(at.Sub(p.now())).Before(*o.UntilWall)
+}
+
+// isOn reports whether positions are left out now.
+func (p *privacy) isOn() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.on()
 }
 
 // keeps reports whether a fix may be kept. One that may not is counted and
 // listed.
 func (p *privacy) keeps(f telemetry.Fix) bool {
 	p.mu.Lock()
-	on := p.on()
+	on := p.covers(f.At)
 	if on {
 		p.dropped++
 	}
@@ -164,6 +176,9 @@ func (p *privacy) command(_ context.Context, c telemetry.Command) (any, error) {
 			until := o.Since.Add(limit)
 			o.UntilWall = &until
 		}
+	}
+	if p.on() && !o.On {
+		p.ended = p.now()
 	}
 	p.order = o
 	p.log.Info("private mode", "on", o.On, "for", args.For, "issuer", c.Issuer)

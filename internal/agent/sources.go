@@ -15,9 +15,10 @@ type source struct {
 	kind       string
 	supervisor *supervisor
 	stats      func() any
-	joins      bool   // takes part in a replay's timeline
-	forget     func() // nil; what was stored of it is deleted: see wipe
-	settle     func() // nil; it has ended and is not run again
+	joins      bool                            // takes part in a replay's timeline
+	forget     func()                          // nil; what was stored of it is deleted: see wipe
+	settle     func()                          // nil; it has ended and is not run again
+	held       func(telemetry.At) telemetry.At // nil; since when it holds values back, or the given time
 }
 
 func (s *source) report() SourceReport {
@@ -112,7 +113,7 @@ func (a *Agent) addCAN(d CANDevice) error {
 		return err
 	}
 	s = a.add("can", d.Name, run, func() any { return src.Stats() }, true)
-	s.supervisor.opens, s.settle = true, out.settle
+	s.supervisor.opens, s.settle, s.held = true, out.settle, src.Since
 	return nil
 }
 
@@ -126,14 +127,16 @@ func (a *Agent) addGPS(d *GPSDevice) error {
 		return r, err
 	}
 	ant := antenna{emit: a.batch.events}
-	keep, settle := a.track()
+	a.track = a.newTrack()
 	src, err := gps.New(gps.Config{Name: d.Name, Open: open, Clock: a.clock, Log: a.log, Lost: a.batch.gap,
 		Emit: func(f telemetry.Fix) {
 			ant.note(&f)
 			kept := a.private.keeps(f)
 			a.trips.fix(&f, !kept)
 			if kept {
-				keep(f)
+				a.keep(f)
+			} else {
+				a.track.settle()
 			}
 			a.travel.note(f)
 			a.clock.Observe(f) // the flush asks the clock for new anchors
@@ -142,7 +145,7 @@ func (a *Agent) addGPS(d *GPSDevice) error {
 		return fmt.Errorf("gps %s: %w", d.Name, err)
 	}
 	run := func(ctx context.Context) error {
-		defer settle()
+		defer a.track.settle()
 		return src.Run(ctx)
 	}
 	s = a.add("gps", d.Name, run, func() any { return src.Stats() }, true)

@@ -2,20 +2,66 @@ package agent
 
 import (
 	"slices"
+	"sync"
 	"time"
 
 	"obu/internal/trip"
 	"obu/telemetry"
 )
 
-// track returns what takes the fixes that are to be stored, and what is to be
-// called when no more come.
-func (a *Agent) track() (keep func(telemetry.Fix), settle func()) {
+// track thins the fixes that are to be stored. The receiver's source adds to
+// it; the flush asks what it holds, and has what waited long enough leave when
+// the receiver says no more. A nil one holds nothing.
+type track struct {
+	mu   sync.Mutex // guards thin
+	thin *trip.Track
+}
+
+// newTrack returns what thins the fixes that are to be stored; nil: nothing does.
+func (a *Agent) newTrack() *track {
 	if a.cfg.GPS == nil || a.cfg.GPS.Curvelog == nil {
-		return a.batch.fix, func() {}
+		return nil
 	}
 	c := a.cfg.GPS.Curvelog
-	t := trip.NewTrack(trip.Tolerance{ErrorM: c.MaxError.M(), TimeError: time.Duration(c.MaxTimeError), Time: time.Duration(c.MaxTime), SpeedMPS: c.MaxSpeedError.MPS(),
-		CourseDeg: float64(c.MaxCourseError), Detail: trip.Detail(max(0, slices.Index(trip.Details[:], c.Detail)))}, a.batch.fix)
-	return t.Add, t.Flush
+	return &track{thin: trip.NewTrack(trip.Tolerance{ErrorM: c.MaxError.M(), TimeError: time.Duration(c.MaxTimeError), Time: time.Duration(c.MaxTime), SpeedMPS: c.MaxSpeedError.MPS(),
+		CourseDeg: float64(c.MaxCourseError), Detail: trip.Detail(max(0, slices.Index(trip.Details[:], c.Detail)))}, a.batch.fix)}
+}
+
+// keep takes a fix that is to be stored.
+func (a *Agent) keep(f telemetry.Fix) {
+	if t := a.track; t != nil {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.thin.Add(f)
+		return
+	}
+	a.batch.fix(f)
+}
+
+// settle has all leave: no more will come for a while.
+func (t *track) settle() {
+	if t != nil {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.thin.Flush()
+	}
+}
+
+// tick has leave what waited as long as it may.
+func (t *track) tick(now telemetry.At) {
+	if t != nil {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.thin.Expire(now)
+	}
+}
+
+// since is when the oldest was said that waits, or at.
+func (t *track) since(at telemetry.At) telemetry.At {
+	if t == nil {
+		return at
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return min(at, t.thin.Since(at))
 }

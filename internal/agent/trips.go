@@ -31,6 +31,7 @@ type trips struct {
 	clock *clock.Clock
 	path  string
 	log   *slog.Logger
+	lost  func(telemetry.Gap)
 
 	loaded bool
 	next   telemetry.At // to be written again
@@ -52,7 +53,13 @@ func (a *Agent) newTrips() *trips {
 		r.LimitMPS, r.Tow = m.SpeedLimit.MPS(), m.Tow
 		r.AccelMPS2, r.BrakeMPS2, r.CornerMPS2 = m.Acceleration.MPS2(), m.Braking.MPS2(), m.Cornering.MPS2()
 	}
-	return &trips{watch: trip.New(r), clock: a.clock, path: filepath.Join(a.cfg.Buffer.Dir, tripName), log: a.log}
+	return &trips{watch: trip.New(r), clock: a.clock, path: filepath.Join(a.cfg.Buffer.Dir, tripName), log: a.log, lost: a.batch.gap}
+}
+
+// tripState is what is in the file.
+type tripState struct {
+	trip.State
+	Written telemetry.At `json:"written_ns,omitempty"` // in the boot of a trip under way; 0: all of the run is in it
 }
 
 // heard takes the values of the buses.
@@ -80,7 +87,7 @@ func (t *trips) load() {
 	if errors.Is(err, os.ErrNotExist) {
 		return
 	}
-	var s trip.State
+	var s tripState
 	if err == nil {
 		err = json.Unmarshal(raw, &s)
 	}
@@ -88,7 +95,23 @@ func (t *trips) load() {
 		t.log.Warn("nobody can say whether a trip was under way", "file", t.path, "error", err, "next", "nothing: the next trip is told as usual")
 		return
 	}
-	t.watch.Resume(s, t.clock.Now())
+	now := t.clock.Now()
+	if s.Trip != nil && s.Written != 0 {
+		t.cut(s, now)
+	}
+	t.watch.Resume(s.State, now)
+}
+
+// cut lists what a run that did not end in order had to tell of a trip since its
+// state was written: up to now in the same boot, else until it would have been
+// written again on a disk that is slow.
+func (t *trips) cut(s tripState, now telemetry.At) {
+	to := s.Written.Add(2 * tripEvery)
+	if s.Trip.Boot == t.clock.Boot() {
+		to = max(now, s.Written)
+	}
+	t.lost(telemetry.Gap{Class: telemetry.ClassEvent, Boot: s.Trip.Boot, From: s.Written, To: to, Count: telemetry.CountUnknown,
+		Reason: telemetry.ReasonUncleanStart, Source: "trip"})
 }
 
 // tick lets time pass, and writes the state when a trip or a zone began or ended,
@@ -106,14 +129,18 @@ func (t *trips) tick() {
 	}
 	if id != t.id || !slices.Equal(s.Zones, t.zones) || id != "" && now >= t.next {
 		t.id, t.zones, t.next = id, s.Zones, now.Add(tripEvery)
-		t.write(s)
+		written := now
+		if s.Trip == nil {
+			written = 0
+		}
+		t.write(tripState{s, written})
 	}
 }
 
 // save writes the state as it is.
 func (t *trips) save() {
 	if t != nil && t.loaded {
-		t.write(t.watch.State())
+		t.write(tripState{State: t.watch.State()})
 	}
 }
 
@@ -124,7 +151,7 @@ func (t *trips) finish() {
 	}
 }
 
-func (t *trips) write(s trip.State) {
+func (t *trips) write(s tripState) {
 	if t.clock.IsReplay() {
 		return
 	}

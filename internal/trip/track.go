@@ -78,6 +78,25 @@ func (t *Track) Add(f telemetry.Fix) {
 	t.held, t.end = append(t.held, f), end
 }
 
+// expireAfter is how much longer than Time the next fix is waited for: it is the
+// end of a line, and comes a while after its moment.
+const expireAfter = 2 * time.Second
+
+// Expire passes on what waited as long as it may when no fix comes any more.
+func (t *Track) Expire(now telemetry.At) {
+	if now.Sub(t.first.At) > t.tol.Time+expireAfter {
+		t.Flush()
+	}
+}
+
+// Since is when the oldest of the fixes came that wait, or at.
+func (t *Track) Since(at telemetry.At) telemetry.At {
+	if len(t.held) > 0 {
+		return t.held[0].At
+	}
+	return at
+}
+
 // Flush passes on what waits: the last fix that came.
 func (t *Track) Flush() {
 	if len(t.held) > 0 {
