@@ -29,6 +29,7 @@ const (
 // point is one reading.
 type point struct {
 	at telemetry.At
+	by telemetry.At // when it was measured, by its own clock: fixes may be read late, several at once
 	v  float64
 }
 
@@ -46,9 +47,9 @@ func (s *series) last() point {
 }
 
 // add takes a reading. base is the one it is to be compared with; not ok: none.
-func (s *series) add(at telemetry.At, v float64) (base point, ok bool) {
+func (s *series) add(p point) (base point, ok bool) {
 	if s.n > 0 {
-		since := at.Sub(s.last().at)
+		since := p.by.Sub(s.last().by)
 		if since < 0 || since > windowMax {
 			s.n = 0
 		} else if since < pointApart {
@@ -56,14 +57,14 @@ func (s *series) add(at telemetry.At, v float64) (base point, ok bool) {
 		}
 	}
 	for i := s.n - 1; i >= 0 && !ok; i-- {
-		if d := at.Sub(s.p[i].at); d >= windowMin && d <= windowMax {
+		if d := p.by.Sub(s.p[i].by); d >= windowMin && d <= windowMax {
 			base, ok = s.p[i], true
 		}
 	}
 	if s.n == maxPoints {
 		s.n = copy(s.p[:], s.p[1:])
 	}
-	s.p[s.n] = point{at, v}
+	s.p[s.n] = p
 	s.n++
 	return base, ok
 }
@@ -114,20 +115,29 @@ func (m *manoeuvre) note(at telemetry.At, rate float64, base point, v float64) (
 	return false, false
 }
 
+// measured is the time of a fix by the receiver's clock, where it has one.
+func measured(f *telemetry.Fix) telemetry.At {
+	if f.UTC.IsZero() {
+		return f.At
+	}
+	return telemetry.At(f.UTC.UnixNano())
+}
+
 // speedReading holds a new speed against the thresholds.
-func (w *Watch) speedReading(at telemetry.At, v float64, by string) {
+func (w *Watch) speedReading(p point, by string) {
+	at, v := p.at, p.v
 	if w.speedBy != by {
 		w.endManoeuvres(&w.accel, &w.brake)
 		w.speeds.n, w.speedBy = 0, by
 	}
-	if n := w.speeds.n; n > 0 && at.Sub(w.speeds.last().at) > windowMax {
+	if n := w.speeds.n; n > 0 && p.by.Sub(w.speeds.last().by) > windowMax {
 		w.endManoeuvres(&w.accel, &w.brake)
 	}
-	base, ok := w.speeds.add(at, v)
+	base, ok := w.speeds.add(p)
 	if !ok {
 		return
 	}
-	rate := (v - base.v) / at.Sub(base.at).Seconds()
+	rate := (v - base.v) / p.by.Sub(base.by).Seconds()
 	wrong := false
 	for _, m := range [...]*manoeuvre{&w.accel, &w.brake} {
 		was := m.active
@@ -157,20 +167,20 @@ func (w *Watch) courseReading(f *telemetry.Fix) {
 		w.courses.n = 0
 		return
 	}
-	course := f.CourseDeg
+	course, by := f.CourseDeg, measured(f)
 	if w.courses.n > 0 {
-		if f.At.Sub(w.courses.last().at) > windowMax {
+		if by.Sub(w.courses.last().by) > windowMax {
 			w.endManoeuvres(&w.corner)
 		}
 		course = w.courses.last().v + math.Remainder(course-w.courses.last().v, 360)
 	}
-	base, ok := w.courses.add(f.At, course)
+	base, ok := w.courses.add(point{f.At, by, course})
 	if !ok {
 		return
 	}
 	m := &w.corner
 	was := m.active
-	rate := f.SpeedMPS * math.Abs(course-base.v) * math.Pi / 180 / f.At.Sub(base.at).Seconds()
+	rate := f.SpeedMPS * math.Abs(course-base.v) * math.Pi / 180 / by.Sub(base.by).Seconds()
 	over, wrong := m.note(f.At, rate, base, course)
 	if m.active && !was {
 		m.by, m.where, m.speeds[0] = byGPS, w.here, f.SpeedMPS

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"math"
 	"testing"
+	"time"
 
+	"obu/internal/trip"
 	"obu/telemetry"
 )
 
@@ -88,5 +90,31 @@ func TestPlaceThatIsBelievedElsewhereIsNoDistance(t *testing.T) {
 		t.Fatalf("%v, want one trip", c.events)
 	} else {
 		near(t, end[0], "gps_m", 60*20*3, 250)
+	}
+}
+
+// TestFixesReadLateAreNoManoeuvre: a machine that stood still for seconds reads
+// the fixes of that time at once; the car braked as its receiver says.
+func TestFixesReadLateAreNoManoeuvre(t *testing.T) {
+	for _, turns := range []bool{false, true} {
+		c := newCar(t, func(r *trip.Rules) { r.LimitMPS = 30 })
+		c.mps = 25
+		c.drive(60)
+		for i := range 11 {
+			if turns {
+				c.course += 4 // 1.7 m/s²
+			} else {
+				c.mps -= 2
+			}
+			if i > 2 && i < 7 {
+				c.mend = func(f *telemetry.Fix) {
+					f.SpeedMPS, f.At = math.NaN(), f.At.Add(time.Duration(7-i)*990*time.Millisecond)
+				}
+			}
+			c.drive(1)
+			c.mend = nil
+		}
+		c.drive(60)
+		c.wants("Trip.Start")
 	}
 }

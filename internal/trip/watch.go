@@ -59,7 +59,8 @@ type Watch struct {
 	now      telemetry.At
 	private  bool
 	here     place
-	fixed    telemetry.At // of here
+	fixed    telemetry.At // of here,
+	fixedUTC time.Time    // by the receiver
 	locked   telemetry.At // since when fixes follow each other
 	utc      int64        // of the last good fix, seconds since 1970; 0: unknown
 	gps, can reading
@@ -114,6 +115,10 @@ func reliable(f *telemetry.Fix) bool {
 
 func (w *Watch) goodFix(f *telemetry.Fix) {
 	was, since := w.here, f.At.Sub(w.fixed)
+	if !f.UTC.IsZero() && !w.fixedUTC.IsZero() {
+		since = f.UTC.Sub(w.fixedUTC)
+	}
+	w.fixedUTC = f.UTC
 	w.here, w.fixed = place{f.LatDeg, f.LonDeg, true, w.private}, f.At
 	if !f.UTC.IsZero() {
 		w.utc = f.UTC.Unix()
@@ -136,7 +141,7 @@ func (w *Watch) goodFix(f *telemetry.Fix) {
 	}
 	w.gps = reading{f.At, mps, !math.IsNaN(mps)}
 	if w.canSpeed() == nil && w.gps.known {
-		w.speedReading(f.At, mps, byGPS)
+		w.speedReading(point{f.At, measured(f), mps}, byGPS)
 	}
 	w.courseReading(f)
 	w.positionBack(f)
@@ -219,7 +224,7 @@ func (w *Watch) carSpeed(s *telemetry.Sample, v float64) {
 		w.canM += (v + w.can.mps) / 2 * d.Seconds()
 	}
 	w.speaker, w.can = s.Source, reading{s.At, v, true}
-	w.speedReading(s.At, v, byCAN)
+	w.speedReading(point{s.At, s.At, v}, byCAN)
 }
 
 // mileage takes a reading of the odometer. It counts when it follows from the one
