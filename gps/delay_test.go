@@ -8,6 +8,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"obu/gps"
+	"obu/telemetry"
 )
 
 // learning is how many epochs a receiver gets until its cycle end is known.
@@ -128,4 +131,29 @@ func TestGSAEveryFifthEpochDelaysNoOther(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestDateOfASeldomZDA: at 5 Hz without RMC the date comes with ZDA once a second,
+// after the cycle end. The fixes after it have it all the same, over midnight too.
+func TestDateOfASeldomZDA(t *testing.T) {
+	var runs [][]byte
+	start := time.Date(2024, 12, 31, 23, 59, 56, 0, time.UTC)
+	for i := range 40 {
+		at := start.Add(time.Duration(i) * 200 * time.Millisecond)
+		run := frames(gga(at.Format("150405.00")), "GPVTG,084.4,T,077.8,M,022.4,N,041.5,K,A")
+		if i >= 10 && i%5 == 0 { // before that the receiver does not know it
+			run += frames("GPZDA," + at.Format("150405.00,02,01,2006") + ",00,00")
+		}
+		runs = append(runs, []byte(run))
+	}
+	i := 0
+	gps.MergeLive(runs, func(f telemetry.Fix) {
+		if want := start.Add(time.Duration(i) * 200 * time.Millisecond); i > 10 && !f.UTC.Equal(want) {
+			t.Errorf("fix %d: %v, want %v", i, f.UTC, want)
+		}
+		i++
+	})
+	if i != len(runs) {
+		t.Errorf("%d fixes, want %d", i, len(runs))
+	}
 }

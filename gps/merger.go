@@ -153,6 +153,9 @@ func (m *merger) late(s *sentence, n int, adds bool) {
 	if s.mode != telemetry.ModeNone {
 		m.mode, m.modeAge = s.mode, 0
 	}
+	if s.Type == "ZDA" && s.tod >= 0 { // the date of the epochs to come
+		m.day, m.dayTod, m.dayAt = s.day, s.tod, m.cur.at
+	}
 }
 
 // pause is called when the line has been quiet for the merger's patience:
