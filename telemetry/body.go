@@ -25,14 +25,14 @@ func encodeBody(batches []Batch) ([]byte, compression, error) {
 	return e.sealed()
 }
 
-// encodeColumns returns the columns of the batches' contents in format 2, what
+// encodeColumns returns the columns of the batches' contents in format 2 or 3, what
 // else there is as a Body message, and how that is compressed.
-func encodeColumns(batches []Batch, sent moment) (bits, rest []byte, how compression, err error) {
+func encodeColumns(batches []Batch, sent moment, format int) (bits, rest []byte, how compression, err error) {
 	e := encoders.Get().(*encoder)
 	defer encoders.Put(e)
 	defer e.reset(nil)
 	e.reset(batches)
-	if err := e.columns(sent); err != nil {
+	if err := e.columns(sent, format); err != nil {
 		return nil, nil, 0, err
 	}
 	e.declareSignals()

@@ -43,7 +43,7 @@ func TestEnvelopeRoundTrip(t *testing.T) {
 	for seed := range uint64(150) {
 		e := randomEnvelope(rand.New(rand.NewPCG(seed, 2)))
 		for name, encode := range map[string]func(*telemetry.Envelope) ([]byte, error){
-			"protobuf": telemetry.EncodeEnvelope, "json": telemetry.EncodeEnvelopeJSON, "format 1": encodeFormat1,
+			"protobuf": telemetry.EncodeEnvelope, "json": telemetry.EncodeEnvelopeJSON, "format 1": encodeFormat1, "format 3": encodeFormat3,
 		} {
 			p, err := encode(&e)
 			if err != nil {
@@ -77,6 +77,11 @@ func TestEnvelopeRoundTrip(t *testing.T) {
 			}
 		}
 	}
+}
+
+// encodeFormat3 encodes for one that knows tracks.
+func encodeFormat3(e *telemetry.Envelope) ([]byte, error) {
+	return telemetry.EncodeEnvelopeFormat(e, telemetry.FormatTrack)
 }
 
 // encodeFormat1 encodes for a consumer that knows no more.

@@ -98,8 +98,8 @@ func (h *header) read(p []byte) error {
 	switch {
 	case h.format == 0:
 		return fmt.Errorf("decode header without format version: %w", ErrMalformed)
-	case h.format > Format:
-		return fmt.Errorf("decode format %d, know %d: %w", h.format, Format, ErrNewerFormat)
+	case h.format > FormatTrack:
+		return fmt.Errorf("decode format %d, know %d: %w", h.format, FormatTrack, ErrNewerFormat)
 	}
 	if !h.hasSentBoot {
 		h.SentBoot = h.Boot

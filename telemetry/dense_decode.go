@@ -16,6 +16,8 @@ type denseReader struct {
 	letters int // bytes of texts so far
 	spare   []int64
 	peers   peers
+	tracks  bool    // format 3
+	ats     []int64 // of the fixes at hand
 }
 
 // dense reads the columns and, from rest, what else there is.
@@ -26,7 +28,7 @@ func (d *decoder) dense(bits, rest []byte, sent moment) error {
 	if len(d.number)+len(d.receivers)+len(d.buf) > 0 {
 		return fmt.Errorf("columns of format 1: %w", ErrMalformed)
 	}
-	r := &denseReader{d: d, strings: knownTexts[:len(knownTexts):len(knownTexts)]}
+	r := &denseReader{d: d, tracks: d.head.format >= FormatTrack, strings: knownTexts[:len(knownTexts):len(knownTexts)]}
 	r.seqRead.models = freshModels
 	r.seqRead.start(bits)
 	h := hint{first: sent.at}

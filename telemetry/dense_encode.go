@@ -15,6 +15,8 @@ type denseWriter struct {
 	clocks  []int // columns with times of their own, the one used last in front
 	strings []string
 	peers   peers
+	tracks  bool    // format 3
+	ats     []int64 // of the fixes at hand
 }
 
 // moment is when an envelope was sent, which its times are near.
@@ -36,12 +38,13 @@ func (d *denseWriter) reset() {
 }
 
 // columns writes the samples and the fixes.
-func (e *encoder) columns(sent moment) error {
+func (e *encoder) columns(sent moment, format int) error {
 	if e.dense == nil {
 		e.dense = new(denseWriter)
 	}
 	d := e.dense
 	d.reset()
+	d.tracks = format >= FormatTrack
 	if err := e.distribute(); err != nil {
 		return err
 	}
@@ -203,7 +206,7 @@ func (d *denseWriter) factored(xs []int64, h hint, m *seqModel) {
 
 // coarse is the hint for a sequence less rest and divided by f.
 func (h hint) coarse(f, rest int64) hint {
-	return hint{first: (h.first - rest) / f, peers: h.peers}
+	return hint{first: (h.first - rest) / f, peers: h.peers, glide: h.glide}
 }
 
 // factorCost is what factor and remainder take beyond their bits.

@@ -22,8 +22,13 @@ func (e *encoder) denseFixes(h hint, sent moment) {
 		for _, f := range g.fixes {
 			e.xs = append(e.xs, f.At.millis())
 		}
-		h.second = d.hinted(e.xs, h, &d.models.times)
-		h.first = e.xs[0]
+		d.ats = append(d.ats[:0], e.xs...)
+		if d.tracks {
+			d.factored(e.xs, h, &d.models.times)
+		} else {
+			h.second = d.hinted(e.xs, h, &d.models.times)
+		}
+		h.first = d.ats[0]
 		e.denseFix(g.fixes, sent)
 	}
 }
@@ -46,14 +51,17 @@ func (e *encoder) denseFix(fixes []*Fix, sent moment) {
 		if len(col) == 0 {
 			continue
 		}
-		grid := e.onGrid(col)
+		grid, h := e.onGrid(col), hint{peers: &d.peers}
+		if d.tracks && i < placeFloats && len(col) == len(fixes) {
+			h.glide = d.ats
+		}
 		if grid == usualGrids[i] {
 			d.bit(0, &d.models.grid)
 		} else {
 			d.bit(1, &d.models.grid)
 			d.raw(grid, gridBits)
 		}
-		d.factored(e.xs, hint{peers: &d.peers}, &d.models.fixes)
+		d.factored(e.xs, h, &d.models.fixes)
 	}
 	for i := range fixIntColumns {
 		e.xs = e.xs[:0]
@@ -94,7 +102,27 @@ func (e *encoder) denseUTC(fixes []*Fix, sent moment) {
 		ns[i] /= unit
 	}
 	d.raw(maxTick-tick, tickBits)
-	d.hinted(ns, hint{first: near * msec / unit, second: int64(time.Second) / unit << phaseFrac}, &d.models.times)
+	h := hint{first: near * msec / unit, second: int64(time.Second) / unit << phaseFrac}
+	if d.tracks && len(ns) == len(fixes) {
+		h.follow = inUnits(d.ats, unit)
+	}
+	d.hinted(ns, h, &d.models.times)
+}
+
+// placeFloats are latitude and longitude, which come first.
+const placeFloats = 2
+
+// inUnits turns times since boot into units of UTC: what UTC runs beside.
+func inUnits(ms []int64, unit int64) []int64 {
+	out := make([]int64, len(ms))
+	for i, t := range ms {
+		if unit >= msec {
+			out[i] = t / (unit / msec)
+		} else {
+			out[i] = t * (msec / unit)
+		}
+	}
+	return out
 }
 
 // utcNear estimates the wall time, in ms, at a time since boot; 0: no idea.

@@ -36,13 +36,16 @@ func (r *denseReader) fixGroup(receiver string, h *hint, sent moment) error {
 		}
 	}
 	fixes, xs := make([]Fix, n), make([]int64, n)
-	if !r.hinted(xs, h, &r.models.times) {
+	if r.tracks && !r.factored(xs, *h, &r.models.times) || !r.tracks && !r.hinted(xs, h, &r.models.times) {
 		return fmt.Errorf("times of fixes: %w", ErrMalformed)
 	}
 	h.first = xs[0]
 	for i := range fixes {
 		fixes[i] = NoFix()
 		fixes[i].At, fixes[i].Receiver = atMillis(xs[i]), receiver
+	}
+	if r.tracks {
+		r.ats = append(r.ats[:0], xs...)
 	}
 	if err := r.fixColumns(fixes, xs, sent); err != nil {
 		return err
@@ -71,7 +74,11 @@ func (r *denseReader) fixColumns(fixes []Fix, xs []int64, sent moment) error {
 		if r.bit(&r.models.grid) == 1 {
 			grid = r.raw(gridBits)
 		}
-		if grid != gridIEEE && grid >= uint64(len(grids)) || !r.factored(xs[:held], hint{peers: &r.peers}, &r.models.fixes) {
+		h := hint{peers: &r.peers}
+		if r.tracks && i < placeFloats && held == len(fixes) {
+			h.glide = r.ats
+		}
+		if grid != gridIEEE && grid >= uint64(len(grids)) || !r.factored(xs[:held], h, &r.models.fixes) {
 			return fmt.Errorf("fix column %d: %w", i, ErrMalformed)
 		}
 		setFixFloats(fixes, i, grid, mask, xs)
@@ -100,6 +107,9 @@ func (r *denseReader) utc(fixes []Fix, mask, xs []int64, sent moment) bool {
 		}
 	}
 	h := hint{first: near * msec / unit, second: int64(time.Second) / unit << phaseFrac}
+	if r.tracks && len(xs) == len(fixes) {
+		h.follow = inUnits(r.ats, unit)
+	}
 	if !r.hinted(xs, &h, &r.models.times) {
 		return false
 	}

@@ -130,7 +130,7 @@ func TestDenseNoise(t *testing.T) {
 			p[j] = byte(rnd.Uint32()) >> (i % 9)
 		}
 		m := msg{}
-		m.uint(envFormat, 2)
+		m.uint(envFormat, uint64(2+i/3%2))
 		m.packed(envSeqs, []uint64{1, uint64(1 + i%3)})
 		m.bytes(envBody, p)
 		if _, err := decodeWithin(t, "noise", m.b); err != nil && !errors.Is(err, ErrMalformed) && !errors.Is(err, ErrTooLarge) {

@@ -67,13 +67,13 @@ func nonZero(n int) []uint64 {
 	return []uint64{uint64(n)}
 }
 
-// EncodeEnvelope returns the envelope as it is published, in the newest format:
-// the columns of all its batches laid together. What holds for EncodeBatch
+// EncodeEnvelope returns the envelope as it is published, in format Format: the
+// columns of all its batches laid together. What holds for EncodeBatch
 // holds here; SentAt and SentWall are in milliseconds too.
 func EncodeEnvelope(e *Envelope) ([]byte, error) { return EncodeEnvelopeFormat(e, Format) }
 
 // EncodeEnvelopeFormat is EncodeEnvelope in a format that an older consumer
-// knows, from 1 up to Format.
+// knows, or FormatTrack.
 func EncodeEnvelopeFormat(e *Envelope, format int) ([]byte, error) {
 	if err := e.check(); err != nil {
 		return nil, err
@@ -81,20 +81,20 @@ func EncodeEnvelopeFormat(e *Envelope, format int) ([]byte, error) {
 	switch format {
 	case 1:
 		return e.encodePlain()
-	case Format:
-		return e.encodeDense()
+	case Format, FormatTrack:
+		return e.encodeDense(format)
 	}
-	return nil, fmt.Errorf("encode format %d, know 1 to %d: %w", format, Format, ErrNewerFormat)
+	return nil, fmt.Errorf("encode format %d, know 1 to %d: %w", format, FormatTrack, ErrNewerFormat)
 }
 
-// encodeDense is EncodeEnvelope in format 2.
-func (e *Envelope) encodeDense() ([]byte, error) {
-	bits, rest, how, err := encodeColumns(e.Batches, e.moment())
+// encodeDense is EncodeEnvelope in format 2 or 3.
+func (e *Envelope) encodeDense(format int) ([]byte, error) {
+	bits, rest, how, err := encodeColumns(e.Batches, e.moment(), format)
 	if err != nil {
 		return nil, err
 	}
 	m := msg{make([]byte, 0, len(bits)+len(rest)+len(e.Unit)+len(e.Vehicle)+128)}
-	m.uint(envFormat, Format)
+	m.uint(envFormat, uint64(format))
 	e.appendNames(&m)
 	first, last := uint64(0), uint64(0)
 	if n := len(e.Batches); n > 0 {

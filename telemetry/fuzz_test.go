@@ -15,7 +15,7 @@ import (
 func FuzzDecodeEnvelope(f *testing.F) {
 	for seed := range uint64(8) {
 		e := randomEnvelope(rand.New(rand.NewPCG(seed, 5)))
-		for format := 1; format <= telemetry.Format; format++ {
+		for format := 1; format <= telemetry.FormatTrack; format++ {
 			p, err := telemetry.EncodeEnvelopeFormat(&e, format)
 			if err != nil {
 				f.Fatal(err)
@@ -26,6 +26,7 @@ func FuzzDecodeEnvelope(f *testing.F) {
 	f.Fuzz(func(t *testing.T, p []byte) {
 		decodesTheSameAgain(t, p, telemetry.EncodeEnvelope)
 		decodesTheSameAgain(t, p, encodeFormat1)
+		decodesTheSameAgain(t, p, encodeFormat3)
 	})
 }
 

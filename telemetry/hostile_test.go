@@ -93,7 +93,7 @@ func TestHostilePayloads(t *testing.T) {
 	}{
 		{"empty", nil, telemetry.ErrMalformed},
 		{"zeros", make([]byte, 100), telemetry.ErrMalformed},
-		{"newer format", raw(nil).num(1, telemetry.Format+1), telemetry.ErrNewerFormat},
+		{"newer format", raw(nil).num(1, telemetry.FormatTrack+1), telemetry.ErrNewerFormat},
 		{"no format", raw(nil).num(2, 2), telemetry.ErrMalformed},
 		{"decompression bomb of 100 MB", envelope(1, bomb(100<<20), 1), telemetry.ErrMalformed},
 		{"decompression bomb of 4 MB", envelope(1, bomb(4<<20), 1), telemetry.ErrMalformed},

@@ -17,6 +17,8 @@ const (
 	predFollow   = 5 // y[i] + a constant, y being the sequence it is told to follow
 	predNumbers  = 6 // x[i-1], each residual a number of its own; for short sequences
 	predConstant = 7 // x[i-1], no residuals
+
+	predGlide = 6 // format 3 in its place: on at the speed before, see glide
 )
 
 const (

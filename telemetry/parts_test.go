@@ -40,7 +40,7 @@ func PartsOf(env *Envelope) (p Parts, err error) {
 	if err != nil {
 		return p, err
 	}
-	bits, rest, _, err := encodeColumns(env.Batches, env.moment())
+	bits, rest, _, err := encodeColumns(env.Batches, env.moment(), Format)
 	if err != nil {
 		return p, err
 	}

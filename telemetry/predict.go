@@ -41,6 +41,7 @@ type hint struct {
 	second int64   // near its period or stride
 	follow []int64 // a sequence it may run beside, of the same length, or nil
 	peers  *peers  // format 2: the columns before it that it may resemble, or nil
+	glide  []int64 // format 3: the times of a place, of the same length, or nil
 }
 
 // sequence writes xs, whose length the reader knows.
@@ -162,8 +163,9 @@ func phaseStart(xs []int64, period int64) int64 {
 	return xs[0] + sum/int64(n)>>phaseFrac
 }
 
-// residuals appends what the plan's predictor leaves of xs.
-func (p *plan) residuals(zs []uint64, xs, follow []int64) []uint64 {
+// residuals appends what the plan's predictor leaves of xs; beside is the other
+// sequence that it may look at.
+func (p *plan) residuals(zs []uint64, xs, beside []int64) []uint64 {
 	switch p.pred {
 	case predDelta, predStride:
 		for i := 1; i < len(xs); i++ {
@@ -171,7 +173,7 @@ func (p *plan) residuals(zs []uint64, xs, follow []int64) []uint64 {
 		}
 	case predFollow:
 		for i := 1; i < len(xs); i++ {
-			zs = append(zs, zigzag((xs[i]-xs[i-1])-(follow[i]-follow[i-1])))
+			zs = append(zs, zigzag((xs[i]-xs[i-1])-(beside[i]-beside[i-1])))
 		}
 	case predTrend:
 		d := int64(0)
@@ -179,6 +181,10 @@ func (p *plan) residuals(zs []uint64, xs, follow []int64) []uint64 {
 			e := xs[i] - xs[i-1]
 			zs = append(zs, zigzag(e-d))
 			d = e
+		}
+	case predGlide:
+		for i := 1; i < len(xs); i++ {
+			zs = append(zs, zigzag(xs[i]-glide(xs, beside, i)))
 		}
 	case predLevel:
 		for _, x := range xs {
@@ -193,4 +199,17 @@ func (p *plan) residuals(zs []uint64, xs, follow []int64) []uint64 {
 		}
 	}
 	return zs
+}
+
+// glide returns where x[i] would be at the speed between the two before it.
+func glide(xs, ts []int64, i int) int64 {
+	x := xs[i-1]
+	if i < 2 {
+		return x
+	}
+	d, before := x-xs[i-2], ts[i-1]-ts[i-2]
+	if before <= 0 {
+		return x + d
+	}
+	return x + d*(ts[i]-ts[i-1])/before
 }

@@ -63,7 +63,7 @@ func (s *seqReader) hinted(xs []int64, h *hint) bool {
 }
 
 // rebuild undoes plan.residuals; xs[0] holds the first number.
-func rebuild(xs []int64, zs []uint64, pred uint, second int64, follow []int64) {
+func rebuild(xs []int64, zs []uint64, pred uint, second int64, beside []int64) {
 	switch pred {
 	case predDelta, predStride:
 		for i, z := range zs {
@@ -71,13 +71,17 @@ func rebuild(xs []int64, zs []uint64, pred uint, second int64, follow []int64) {
 		}
 	case predFollow:
 		for i, z := range zs {
-			xs[i+1] = xs[i] + unzigzag(z) + (follow[i+1] - follow[i])
+			xs[i+1] = xs[i] + unzigzag(z) + (beside[i+1] - beside[i])
 		}
 	case predTrend:
 		d := int64(0)
 		for i, z := range zs {
 			d += unzigzag(z)
 			xs[i+1] = xs[i] + d
+		}
+	case predGlide:
+		for i, z := range zs {
+			xs[i+1] = glide(xs, beside, i+1) + unzigzag(z)
 		}
 	case predLevel:
 		base := xs[0]

@@ -34,12 +34,15 @@ func TestReferenceReaderAgrees(t *testing.T) {
 	envelopes["together"] = together(40)
 	for _, name := range slices.Collect(maps.Keys(envelopes)) {
 		envelopes[name+" in format 1"] = envelopes[name]
+		envelopes[name+" in format 3"] = envelopes[name]
 	}
 	dir := t.TempDir()
 	for name, e := range envelopes {
 		format := telemetry.Format
 		if older, ok := strings.CutSuffix(name, " in format 1"); ok {
 			e, format = envelopes[older], 1
+		} else if same, ok := strings.CutSuffix(name, " in format 3"); ok {
+			e, format = envelopes[same], telemetry.FormatTrack
 		}
 		p, err := telemetry.EncodeEnvelopeFormat(&e, format)
 		if err != nil {
@@ -116,7 +119,7 @@ func uncompressed(t *testing.T, p []byte) []byte {
 		}
 		p = p[n+m:]
 	}
-	if field := map[uint64]protowire.Number{1: 15, 2: 20}[format]; compressed {
+	if field := map[uint64]protowire.Number{1: 15, 2: 20, 3: 20}[format]; compressed {
 		bodies[field] = inflate(t, bodies[field])
 	}
 	return raw(out).bytes(15, bodies[15]).bytes(20, bodies[20])

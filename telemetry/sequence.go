@@ -123,7 +123,11 @@ func noiseCost(sum uint64, n int) int {
 func (s *seqWriter) plan(xs []int64, h hint) plan {
 	best := plan{cost: math.MaxInt}
 	consider := func(p plan) {
-		s.try = p.residuals(s.try[:0], xs, h.follow)
+		beside := h.follow
+		if p.pred == predGlide {
+			beside = h.glide
+		}
+		s.try = p.residuals(s.try[:0], xs, beside)
 		p.cost = noiseCost(sumOf(s.try), len(s.try)) + numberCost(p.first-h.first)
 		if p.pred == predPhase || p.pred == predStride {
 			p.cost += numberCost(p.second - h.second)
@@ -141,6 +145,9 @@ func (s *seqWriter) plan(xs []int64, h hint) plan {
 		return best
 	}
 	consider(plan{pred: predTrend, first: xs[0]})
+	if h.glide != nil {
+		consider(plan{pred: predGlide, first: xs[0]})
+	}
 	var lo, hi, sum int64 = xs[0], xs[0], 0
 	for _, x := range xs {
 		lo, hi = min(lo, x), max(hi, x)
@@ -192,8 +199,10 @@ func (s *seqRead) hinted(xs []int64, h *hint, m *seqModel) bool {
 		if h.follow == nil {
 			return false
 		}
-	case predNumbers:
-		return false
+	case predGlide:
+		if h.glide == nil {
+			return false
+		}
 	}
 	second := int64(0)
 	if pred == predPhase || pred == predStride {
@@ -228,7 +237,11 @@ func (s *seqRead) hinted(xs []int64, h *hint, m *seqModel) bool {
 	if h.peers != nil {
 		h.peers.add(zs)
 	}
-	rebuild(xs, zs, pred, second, h.follow)
+	beside := h.follow
+	if pred == predGlide {
+		beside = h.glide
+	}
+	rebuild(xs, zs, pred, second, beside)
 	return true
 }
 

@@ -61,6 +61,51 @@ func randomSequence(rnd *rand.Rand, common []int64) []int64 {
 	return xs
 }
 
+// TestGlideRoundTrips: integers of any size at times of any kind, and places of a
+// car at uneven times, which cost less than by steps alone.
+func TestGlideRoundTrips(t *testing.T) {
+	write := func(xs, ts []int64) []byte {
+		w := new(denseWriter)
+		w.reset()
+		w.factored(xs, hint{glide: ts}, &w.models.fixes)
+		return w.finish()
+	}
+	read := func(p []byte, n int, ts []int64) ([]int64, bool) {
+		r := &denseReader{}
+		r.models = freshModels
+		r.start(p)
+		ys := make([]int64, n)
+		return ys, r.factored(ys, hint{glide: ts}, &r.models.fixes)
+	}
+	for seed := range uint64(300) {
+		rnd := rand.New(rand.NewPCG(seed, 2))
+		xs := randomSequence(rnd, make([]int64, 50))
+		ts := make([]int64, len(xs))
+		for i := range ts {
+			ts[i] = int64(rnd.Uint64()) >> rnd.IntN(64)
+		}
+		if ys, ok := read(write(xs, ts), len(xs), ts); !ok || !slices.Equal(xs, ys) {
+			t.Fatalf("seed %d: %v, want %v", seed, ys, xs)
+		}
+	}
+	rnd := rand.New(rand.NewPCG(2, 2))
+	xs, ts := make([]int64, 100), make([]int64, 100)
+	for i := 1; i < len(xs); i++ {
+		ts[i] = ts[i-1] + 1000*(1+rnd.Int64N(30))
+		xs[i] = xs[i-1] + (ts[i]-ts[i-1])*15/1000 + rnd.Int64N(9)
+	}
+	glides := write(xs, ts)
+	if steps := write(xs, nil); 4*len(glides) > 3*len(steps) {
+		t.Errorf("%d bytes, by steps alone %d", len(glides), len(steps))
+	}
+	if ys, ok := read(glides, len(xs), ts); !ok || !slices.Equal(xs, ys) {
+		t.Errorf("%v, want %v", ys, xs)
+	}
+	if _, ok := read(glides, len(xs), nil); ok {
+		t.Error("read without the times, which format 2 has not")
+	}
+}
+
 // TestPeersHelp: columns that move together cost less than one by one.
 func TestPeersHelp(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 4))

@@ -84,7 +84,7 @@ type Config struct {
 	ClientID       string        // "": Unit
 	Fleet, Unit    string        // of the topics obu/v1/<fleet>/<unit>/…
 	Encoding       Encoding      // "": protobuf
-	Format         int           // of protobuf envelopes; 0: telemetry.Format
+	Format         int           // of protobuf envelopes, up to telemetry.FormatTrack; 0: telemetry.Format
 	Custody        Custody       // "": puback
 	LiveEvery      time.Duration // 0: 1 s; live batches are grouped over this time
 	HistoryRate    int64         // bytes/s; 0: 64 KiB/s; Unlimited
@@ -141,8 +141,8 @@ func (c *Config) check() error {
 	if c.Encoding != Protobuf && c.Encoding != JSON {
 		return fmt.Errorf("%w: encoding %q: want protobuf or json", ErrConfig, c.Encoding)
 	}
-	if c.Format < 1 || c.Format > telemetry.Format {
-		return fmt.Errorf("%w: format %d: want 1 to %d", ErrConfig, c.Format, telemetry.Format)
+	if c.Format < 1 || c.Format > telemetry.FormatTrack {
+		return fmt.Errorf("%w: format %d: want 1 to %d", ErrConfig, c.Format, telemetry.FormatTrack)
 	}
 	if c.Custody != CustodyPuback && c.Custody != CustodyReceipt {
 		return fmt.Errorf("%w: custody %q: want puback or receipt", ErrConfig, c.Custody)

@@ -347,7 +347,7 @@ func TestRetiredStoreDrainsAsHistory(t *testing.T) {
 // TestFormatForOlderConsumers: format 1 is what leaves where it is set, and the
 // newest one where nothing is.
 func TestFormatForOlderConsumers(t *testing.T) {
-	for set, want := range map[int]byte{0: telemetry.Format, 1: 1} {
+	for set, want := range map[int]byte{0: telemetry.Format, 1: 1, 3: 3} {
 		synctest.Test(t, func(t *testing.T) {
 			g := newRig(t, func(c *uplink.Config) { c.Format = set }).start()
 			if lost := g.r.missing(g.drive(20)); len(lost) > 0 {
@@ -388,7 +388,7 @@ func TestNewChecksTheConfiguration(t *testing.T) {
 		"fleet":      func(c *uplink.Config) { c.Fleet = "a/b" },
 		"unit":       func(c *uplink.Config) { c.Unit = "" },
 		"encoding":   func(c *uplink.Config) { c.Encoding = "xml" },
-		"format":     func(c *uplink.Config) { c.Format = telemetry.Format + 1 },
+		"format":     func(c *uplink.Config) { c.Format = telemetry.FormatTrack + 1 },
 		"custody":    func(c *uplink.Config) { c.Custody = "hope" },
 		"max_packet": func(c *uplink.Config) { c.MaxPacket = 10 },
 		"backlog":    func(c *uplink.Config) { c.Backlog = nil },

@@ -7,6 +7,7 @@ import (
 
 	"obu/buffer"
 	"obu/internal/config"
+	"obu/internal/trip"
 	"obu/telemetry"
 	"obu/uplink"
 )
@@ -51,7 +52,7 @@ func (a *Agent) newUplink(buf *buffer.Buffer) (*uplink.Uplink, error) {
 	}
 	return uplink.New(uplink.Config{
 		Broker: c.Broker, TLS: tlsFiles(c.TLS), Username: c.Username, Password: c.Password, ClientID: c.ClientID,
-		Fleet: a.cfg.Fleet, Unit: a.cfg.Unit, Encoding: uplink.Encoding(c.Encoding), Format: c.Format, Custody: uplink.Custody(c.Custody),
+		Fleet: a.cfg.Fleet, Unit: a.cfg.Unit, Encoding: uplink.Encoding(c.Encoding), Format: a.packed(), Custody: uplink.Custody(c.Custody),
 		LiveEvery: time.Duration(c.LiveEvery), HistoryRate: historyRate(c.HistoryRate), MaxPacket: int(c.MaxPacket),
 		KeepAlive: time.Duration(c.KeepAlive), BackoffMax: time.Duration(c.ReconnectMax), ReceiptPatience: time.Duration(c.ReceiptPatience),
 		Clock: a.clock, Budget: a.budget, Network: a.deps.Network, Backlog: held, Commands: buf, Handlers: map[string]uplink.Action{"private": a.private.command, "wipe": a.wipe},
@@ -72,7 +73,19 @@ func (a *Agent) format() int {
 	if a.cfg.Uplink.Encoding == string(uplink.JSON) {
 		return telemetry.FormatJSON
 	}
-	return a.cfg.Uplink.Format
+	return a.packed()
+}
+
+// packed is the version of those that are not JSON: where nothing is said, the
+// one for tracks if the track is of corners.
+func (a *Agent) packed() int {
+	switch gps := a.cfg.GPS; {
+	case a.cfg.Uplink.Format != 0:
+		return a.cfg.Uplink.Format
+	case gps != nil && gps.Curvelog != nil && detailOf(gps.Curvelog) != trip.Full:
+		return telemetry.FormatTrack
+	}
+	return telemetry.Format
 }
 
 // birth is the retained word of what speaks here.

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"obu/internal/config"
 	"obu/internal/trip"
 	"obu/telemetry"
 )
@@ -24,7 +25,7 @@ func (a *Agent) newTrack() *track {
 	}
 	c := a.cfg.GPS.Curvelog
 	return &track{thin: trip.NewTrack(trip.Tolerance{ErrorM: c.MaxError.M(), TimeError: time.Duration(c.MaxTimeError), Time: time.Duration(c.MaxTime), SpeedMPS: c.MaxSpeedError.MPS(),
-		CourseDeg: float64(c.MaxCourseError), Detail: trip.Detail(max(0, slices.Index(trip.Details[:], c.Detail)))}, a.batch.fix)}
+		CourseDeg: float64(c.MaxCourseError), Detail: detailOf(c)}, a.batch.fix)}
 }
 
 // keep takes a fix that is to be stored.
@@ -64,4 +65,9 @@ func (t *track) since(at telemetry.At) telemetry.At {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return min(at, t.thin.Since(at))
+}
+
+// detailOf is the configured detail; the schema lets no other name pass.
+func detailOf(c *config.Track) trip.Detail {
+	return trip.Detail(max(0, slices.Index(trip.Details[:], c.Detail)))
 }

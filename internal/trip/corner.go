@@ -25,7 +25,8 @@ const (
 var Details = [...]string{"full", "rounded", "place"}
 
 // maxSlip is how far At may be from when the fix came: the jitter of a receiver
-// at work. A line ends where it is more, and At is right again.
+// at work. A line ends where it is more, and At is right again, to half of it:
+// it goes on in steps of this, which cost less than the times as they were.
 const maxSlip = 250 * time.Millisecond
 
 // of returns what is left of f. What is in doubt is left whole: it is its own
@@ -41,17 +42,19 @@ func (d Detail) of(f telemetry.Fix) telemetry.Fix {
 }
 
 // countOn sets At as many milliseconds after the last corner's as the receiver
-// says, and reports whether that is near to when f came.
+// says, or so many steps of maxSlip besides that it is near to when f came. It
+// reports whether there is none.
 func (t *Track) countOn(f *telemetry.Fix) bool {
-	if f.UTC.IsZero() {
+	since := f.UTC.Sub(t.first.UTC).Round(time.Millisecond)
+	if f.UTC.IsZero() || t.first.UTC.IsZero() || since.Abs() > 24*time.Hour {
 		return true // by At alone
 	}
-	at := t.first.At.Round().Add(f.UTC.Sub(t.first.UTC).Round(time.Millisecond))
-	if slip := f.At.Sub(at); slip > maxSlip || slip < -maxSlip {
-		return false
+	at, steps := t.first.At.Round().Add(since), time.Duration(0)
+	if slip := f.At.Sub(at); slip.Abs() > maxSlip {
+		steps = slip.Round(maxSlip)
 	}
-	f.At = at
-	return true
+	f.At = at.Add(steps)
+	return steps == 0
 }
 
 const (

@@ -3,6 +3,7 @@ package trip_test
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -147,8 +148,8 @@ func TestTrackCornersTravelWhole(t *testing.T) {
 	}
 }
 
-// TestTrackCornersFollowLateFixes: a receiver that begins to tell its fixes a
-// second later ends the line, and At is right again from there on.
+// TestTrackCornersFollowLateFixes: a receiver that begins to tell its fixes 1.1 s
+// later ends the line, and At is right again from there on, to 0.125 s.
 func TestTrackCornersFollowLateFixes(t *testing.T) {
 	var fixes []telemetry.Fix
 	utc := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
@@ -156,7 +157,7 @@ func TestTrackCornersFollowLateFixes(t *testing.T) {
 		f := telemetry.NoFix()
 		f.At, f.UTC, f.Valid, f.LatDeg, f.LonDeg = telemetry.At(s)*1e9, utc.Add(time.Duration(s)*time.Second), true, 50+float64(s)*1e-4, 8
 		if s >= 30 {
-			f.At += 1e9
+			f.At += 11e8
 		}
 		fixes = append(fixes, f)
 	}
@@ -165,7 +166,7 @@ func TestTrackCornersFollowLateFixes(t *testing.T) {
 	for _, f := range kept {
 		at = append(at, f.At.Sub(0).Seconds())
 	}
-	if len(at) != 4 || at[0] != 0 || at[1] != 29 || at[2] != 31 || at[3] != 60 {
+	if !slices.Equal(at, []float64{0, 29, 31, 60}) {
 		t.Errorf("corners at %v, want 0, 29, 31 and 60 s", at)
 	}
 }

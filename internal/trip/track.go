@@ -52,11 +52,11 @@ func NewTrack(tol Tolerance, emit func(telemetry.Fix)) *Track {
 // Add takes the next fix of the receiver.
 func (t *Track) Add(f telemetry.Fix) {
 	f.Detail = nil // it does not travel, and would be kept alive
-	if !t.began || f.Doubt != 0 || !t.alike(&f) {
-		t.start(f)
-		return
+	goesOn := t.began && f.Doubt == 0 && t.alike(&f)
+	if t.began && t.tol.Detail != Full && !t.countOn(&f) {
+		goesOn = false
 	}
-	if t.tol.Detail != Full && !t.countOn(&f) {
+	if !goesOn {
 		t.start(f)
 		return
 	}

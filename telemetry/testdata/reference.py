@@ -323,7 +323,7 @@ class Body:
 def read(p, table):
     """Returns (seq, samples, fixes) of each batch."""
     env = dict(fields(p))
-    if env[1] not in (1, 2):
+    if env[1] not in (1, 2, 3):
         raise ValueError("format %d" % env[1])
     seqs, at = [], 0
     runs = packed(env.get(13, b""))
@@ -332,11 +332,11 @@ def read(p, table):
         seqs += range(at, at + n)
         at += n
     raw, dense = env.get(15 if env[1] == 1 else 20, b""), None
-    if env[1] == 2 and seqs:
+    if env[1] > 1 and seqs:
         import reference2
         here = 18 not in env or env[18] == env.get(6)
         sent_at, wall = (unzigzag(env.get(17, 0)), unzigzag(env.get(19, 0))) if here else (0, 0)
-        dense = lambda body: reference2.Dense(env.get(15, b""), body, sent_at, wall)
+        dense = lambda body: reference2.Dense(env.get(15, b""), body, sent_at, wall, env[1] == 3)
     body = Body(inflate(raw) if env.get(16) == 1 else raw, len(seqs), table, dense)
     return list(zip(seqs, body.samples, body.fixes))
 

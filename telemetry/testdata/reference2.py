@@ -1,4 +1,4 @@
-"""The columns of format 2, written from CONTRACT.md alone; reference.py uses it.
+"""The columns of formats 2 and 3, written from CONTRACT.md alone; reference.py uses it.
 
 Everything is one stream of a range coder whose models adapt alike in writer
 and reader.
@@ -8,6 +8,11 @@ import reference as one
 TEXTS = ["", "can0", "obd", "7E8", "gps", "obu", "stat", "can1", "dbc", "j1939", "uds", "nmea", "7E9", "7EA", "7EB", "00", "18DAF110"]
 GRIDS = {"lat": 7, "lon": 7, "alt": 1, "geoid": 1, "speed": 13, "course": 2, "hdop": 1, "vdop": 1, "pdop": 1}
 SECOND = 10**9
+
+
+def quotient(a, b):
+    """a/b rounded towards 0; b is positive."""
+    return abs(a) // b * (1 if a >= 0 else -1)
 
 
 def model(zero=1 << 15, seen=0):
@@ -128,9 +133,10 @@ class Noise:
 
 
 class Dense:
-    """Reads the samples and fixes of format 2 into a reference.Body."""
+    """Reads the samples and fixes of formats 2 and 3 into a reference.Body."""
 
-    def __init__(self, p, body, sent_at, sent_wall):
+    def __init__(self, p, body, sent_at, sent_wall, tracks):
+        self.tracks = tracks  # format 3
         self.bits, self.body, self.at, self.wall = Range(p), body, sent_at, sent_wall
         self.source, self.clock, self.form, self.runs = (small_model() for _ in range(4))
         self.signal, self.rows, self.states, self.texts = (number_model() for _ in range(4))
@@ -169,7 +175,7 @@ class Dense:
             peers.append(rs)
         return rs
 
-    def sequence(self, n, m, first=0, second=0, follow=None, peers=None):
+    def sequence(self, n, m, first=0, second=0, follow=None, peers=None, glide=None):
         """Returns the sequence and the period or stride for the next one."""
         bits = self.bits
         if n == 0:
@@ -194,15 +200,17 @@ class Dense:
                 r += second >> 4
             elif predictor == 5:
                 r += follow[i + 1] - follow[i]
+            elif predictor == 6 and i > 0:
+                last, before = one.signed(out[i] - out[i - 1]), glide[i] - glide[i - 1]
+                r += quotient(one.signed(last * (glide[i + 1] - glide[i])), before) if before > 0 else last
             out.append(one.signed(out[-1] + r))
         return out, second
 
-    def factored(self, n, m, first=0, peers=None):
+    def factored(self, n, m, first=0, peers=None, second=0, glide=None):
         if n < 3 or not self.bits.bit(m.factor):
-            return self.sequence(n, m, first, peers=peers)[0]
+            return self.sequence(n, m, first, second, peers=peers, glide=glide)[0]
         f, rest = self.bits.count(m.second), self.bits.count(m.second)
-        first = abs(first - rest) // f * (1 if first >= rest else -1)
-        return [x * f + rest for x in self.sequence(n, m, first, peers=peers)[0]]
+        return [x * f + rest for x in self.sequence(n, m, quotient(first - rest, f), peers=peers, glide=glide)[0]]
 
     def read_samples(self):
         bits, body, first, second, follow = self.bits, self.body, self.at, 0, []
@@ -252,7 +260,10 @@ class Dense:
         bits, body = self.bits, self.body
         n = bits.count(self.rows)
         counts = self.sequence(body.n, self.counts)[0] if body.n > 1 else [n]
-        times, second = self.sequence(n, self.times, first, second)
+        if self.tracks:
+            times = self.factored(n, self.times, first, second=second)
+        else:
+            times, second = self.sequence(n, self.times, first, second)
         fixes, peers = [{"at": t / 1000, "receiver": receiver} for t in times], []
         known = self.known(n)
         if any(known):
@@ -260,15 +271,17 @@ class Dense:
             at, near = times[known.index(True)], 0
             if self.at and 0 < self.wall <= 1 << 43 and max(abs(at), abs(self.at)) <= 1 << 43:
                 near = (self.wall - self.at + at) * 10**6
-            near = abs(near) // unit * (1 if near >= 0 else -1)
-            utc = iter(self.sequence(sum(known), self.times, near, SECOND // unit << 4)[0])
+            beside = [one.signed(t * (10**6 // unit)) if unit < 10**6 else quotient(t, unit // 10**6) for t in times]
+            follow = beside if self.tracks and all(known) else None
+            utc = iter(self.sequence(sum(known), self.times, quotient(near, unit), SECOND // unit << 4, follow)[0])
         for f, k in zip(fixes, known):
             f["utc_ns"] = next(utc) * unit if k else None
         for name in one.FLOATS:
             known = self.known(n)
             if any(known):
                 grid = bits.raw(5) if bits.bit(self.grid) else GRIDS[name]
-                xs = iter(self.factored(sum(known), self.fixes, peers=peers))
+                glide = times if self.tracks and name in ("lat", "lon") and all(known) else None
+                xs = iter(self.factored(sum(known), self.fixes, peers=peers, glide=glide))
             for f, k in zip(fixes, known):
                 x = next(xs) if k else None
                 f[name] = None if x is None else one.double(x) if grid == 31 else one.number(x, *one.GRIDS[grid])
