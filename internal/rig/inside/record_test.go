@@ -21,7 +21,7 @@ import (
 // frames, remote ones, CAN FD with its flags, error frames.
 func TestKernelRecordedAsCandumpDoes(t *testing.T) {
 	name, dir := vcan(t, "vcan0"), t.TempDir()
-	theirs := exec.Command("/bin/candump", "-l", name+",0:0,#FFFFFFFF")
+	theirs := exec.Command("/bin/candump", "-l", "-r", "4000000", name+",0:0,#FFFFFFFF") // its own buffer holds 270 frames
 	theirs.Dir = dir
 	ours := exec.Command("/bin/obu", "record", "--device", name, "--out", filepath.Join(dir, "rec"))
 	var said lockedBuffer
@@ -33,7 +33,7 @@ func TestKernelRecordedAsCandumpDoes(t *testing.T) {
 		defer c.Process.Kill() // it has ended unless the test fails
 	}
 	until(t, func() bool { return strings.Contains(said.String(), "msg=recording") && len(glob(dir, "*.log")) == 1 })
-	time.Sleep(time.Second) // candump makes its file before it binds
+	time.Sleep(2 * time.Second) // candump makes its file before it binds
 
 	frames := shapes(true)
 	broken := can.Frame{ID: 0x0C, Error: true, Len: 8}
@@ -49,7 +49,7 @@ func TestKernelRecordedAsCandumpDoes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	time.Sleep(time.Second) // both have read them
+	time.Sleep(2 * time.Second) // both have read them
 	for c, s := range map[*exec.Cmd]os.Signal{theirs: os.Interrupt, ours: syscall.SIGTERM} {
 		if err := c.Process.Signal(s); err != nil {
 			t.Error(err)
