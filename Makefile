@@ -69,7 +69,7 @@ cluster: ## three nodes of NATS JetStream and of RabbitMQ, the node in use kille
 drain: build ## a day of one-second batches after an outage, beside a mosquitto bridge with the same values; ten minutes
 	@OBU_BROKERS=drain go test -count=1 -timeout 40m -v -run '^TestDrain$$' ./internal/acceptance
 
-rig: ## a virtual machine with the kernel's own CAN: buses, controllers, unplugging, power cuts; minutes (OBU_RIG_CUTS=n)
+rig: ## a virtual machine with the kernel's own CAN: buses, controllers, unplugging, power cuts, a clock at 1970; minutes (OBU_RIG_CUTS=n)
 	@OBU_RIG=1 go test -count=1 -timeout 40m -v ./internal/rig | grep -v '^=== '
 
 .PHONY: rigbench

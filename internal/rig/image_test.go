@@ -3,6 +3,7 @@ package rig_test
 import (
 	"bytes"
 	"debug/elf"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -15,7 +16,7 @@ import (
 // modules are what a machine loads, in this order, each after what it needs.
 var modules = [...]string{
 	"can", "can-raw", "can-isotp", "can-j1939", "can-dev", "vcan", "sja1000", "kvaser_pci",
-	"virtio_pci", "virtio_blk", "virtio_net", "crc32c_generic", "ext4", "xhci-pci", "ftdi_sio",
+	"virtio_pci", "virtio_blk", "virtio_net", "crc32c_generic", "ext4", "xhci-pci", "ftdi_sio", "parport_pc", "pps_parport",
 }
 
 // kernel is an unpacked kernel package.
@@ -42,8 +43,44 @@ func unpackKernel(t *testing.T) kernel {
 	if err != nil || len(found) != 1 {
 		t.Fatalf("%s holds %d kernels (%v): remove the folder, the next run fetches it anew", k.dir, len(found), err)
 	}
-	k.image = found[0]
+	k.image = unpacked(t, found[0], filepath.Join(k.dir, "vmlinux"))
 	return k
+}
+
+// unpacked returns the kernel inside an image: a machine takes longer to unpack
+// it than to boot, each time. Where it is packed otherwise, or by a host without
+// xz, that is the image itself.
+func unpacked(t *testing.T, image, vmlinux string) string {
+	t.Helper()
+	if _, err := os.Stat(vmlinux); err == nil {
+		return vmlinux
+	}
+	packed, err := os.ReadFile(image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := bytes.Index(packed, []byte("\xfd7zXZ\x00"))
+	if i < 0 {
+		return image
+	}
+	cmd := exec.Command("xz", "-dc", "--single-stream")
+	cmd.Stdin = bytes.NewReader(packed[i:])
+	elf, err := cmd.Output()
+	if err != nil || !bytes.HasPrefix(elf, []byte("\x7fELF")) {
+		return image
+	}
+	part, err := os.CreateTemp(filepath.Dir(vmlinux), "vmlinux-*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = part.Write(elf)
+	if err = errors.Join(err, part.Close()); err == nil {
+		err = os.Rename(part.Name(), vmlinux)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return vmlinux
 }
 
 // kernelPackage returns the package behind linux-image-amd64.
