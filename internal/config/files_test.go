@@ -110,7 +110,8 @@ func TestLastGoodIsAFile(t *testing.T) {
 // TestLastGoodOfAnOlderRelease: what is refused now and ran well with an older
 // release still starts a unit out of reach; as obu.yaml it is a mistake.
 func TestLastGoodOfAnOlderRelease(t *testing.T) {
-	const text = small + `signals:
+	const text = small + `gps: {device: ttyUSB0, init: [AT]}
+signals:
   - {path: A.*, change: -3}
   - {path: B.*, curvelog: {max_error: -1}}
 can:
@@ -133,7 +134,7 @@ can:
 		t.Errorf("%v", err)
 	}
 	var wrong config.Errors
-	if _, err := config.Parse("obu.yaml", []byte(text), nil); !errors.As(err, &wrong) || len(wrong) != 5 {
+	if _, err := config.Parse("obu.yaml", []byte(text), nil); !errors.As(err, &wrong) || len(wrong) != 6 {
 		t.Errorf("as obu.yaml: %v", err)
 	}
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -16,10 +17,24 @@ func checkReceiver(text string) *problem {
 		return nil
 	case strings.Contains(text, "://"):
 		return &problem{"`" + cut(text) + "` is no receiver", "write a serial port (/dev/ttyUSB0), auto, or gpsd://localhost:2947"}
-	case !strings.Contains(text, "/"):
-		return &problem{"`" + cut(text) + "` is not the path of a serial port", "write it with its folder, for example /dev/ttyUSB0 (`ls /dev/serial/by-id` shows names that stay), or auto"}
 	}
 	return nil
+}
+
+// receiver reports what is wrong with a receiver's settings together. A copy of
+// a configuration that ran well with an older release is spared: without the
+// receiver it can do the rest.
+func (d *decoder) receiver(g *GPS) {
+	if g == nil || d.spare {
+		return
+	}
+	if g.Device != "" && g.Device != Auto.String() && !strings.Contains(g.Device, "/") && checkReceiver(g.Device) == nil {
+		d.conflict("gps.device", "`"+cut(g.Device)+"` is not the path of a serial port", "write it with its folder, for example /dev/ttyUSB0 (`ls /dev/serial/by-id` shows names that stay), or auto")
+	}
+	says := slices.ContainsFunc(g.Init, func(c string) bool { return !strings.HasPrefix(c, "$") })
+	if g.Device == Auto.String() && says && g.InitPort == "" {
+		d.conflict("gps.init", "with `device: auto` these commands would be said to every serial port, whatever is behind it", "name the modem's port for commands in `init_port`, or the receiver's in `device`")
+	}
 }
 
 func checkGpsd(where string) *problem {

@@ -24,3 +24,19 @@ func TestReceiverIsAPlace(t *testing.T) {
 		}
 	}
 }
+
+// TestModemsAreNotSearchedWithCommands: what starts a modem is not said to
+// whatever else is plugged in.
+func TestModemsAreNotSearchedWithCommands(t *testing.T) {
+	for settings, ok := range map[string]bool{
+		"device: auto, init: [AT+QGPS=1]":                          false,
+		"device: auto, init: [AT+QGPS=1], init_port: /dev/ttyUSB2": true,
+		"device: /dev/ttyUSB1, init: [AT+QGPS=1]":                  true,
+		`device: auto, init: ["$PMTK220,200"]`:                     true,
+	} {
+		_, err := config.Parse("obu.yaml", []byte("gps: {"+settings+"}\nuplink: {broker: \"mqtt://broker\"}\n"), nil)
+		if (err == nil) != ok || err != nil && !strings.Contains(err.Error(), "in `init_port`") {
+			t.Errorf("%s: %v", settings, err)
+		}
+	}
+}

@@ -171,6 +171,7 @@ func (d *decoder) conflicts(c *Config) {
 			d.conflict(index("dashcam", i)+".dir", "the dashcam's folder is also `buffer.dir`", "the agent's own files do not belong among the clips: use two folders")
 		}
 	}
+	d.receiver(c.GPS)
 	d.checkSelection(c.Signals)
 	u := c.Uplink
 	d.checkBudget(&u.Budget)
