@@ -142,8 +142,12 @@ type Source struct {
 	memory   *memory // of the session's receiving goroutine
 	quiet    quiet   // of the session before
 	recalled bool
-	emitMu   sync.Mutex   // Emit and Event are called by one goroutine at a time
-	since    atomic.Int64 // At of the oldest value that may wait for its turn; never: none does
+	emitMu   sync.Mutex // Emit and Event are called by one goroutine at a time
+
+	leftOut     []string // of the databases
+	leftOutMore int
+
+	since atomic.Int64 // At of the oldest value that may wait for its turn; never: none does
 }
 
 // never is later than any At.
@@ -195,6 +199,7 @@ func New(cfg Config) (*Source, error) {
 	}
 	s := &Source{cfg: cfg, ecus: ecus, book: newBook(ecus, cfg.UDS), memory: newMemory(), log: cfg.Log.With("bus", cfg.Name)}
 	s.since.Store(int64(never))
+	s.noteLeftOut()
 	return s, nil
 }
 

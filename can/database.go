@@ -53,6 +53,27 @@ func ReadDatabaseBytes(path string) ([]byte, error) {
 	return data, nil
 }
 
+// maxLeftOut bounds what is named of all that the databases of a bus lost.
+const maxLeftOut = 20
+
+// noteLeftOut names what could not be read of the databases.
+func (s *Source) noteLeftOut() {
+	for _, d := range s.cfg.Databases {
+		if d.Bus != "" && d.Bus != s.cfg.Name {
+			continue
+		}
+		f := d.Decoder.File()
+		s.leftOutMore += f.More
+		for _, w := range f.Warnings {
+			if len(s.leftOut) < maxLeftOut {
+				s.leftOut = append(s.leftOut, w.Error())
+			} else {
+				s.leftOutMore++
+			}
+		}
+	}
+}
+
 // DatabaseOptions say how the DBC files of one bus are read.
 type DatabaseOptions struct {
 	Paths []string

@@ -11,6 +11,7 @@ import (
 // settleEnhanced draws the conclusions of one request.
 func (p *poller) settleEnhanced(a *asker, batch []*item, answers []answer) {
 	now := time.Now()
+	defer p.notePutOff(a)
 	if len(answers) == 0 || answers[0].negative == obd.NRCPending {
 		if len(batch) > 1 {
 			if a.silent++; a.silent >= silentBatches {
@@ -48,6 +49,18 @@ func (p *poller) settleEnhanced(a *asker, batch []*item, answers []answer) {
 			it.later(now) // what came cannot be read
 		}
 	}
+}
+
+// notePutOff notes what is asked for less and less often.
+func (p *poller) notePutOff(a *asker) {
+	n, longest := 0, time.Duration(0)
+	for i := range a.items {
+		if it := &a.items[i]; it.wait > 0 && !it.left {
+			n++
+			longest = max(longest, it.wait)
+		}
+	}
+	p.r.book.of(a.Name, func(s *ECUStats) { s.PutOff, s.PutOffS = n, longest.Seconds() })
 }
 
 // done settles when an item that was answered is due again; it returns how many

@@ -24,8 +24,10 @@ type ECUStats struct {
 	Timeouts uint64    `json:"timeouts"` // no answer, or one that never became whole
 	Codes    int       `json:"codes"`    // trouble codes in its last list
 	LeftMore int       `json:"left_more,omitempty"`
-	Left     []LeftECU `json:"left,omitempty"`    // not asked for again in this drive
-	Trouble  string    `json:"trouble,omitempty"` // the last answer that could not be read
+	Left     []LeftECU `json:"left,omitempty"`      // not asked for again in this drive
+	Trouble  string    `json:"trouble,omitempty"`   // the last answer that could not be read
+	PutOff   int       `json:"put_off,omitempty"`   // DIDs and lists without a value when asked last: asked less and less often,
+	PutOffS  float64   `json:"put_off_s,omitempty"` // and the longest time until one is asked for again
 }
 
 // LeftECU is something an ECU is not asked for any more.
@@ -98,6 +100,7 @@ func (b *book) begin() {
 	defer b.mu.Unlock()
 	for i := range b.ecus {
 		b.ecus[i].Left, b.ecus[i].LeftMore, b.ecus[i].Trouble = nil, 0, ""
+		b.ecus[i].PutOff, b.ecus[i].PutOffS = 0, 0
 	}
 }
 

@@ -233,9 +233,12 @@ func TestPendingAndBusyECU(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBattery()
 		b.set("220102", "7F2278", "7F2278", "62010241")
-		out, _, _ := driveUDS(t, car(b), speedOnly(), []can.ECU{bms(temperature(10 * time.Second))}, time.Minute, nil)
+		out, st, _ := driveUDS(t, car(b), speedOnly(), []can.ECU{bms(temperature(10 * time.Second))}, time.Minute, nil)
 		if n := out.count("Battery.Temperature", telemetry.QualityLive); n != 6 {
 			t.Errorf("%d values of an ECU that puts off", n)
+		}
+		if st.UDS[0].PutOff != 0 || st.UDS[0].PutOffS != 0 {
+			t.Errorf("nothing is put off: %+v", st.UDS)
 		}
 	})
 	synctest.Test(t, func(t *testing.T) {
@@ -252,6 +255,9 @@ func TestPendingAndBusyECU(t *testing.T) {
 		_, st, _ := driveUDS(t, car(b), speedOnly(), []can.ECU{bms(temperature(time.Second))}, 5*time.Minute, nil)
 		if n := b.count("220102"); n < 15 || n > 30 || len(st.UDS[0].Left) != 0 {
 			t.Errorf("asked %d times in 5 minutes, %+v", n, st.UDS)
+		}
+		if st.UDS[0].PutOff != 1 || st.UDS[0].PutOffS < 10 || st.UDS[0].PutOffS > 30 {
+			t.Errorf("put off: %+v", st.UDS)
 		}
 	})
 	synctest.Test(t, func(t *testing.T) {

@@ -40,6 +40,8 @@ type Stats struct {
 	Bitrate      int               `json:"bitrate,omitempty"`   // of the bus, where it is known
 	Controller   Controller        `json:"controller"`
 	UDS          []ECUStats        `json:"uds,omitempty"`
+	LeftOut      []string          `json:"left_out,omitempty"` // of its DBC files, with file, line and reason
+	LeftOutMore  int               `json:"left_out_more,omitempty"`
 	State        string            `json:"state,omitempty"`       // "", "listening", "searching", "polling", "resting", "asleep"
 	SearchInS    float64           `json:"search_in_s,omitempty"` // when asleep: until ECUs are searched next, unless the car shows a sign of life before
 }
@@ -71,6 +73,7 @@ func (c *counters) setState(s string) { c.state.Store(&s) }
 func (s *Source) Stats() Stats {
 	c := &s.n
 	out := Stats{
+		LeftOut: s.leftOut, LeftOutMore: s.leftOutMore,
 		Frames: c.frames.Load(), ErrorFrames: c.errorFrames.Load(), Samples: c.samples.Load(),
 		Requests: c.requests.Load(), FlowControls: c.flowControls.Load(), Responses: c.responses.Load(),
 		Timeouts: c.timeouts.Load(), Withheld: c.withheld.Load(), Forbidden: c.forbidden.Load(),

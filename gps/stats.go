@@ -2,6 +2,7 @@ package gps
 
 import (
 	"math"
+	"strings"
 
 	"obu/telemetry"
 )
@@ -27,6 +28,9 @@ type Stats struct {
 	opened    telemetry.At
 
 	// As of the last fix; zero where the receiver does not say.
+	Mode        string            `json:"mode,omitempty"`   // none, also when the position is not valid, 2d or 3d
+	Sats        int               `json:"sats,omitempty"`   // used in the solution
+	Doubts      string            `json:"doubts,omitempty"` // "frozen, jump"
 	Sky         telemetry.Sky     `json:"sky"`
 	Antenna     telemetry.Antenna `json:"antenna,omitempty"`
 	HorizontalM float64           `json:"horizontal_m,omitempty"` // error by GST, one standard deviation
@@ -67,6 +71,10 @@ func (s *Stats) fix(f *telemetry.Fix) {
 		s.Doubtful++
 	} else if f.Valid && s.FirstFixS == 0 && s.opened != 0 {
 		s.FirstFixS = max(0.1, math.Round(f.At.Sub(s.opened).Seconds()*10)/10)
+	}
+	s.Mode, s.Sats, s.Doubts = telemetry.ModeNone.String(), max(f.Sats, 0), strings.Join(f.Doubt.Strings(), ", ")
+	if f.Valid {
+		s.Mode = f.Mode.String()
 	}
 	s.show(f.Detail)
 }

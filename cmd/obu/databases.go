@@ -176,7 +176,7 @@ func checkDatabase(path string, before *[]*dbc.File) finding {
 	signals := countSignals(f)
 	if n := len(f.Warnings) + f.More; n > 0 {
 		some := passed("%d messages, %d signals; left out in %d places, the first: %v", len(f.Messages), signals, n, f.Warnings[0])
-		some.Next = "if these are needed correct the file in the tool that wrote it; `obu decode can --dbc " + path + " LOG` lists all of them"
+		some.Next = leftOutNext + "; `obu decode can --dbc " + path + " LOG` lists all of them"
 		return some
 	}
 	return passed("%d messages, %d signals", len(f.Messages), signals)

@@ -84,11 +84,7 @@ func printStatus(out io.Writer, s *agent.Status) error {
 	}
 	w.row("unit", "%s%s, vehicle %s, fleet %s", s.Unit, simulated, orDash(s.Vehicle), orDash(s.Fleet))
 	w.row("agent", "%s, up %s, %.1f MB, %.1f s CPU", s.Version, seconds(s.UptimeS), float64(s.Process.ResidentBytes)/1e6, s.Process.CPUS)
-	if s.Time.Wall != nil {
-		w.row("time", "%s by %s, give or take %s", s.Time.Wall.Format(time.RFC3339), s.Time.By, seconds(*s.Time.UncertaintyS))
-	} else {
-		w.row("time", "unknown yet; it heals with the first fix")
-	}
+	w.time(&s.Time)
 	w.private(s.Private)
 	for i := range s.Sources {
 		w.source(&s.Sources[i], s.UptimeS)
@@ -129,7 +125,10 @@ func (w rows) source(src *agent.SourceReport, uptimeS float64) {
 		line += fmt.Sprintf(" (away %s, %s to open it again)", times(src.Restarts, "time"), times(src.Attempts, "try"))
 	}
 	w.row(src.Kind+" "+src.Name, "%s%s", line, statsLine(src.Stats))
-	w.next(nextOf(src, uptimeS))
+	next := nextOf(src, uptimeS)
+	w.next(next)
+	w.reception(src, next != "")
+	w.leftOut(src)
 	w.ecus(src)
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"obu/can"
+	"obu/internal/agent"
 )
 
 // smallBacklog is how much of a full bus the kernel should hold, in seconds.
@@ -51,6 +52,22 @@ func searchLine(inS float64) string {
 	}
 	return ""
 }
+
+// leftOut says what could not be read of a bus's DBC files.
+func (w rows) leftOut(src *agent.SourceReport) {
+	if src.Kind != "can" {
+		return
+	}
+	s := statsOf[can.Stats](src)
+	if n := len(s.LeftOut) + s.LeftOutMore; len(s.LeftOut) > 0 {
+		w.row("", "left out of its DBC files in %s, the first:", times(n, "place"))
+		w.row("", "%s", s.LeftOut[0])
+		w.next(leftOutNext + "; obu status --json lists more")
+	}
+}
+
+// leftOutNext is what to do about it.
+const leftOutNext = "if these are needed correct the file in the tool that wrote it"
 
 // nextOfBus is what to do about a bus that is open.
 func nextOfBus(m map[string]any) string {

@@ -25,6 +25,9 @@ func (w rows) ecus(src *agent.SourceReport) {
 		if e.LeftMore > 0 {
 			w.row("", "and %d more", e.LeftMore)
 		}
+		if e.PutOff > 0 {
+			w.row("", "%s without a value: asked again after %s at the latest", times(e.PutOff, "question"), seconds(e.PutOffS))
+		}
 		if e.Trouble != "" {
 			w.row("", "%s", e.Trouble)
 		}

@@ -35,6 +35,13 @@ func TestReceptionArrives(t *testing.T) {
 			}
 			time.Sleep(time.Second)
 		}
+		now, known := a.source("gps").Stats.(gps.Stats), a.Status().Time
+		if now.Mode != "3d" || now.Sats != 9 || now.Doubts != "" {
+			t.Errorf("status of a good fix: %+v", now)
+		}
+		if known.AnchorAgeS == nil || *known.AnchorAgeS < 0 || *known.AnchorAgeS > 600 {
+			t.Errorf("status of a time that a receiver tells: %+v", known)
+		}
 		r.hush()
 		await(t, "drain", func() bool { return a.owed() == 0 })
 		sky := a.source("gps").Stats.(gps.Stats).Sky

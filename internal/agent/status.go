@@ -39,6 +39,7 @@ type TimeStatus struct {
 	Wall         *time.Time `json:"wall"` // null: unknown
 	UncertaintyS *float64   `json:"uncertainty_s"`
 	By           string     `json:"by"`
+	AnchorAgeS   *float64   `json:"anchor_age_s"` // how long ago By told it; null: unknown
 	Trusted      bool       `json:"trusted"`
 }
 
@@ -176,11 +177,12 @@ func (a *Agent) Status() Status {
 }
 
 func (a *Agent) timeStatus() TimeStatus {
-	r := a.clock.Wall()
+	now := a.clock.Now()
+	r := a.clock.WallAt(now)
 	t := TimeStatus{By: string(r.By), Trusted: r.Trusted}
 	if !r.Time.IsZero() {
-		wall, unc := r.Time.UTC(), r.Uncertainty.Seconds()
-		t.Wall, t.UncertaintyS = &wall, &unc
+		wall, unc, age := r.Time.UTC(), r.Uncertainty.Seconds(), max(0, now.Sub(r.Anchored)).Seconds()
+		t.Wall, t.UncertaintyS, t.AnchorAgeS = &wall, &unc, &age
 	}
 	return t
 }

@@ -46,6 +46,7 @@ type Reading struct {
 	Time        time.Time          // UTC
 	Uncertainty time.Duration      // the true time lies within Time ± this, as far as the source can know
 	By          telemetry.AnchorBy // which source; "" when nothing is known
+	Anchored    telemetry.At       // when it told the time
 	Trusted     bool               // known to within an hour: ages, months and deadlines may be told by it
 }
 
@@ -124,7 +125,7 @@ func readingAt(a telemetry.Anchor, at telemetry.At) Reading {
 	if a.Boot.IsZero() {
 		return Reading{}
 	}
-	r := Reading{Time: a.Wall.Add(at.Sub(a.At)), Uncertainty: uncertaintyAt(a, at), By: a.By}
+	r := Reading{Time: a.Wall.Add(at.Sub(a.At)), Uncertainty: uncertaintyAt(a, at), By: a.By, Anchored: a.At}
 	if a.By == telemetry.AnchorReplay {
 		r.Uncertainty = a.Uncertainty
 	}
