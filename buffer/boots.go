@@ -24,10 +24,12 @@ const (
 	// maxBoots bounds the file: ten starts a day for most of two months, some
 	// 50 kB. Beyond it the oldest boot cannot be dated any more.
 	maxBoots = 512
-	// bootDrift is how far off a remembered time may be before it is written
-	// anew, and bootPause how long to wait between two such writes.
+	// bootDrift is how far off a remembered time may be, at most, before it is
+	// written anew, and bootPause how long to wait between two such writes. Less is
+	// what was not stated: a crystal runs wrong by one part in so many.
 	bootDrift = time.Minute
 	bootPause = 10 * time.Minute
+	crystal   = 10_000
 	// unsureBoot is the uncertainty of a time that came without one: as wide as
 	// a trusted clock's may be.
 	unsureBoot = time.Hour
@@ -121,7 +123,8 @@ func (b *Buffer) learnBoot(c cut) {
 	if n := len(list); n > 0 && list[n-1].Boot == id {
 		last := list[n-1]
 		off := last.wall(a.At).Sub(a.Wall)
-		if off.Abs() < bootDrift && a.Uncertainty >= last.Uncertainty/2 && !b.boots.unkept {
+		stated := last.Uncertainty + a.Uncertainty + a.At.Sub(last.At).Abs()/crystal
+		if off.Abs() <= min(stated, bootDrift) && a.Uncertainty >= last.Uncertainty/2 && !b.boots.unkept {
 			return
 		}
 		list = list[:n-1]

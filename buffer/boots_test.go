@@ -97,6 +97,31 @@ func TestBootsAreKeptWithoutAnAgeLimit(t *testing.T) {
 	want("another time", telemetry.AnchorGNSS, someDay.Add(2*time.Minute), 10*time.Second)
 }
 
+// TestLearntLeapSecondsCorrectABoot: a time that is off by more than was stated
+// is written anew, however little that is; what the crystal explains is not.
+func TestLearntLeapSecondsCorrectABoot(t *testing.T) {
+	r := newBootsRig(t)
+	const give = 700 * time.Millisecond
+	say := func(off time.Duration) {
+		r.anchor = telemetry.Anchor{Wall: someDay.Add(off), Uncertainty: give, By: telemetry.AnchorGNSS}
+		r.minutes(11)
+	}
+	began := func() time.Time { a := r.kept(); return a.Wall.Add(-time.Duration(a.At)) }
+	say(2 * time.Second)
+	if got := began(); !got.Equal(someDay.Add(2 * time.Second)) {
+		t.Fatalf("began %v", got)
+	}
+	say(0)
+	if got := began(); !got.Equal(someDay) {
+		t.Errorf("the leap seconds are known and the boot began at %v, want %v", got, someDay)
+	}
+	r.at = r.at.Add(10 * time.Hour) // at 80 ppm
+	say(2880 * time.Millisecond)
+	if got := began(); !got.Equal(someDay) {
+		t.Errorf("the crystal drifts and the boot was written again: %v, want %v", got, someDay)
+	}
+}
+
 // TestBootsOfAnOlderObu: a file without uncertainty is one of an hour, and a
 // surer time takes its place.
 func TestBootsOfAnOlderObu(t *testing.T) {
