@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"obu/telemetry"
 )
@@ -153,10 +154,11 @@ func orderFree(s string) bool {
 	if strings.ContainsAny(s, "$!*\r\n#\\^") {
 		return false
 	}
-	for _, kind := range []string{"RMC", "GGA", "GNS", "GLL", "ZDA", "GST"} {
-		if s[2:5] == kind {
-			return strings.Contains(s, ",120000.00,")
-		}
+	switch kind, tod := timeField("$" + s); kind {
+	case "RMC", "GGA", "GNS", "GLL": // what knows no time may be the epoch's before
+		return tod == 12*time.Hour
+	case "ZDA", "GST":
+		return strings.HasPrefix(s[5:], ",120000.00,")
 	}
 	return s[2:5] == "GSV" || s[2:5] == "VTG"
 }
