@@ -30,6 +30,9 @@ func (m *merger) fix(e *epoch) telemetry.Fix {
 	f.Sats = e.sats
 	if f.Sats < 0 {
 		f.Sats = e.gsaSats
+		if n := m.detail.sky.solution(); n > 0 {
+			f.Sats = min(f.Sats, n) // lists may have been repeated
+		}
 	}
 	if !e.fix {
 		m.modeAge, m.flat = modeAges, modeAges

@@ -118,6 +118,19 @@ func (s *sky) gsa(talker [2]byte, system int, ids []string) {
 	s.changed = true
 }
 
+// solution returns how many satellites the lists of this epoch have, each
+// counted once.
+func (s *sky) solution() (n int) {
+	if s.usedEpoch == s.epoch {
+		for _, system := range s.used {
+			for _, w := range system {
+				n += bits.OnesCount64(w)
+			}
+		}
+	}
+	return n
+}
+
 // summary counts what is known as of this epoch.
 func (s *sky) summary() telemetry.Sky {
 	if !s.changed && s.epoch-s.lastEpoch < skyAges {

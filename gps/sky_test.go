@@ -163,6 +163,15 @@ func orderFree(s string) bool {
 	return s[2:5] == "GSV" || s[2:5] == "VTG"
 }
 
+// TestRepeatedGSACountsOnce: where the sentences between are lost, or there is
+// none that opens an epoch, the lists of several seconds are of one.
+func TestRepeatedGSACountsOnce(t *testing.T) {
+	fixes, _ := decode(t, frames(rmc("120000"), gsa("3"), gsa("3"), "GLGSA,A,3,70,71,,,,,,,,,,,1.1,0.6,0.9", gsa("3")))
+	if len(fixes) != 1 || fixes[0].Sats != 6 {
+		t.Errorf("%+v, want 6 satellites", fixes)
+	}
+}
+
 // TestSkyIsForgotten: satellites that are no longer listed are not in view for
 // ever.
 func TestSkyIsForgotten(t *testing.T) {
