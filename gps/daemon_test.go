@@ -111,30 +111,6 @@ func TestGpsdReports(t *testing.T) {
 	})
 }
 
-// TestGpsdWithoutAPause: what a fast receiver reports, without a time or with one
-// that stands still, is no epoch without an end.
-func TestGpsdWithoutAPause(t *testing.T) {
-	for name, says := range map[string]string{"no time": gpsdNoFix, "a clock that stands": tpvReport("/dev/ttyUSB0", "00.000", "")} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				l, conn := listenToGpsd(t, "")
-				for range 200 {
-					io.WriteString(conn, says)
-					time.Sleep(50 * time.Millisecond)
-				}
-				l.stop(t)
-				fixes := l.fixes()
-				if len(fixes) < 9 {
-					t.Fatalf("%d fixes in ten seconds", len(fixes))
-				}
-				if f := fixes[len(fixes)-1]; f.At < telemetry.At(8*time.Second) || (f.Doubt&telemetry.DoubtFrozen != 0) != f.Valid {
-					t.Errorf("last fix %+v", f)
-				}
-			})
-		})
-	}
-}
-
 // TestGpsdDilutionAges: what is said of the satellites every few seconds is not
 // taken for what every fix had.
 func TestGpsdDilutionAges(t *testing.T) {

@@ -128,6 +128,8 @@ type reports struct {
 	errors telemetry.Accuracy
 	errAt  telemetry.At
 	judge  judge
+
+	said [3]telemetry.At // complaints: no receiver, it is lost, a request refused
 }
 
 // skyState is what gpsd said last of the satellites.
@@ -248,7 +250,7 @@ func (r *reports) talk(m *report) {
 		for _, d := range m.Devices {
 			has = has || d.Path == r.only
 		}
-		if !has {
+		if !has && speak(&r.said[0], r.at) {
 			r.log.Warn("gpsd has no receiver", "device", cmp.Or(r.only, "any"),
 				"next", "name its port in DEVICES of /etc/default/gpsd and systemctl restart gpsd, or gpsdctl add /dev/ttyUSB0")
 		}
@@ -256,12 +258,16 @@ func (r *reports) talk(m *report) {
 		gone := len(m.Activated) == 0 || string(m.Activated) == "0"
 		if gone && m.Path != "" && m.Path == r.device {
 			r.finish()
-			r.log.Warn("gpsd has lost its receiver", "device", m.Path, "next", "check the plug and the receiver's power; gpsd opens it again by itself")
+			if speak(&r.said[1], r.at) {
+				r.log.Warn("gpsd has lost its receiver", "device", m.Path, "next", "check the plug and the receiver's power; gpsd opens it again by itself")
+			}
 			r.source.loss.lostDevice(r.at)
 			r.device = r.only
 			r.forget()
 		}
 	case "ERROR":
-		r.log.Warn("gpsd does not take what it was asked", "gpsd", m.Message, "next", "install gpsd 2.90 or later, or name the serial port in gps.device")
+		if speak(&r.said[2], r.at) {
+			r.log.Warn("gpsd does not take what it was asked", "gpsd", m.Message, "next", "install gpsd 2.90 or later, or name the serial port in gps.device")
+		}
 	}
 }
