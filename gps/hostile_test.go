@@ -205,3 +205,28 @@ func TestReportsWithoutDevice(t *testing.T) {
 		}
 	})
 }
+
+// TestTimeByGpsdIsWithinItsUncertainty: gpsd reports an epoch when it has all of
+// it, which at 4800 baud is more than a second after it; over USB at once.
+func TestTimeByGpsdIsWithinItsUncertainty(t *testing.T) {
+	for _, late := range []time.Duration{20 * time.Millisecond, 500 * time.Millisecond, 1300 * time.Millisecond} {
+		synctest.Test(t, func(t *testing.T) {
+			l, conn := listenToGpsd(t, "")
+			start := time.Now()
+			for s := range 6 {
+				at := start.Add(time.Duration(s+2) * time.Second)
+				time.Sleep(time.Until(at.Add(late)))
+				fmt.Fprintf(conn, `{"class":"TPV","device":"/dev/ttyUSB0","mode":3,"time":%q,"lat":48.1,"lon":11.5,"speed":0.1}`+"\n", at.UTC().Format(time.RFC3339Nano))
+			}
+			time.Sleep(200 * time.Millisecond)
+			l.stop(t)
+			for _, f := range l.fixes() {
+				l.clk.Observe(f)
+			}
+			r := l.clk.Wall()
+			if off := time.Until(r.Time); r.By != telemetry.AnchorGNSS || off.Abs() > r.Uncertainty || r.Uncertainty > time.Second {
+				t.Errorf("%v late: %v ahead, stated %v by %s", late, off, r.Uncertainty, r.By)
+			}
+		})
+	}
+}

@@ -20,6 +20,9 @@ const (
 	// reportPatience is how long after gpsd's last word an epoch is complete.
 	// It says all of one in a row.
 	reportPatience = 100 * time.Millisecond
+	// reportBehind is how long the sentences of an epoch take at 9600 baud, behind
+	// which gpsd reports it; over USB they take no time.
+	reportBehind = 500 * time.Millisecond
 	// reportAges is for how long what is not said with each epoch stands, and
 	// how long another receiver has to wait for the one that is followed.
 	reportAges = 12 * time.Second

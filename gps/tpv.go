@@ -57,7 +57,7 @@ func (r *reports) position(m *report) {
 func (r *reports) fixOf(m *report) telemetry.Fix {
 	f := telemetry.NoFix()
 	f.At, f.Receiver = r.at, r.source.cfg.Name
-	f.Detail = &telemetry.Detail{ClimbMPS: bounded(m.Climb, -maxClimbMPS, maxClimbMPS)}
+	f.Detail = &telemetry.Detail{ClimbMPS: bounded(m.Climb, -maxClimbMPS, maxClimbMPS), Behind: reportBehind}
 	if t, err := time.Parse(time.RFC3339Nano, m.Time); err == nil {
 		f.UTC = t.UTC()
 	}

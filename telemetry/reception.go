@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // GNSS is a satellite navigation system.
@@ -180,4 +181,6 @@ type Detail struct {
 	ClimbMPS float64 // from the altitude of the fix before; NaN unknown
 	Accuracy Accuracy
 	Sky      Sky
+
+	Behind time.Duration // how much later than the first byte of its epoch At may be
 }

@@ -77,7 +77,7 @@ func (w *wallClock) step(c *Clock, f telemetry.Fix, offset time.Duration) teleme
 	from := w.run.first
 	month, leap := monthBegan(time.Unix(0, int64(to)+int64(from)))
 	switch {
-	case leap:
+	case leap && (to-offsetOf(w.gnss)).Abs() < time.Minute:
 		from = telemetry.At(month.UnixNano() - int64(to)).Add(-time.Second / 2) // within the second that has two names
 	case !w.session.met:
 		w.session.anchors = nil
@@ -97,7 +97,7 @@ func (w *wallClock) step(c *Clock, f telemetry.Fix, offset time.Duration) teleme
 		return w.anchor(c, f, offset)
 	}
 	w.push(line(w.gnss, from.Add(-hair)))
-	a := w.anchorAt(c, from, to, nmeaUncertainty)
+	a := w.anchorAt(c, from, to, nmeaUncertainty+w.behind)
 	w.run = run{n: 1, first: f.At, last: f.At, offset: offset, least: offset}
 	return a
 }

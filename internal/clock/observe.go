@@ -113,6 +113,10 @@ func (w *wallClock) observe(c *Clock, f telemetry.Fix) (telemetry.Anchor, bool) 
 		w.sayOnce("rollover", "the GPS receiver's date is off by whole 1024-week periods and is repaired; a firmware update of the receiver cures it",
 			"receiver", f.Receiver, "said", f.UTC.Format(time.RFC3339), "taken_as", utc.Format(time.RFC3339))
 	}
+	if w.behind = 0; f.Detail != nil {
+		w.behind = f.Detail.Behind / 2
+	}
+	f.At = f.At.Add(-w.behind)
 	offset := time.Duration(utc.UnixNano()) - time.Duration(f.At)
 	w.session.hear(f.At)
 	w.run.add(f.At, offset)
@@ -143,10 +147,24 @@ func (w *wallClock) observe(c *Clock, f telemetry.Fix) (telemetry.Anchor, bool) 
 			w.say("the GPS receiver contradicts the time that was known before the restart and is believed", "by", apart)
 			return w.anchor(c, f, offset), true
 		}
+	case long && w.vouched(c, offset):
+		w.say("the GPS receiver says what NTP says, and what it said before was wrong and is corrected", "receiver", f.Receiver, "by", apart)
+		return w.step(c, f, offset), true
 	default:
 		w.refuse(f, apart)
 	}
 	return telemetry.Anchor{}, false
+}
+
+// vouched reports whether NTP says what a fix says: two witnesses are more than
+// the receiver was alone.
+func (w *wallClock) vouched(c *Clock, offset time.Duration) bool {
+	if c.opt.synced == nil {
+		return false
+	}
+	bound, ok := c.opt.synced()
+	apart := time.Duration(c.opt.sysWall().UnixNano()) - time.Duration(c.read()) - offset - nmeaLatency
+	return ok && apart.Abs() <= bound+nmeaUncertainty+w.behind
 }
 
 // agreed takes a fix that fits the anchor: it may yield a better one, and may
@@ -161,7 +179,7 @@ func (w *wallClock) agreed(c *Clock, f telemetry.Fix, offset, apart time.Duratio
 	// Less latency than ever seen is news at once; more is not, until the
 	// whole interval says so. It is none to who knows better by the pulse.
 	if f.At.Sub(w.gnss.At) >= anchorEvery || long && apart > driftStep {
-		if uncertaintyAt(w.gnss, f.At) >= nmeaUncertainty {
+		if uncertaintyAt(w.gnss, f.At) >= nmeaUncertainty+w.behind {
 			return w.anchor(c, f, offset), true
 		}
 	}
@@ -206,7 +224,7 @@ func (w *wallClock) repair(c *Clock, f telemetry.Fix) (utc time.Time, periods in
 // anchor makes the run, which ends with f, the new anchor; the next run starts
 // with f alone.
 func (w *wallClock) anchor(c *Clock, f telemetry.Fix, offset time.Duration) telemetry.Anchor {
-	a := w.anchorAt(c, f.At, w.run.offset+nmeaLatency, nmeaUncertainty)
+	a := w.anchorAt(c, f.At, w.run.offset+nmeaLatency, nmeaUncertainty+w.behind)
 	w.run = run{n: 1, first: f.At, last: f.At, offset: offset, least: offset}
 	return a
 }

@@ -69,11 +69,12 @@ func (c *Clock) Pulse(at telemetry.At, late time.Duration) {
 // pair pairs a fix with the pulse of its epoch. The fix says which second that
 // was, the pulse when it began.
 func (p *pulses) pair(w *wallClock, at telemetry.At, utc time.Time, offset time.Duration) {
-	if p.n < pulseTrain || at.Sub(p.last).Abs() > pulseFresh {
+	heard := at.Add(w.behind)
+	if p.n < pulseTrain || heard.Sub(p.last).Abs() > pulseFresh {
 		p.pairs = 0
 		return
 	}
-	behind := (at.Sub(p.last) - time.Duration(utc.Nanosecond())) % time.Second
+	behind := (heard.Sub(p.last) - time.Duration(utc.Nanosecond())) % time.Second
 	if behind < 0 {
 		behind += time.Second
 	}
@@ -86,7 +87,7 @@ func (p *pulses) pair(w *wallClock, at telemetry.At, utc time.Time, offset time.
 		return
 	}
 	p.wrong = 0
-	off := offset + behind + p.late/2
+	off := offset - w.behind + behind + p.late/2
 	since := at.Sub(p.paired)
 	if since > pulseFresh || (off-p.offset).Abs() > pulseJitter+since/1e6*driftPPM {
 		p.pairs = 0

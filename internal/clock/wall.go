@@ -60,6 +60,7 @@ type wallClock struct {
 	pending  []telemetry.Anchor
 	looked   telemetry.At // when the system clock was last asked
 	run      run
+	behind   time.Duration // of the fix that is observed: its At may be as much later, or earlier
 	session  session
 	pulse    pulses
 	slept    sleeps
@@ -282,13 +283,24 @@ func (c *Clock) look() {
 		}
 	}
 	if w.gnss.Boot.IsZero() && w.ntp.Boot.IsZero() && (w.rtc.Boot.IsZero() || moved(w.rtc, a) > rtcStep) {
-		a.By, a.Uncertainty = telemetry.AnchorRTC, rtcUncertainty
-		if c.opt.battery != nil && !c.opt.battery(sys) {
-			a.Uncertainty = fileUncertainty
-		}
-		w.rtc = a
-		w.push(a)
+		w.lookRTC(c, a)
 	}
+}
+
+// lookRTC takes a system clock that nobody vouches for.
+func (w *wallClock) lookRTC(c *Clock, a telemetry.Anchor) {
+	a.By, a.Uncertainty = telemetry.AnchorRTC, rtcUncertainty
+	if c.opt.battery != nil && !c.opt.battery(a.Wall) {
+		a.Uncertainty = fileUncertainty
+	}
+	if behind := c.opt.memory.Good.Sub(a.Wall); behind > a.Uncertainty { // its battery ran out
+		a.Uncertainty = behind + fileUncertainty
+	}
+	if !w.rtc.Boot.IsZero() { // somebody set it: it was right, or is
+		a.Uncertainty = max(a.Uncertainty, moved(w.rtc, a)+w.rtc.Uncertainty)
+	}
+	w.rtc = a
+	w.push(a)
 }
 
 // lookNTP takes a system clock that NTP vouches for, unless GNSS contradicts.
