@@ -72,6 +72,17 @@ func (o *options) windowStart() time.Time {
 	return o.floor
 }
 
+// repairedUntil is how late a time moved by whole 1024-week periods may be: half
+// a window after what is known to have passed. A date moved further was wrong for
+// another reason, and as the last good time it would make every true one wrong.
+func (o *options) repairedUntil() time.Time {
+	known := o.floor
+	if o.memory.Good.After(known) {
+		known = o.memory.Good
+	}
+	return known.Add(rollover / 2)
+}
+
 // WithLog sets where repairs, refusals and steps are reported.
 func WithLog(l *slog.Logger) Option { return func(o *options) { o.log = l } }
 

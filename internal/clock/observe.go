@@ -65,7 +65,8 @@ func (r *run) proven(fixes int, span time.Duration) bool {
 // stored as an event: the first when three in a row agree, later ones every ten minutes or when the clocks
 // have drifted apart. A time before the floor date is moved by whole 1024-week
 // periods and that is reported; a jump that neither such a period nor leap
-// seconds explain is refused and counted. A receiver without PPS leaves an
+// seconds explain, and a date that it would move years ahead of what is known,
+// are refused and counted. A receiver without PPS leaves an
 // uncertainty of 0.7 s.
 //
 // On a replay nothing is repaired: the first fix anchors a recording that does
@@ -106,6 +107,10 @@ func (w *wallClock) observe(c *Clock, f telemetry.Fix) (telemetry.Anchor, bool) 
 	}
 	if !c.opt.ceiling.IsZero() && !utc.Before(c.opt.ceiling) {
 		w.refuse(f, utc.Sub(c.opt.ceiling))
+		return telemetry.Anchor{}, false
+	}
+	if until := c.opt.repairedUntil(); periods != 0 && w.gnss.Boot.IsZero() && !utc.Before(until) {
+		w.refuse(f, utc.Sub(until))
 		return telemetry.Anchor{}, false
 	}
 	if periods != 0 {

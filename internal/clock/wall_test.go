@@ -230,6 +230,33 @@ func TestRolloverIsRepairedAndReported(t *testing.T) {
 	}
 }
 
+// TestDateBeforeTheProgramIsNoRollover: a receiver that says a date months before
+// the program was built is wrong, and 1024 weeks later is no better: believed
+// and kept, that time would move every true one as well.
+func TestDateBeforeTheProgramIsNoRollover(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, said := logged()
+		var kept *clock.Memory
+		run := func(m *clock.Memory, wrong time.Duration) *clock.Clock {
+			c := clock.Virtual(clock.WithLog(log), clock.WithFloor(time.Now().Add(-24*time.Hour)), clock.WithWallAt(time.Unix(0, 0)),
+				clock.WithMemory(m, func(m *clock.Memory) { kept = m }))
+			rx := receiver{c: c, wrong: wrong}
+			rx.epochs(20)
+			c.Anchors()
+			return c
+		}
+		c := run(nil, -35*week)
+		if r := c.Wall(); r.By != "" || c.Stats().Refused != 20 || kept != nil {
+			t.Errorf("%+v by a receiver 35 weeks behind the program, stats %+v, kept %+v", r, c.Stats(), kept)
+		}
+		wantLog(t, said, "impossible", 1)
+		c = run(kept, 0)
+		wantTrue(t, c.Wall(), time.Now())
+		// As far as half a window before it, it is the receiver's week number.
+		wantTrue(t, run(nil, -1024*week).Wall(), time.Now())
+	})
+}
+
 func TestRolloverInMidDrive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clock.Virtual()
