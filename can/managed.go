@@ -75,7 +75,7 @@ func (s *rateSearch) dial(ctx context.Context) (Bus, error) {
 	want := link.Settings{Bitrate: rate, ListenOnly: mute, Restart: restartAfter}
 	now, err := s.Link.State()
 	if err != nil {
-		return nil, err
+		return nil, s.plain(ctx, err)
 	}
 	if !now.Up || now.Settings != want {
 		if err := s.Link.Set(want); err != nil {
@@ -87,6 +87,22 @@ func (s *rateSearch) dial(ctx context.Context) (Bus, error) {
 		return nil, err
 	}
 	return &managedBus{Bus: bus, link: s.Link, rate: rate, mute: mute}, nil
+}
+
+// plain is why there is no such interface, where the kernel knows nothing of CAN
+// at all: rtnetlink does not say it, a socket does.
+func (s *rateSearch) plain(ctx context.Context, err error) error {
+	if !errors.Is(err, link.ErrNoDevice) {
+		return err
+	}
+	bus, why := s.Dial(ctx)
+	if bus != nil {
+		bus.Close()
+	}
+	if errors.Is(why, ErrNoCAN) {
+		return why
+	}
+	return err
 }
 
 // managedBus is a bus of which the agent set the bit rate.

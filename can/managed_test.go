@@ -384,3 +384,25 @@ func TestNotAllowed(t *testing.T) {
 		}
 	}
 }
+
+// nowhere is a kernel without CAN: rtnetlink knows no such interface.
+type nowhere struct{}
+
+func (nowhere) Set(link.Settings) error    { return link.ErrNoDevice }
+func (nowhere) State() (link.State, error) { return link.State{}, link.ErrNoDevice }
+
+// TestManagedKernelWithoutCAN: the agent says what is missing as `obu check` does.
+func TestManagedKernelWithoutCAN(t *testing.T) {
+	for _, why := range []error{can.ErrNoCAN, can.ErrDown} {
+		want := why
+		if why != can.ErrNoCAN {
+			want = link.ErrNoDevice
+		}
+		for _, rate := range []int{0, fast} {
+			m := can.Managed{Link: nowhere{}, Bitrate: rate, Dial: func(context.Context) (can.Bus, error) { return nil, why }}
+			if _, err := m.Dialer()(t.Context()); !errors.Is(err, want) {
+				t.Errorf("at %d: %v, want %v", rate, err, want)
+			}
+		}
+	}
+}

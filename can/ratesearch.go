@@ -120,7 +120,7 @@ func (s *rateSearch) tried() string {
 // listen counts what is heard at a rate, good frames and errors.
 func (s *rateSearch) listen(ctx context.Context, rate int) (good, bad int, err error) {
 	if err := s.Link.Set(link.Settings{Bitrate: rate, ListenOnly: true}); err != nil {
-		return 0, 0, err
+		return 0, 0, s.plain(ctx, err)
 	}
 	err = s.hear(ctx, listenEach, nil, func(f *Frame) bool {
 		switch {

@@ -180,9 +180,11 @@ func (r *Recorder) record(ctx context.Context, b RecordedBus, wall time.Duration
 		if ctx.Err() != nil {
 			return
 		}
-		r.mu.Lock()
-		r.stats.Outages++
-		r.mu.Unlock()
+		if said == "" { // a try that fails like the one before is the same outage
+			r.mu.Lock()
+			r.stats.Outages++
+			r.mu.Unlock()
+		}
 		if text := err.Error(); text != said {
 			said = text
 			r.log.Warn("bus cannot be recorded; it is opened again by itself", "bus", b.Name, "error", err)

@@ -56,9 +56,9 @@ var (
 	// ErrDamaged: the compressed data is not what was written, and some of what
 	// was read before may be wrong too. Copy the file again.
 	ErrDamaged = errors.New("compressed log is damaged")
-	// ErrNotText: the file is a recording, but no text. Convert it to ASC or
-	// candump's format first.
-	ErrNotText = errors.New("not a log of text lines")
+	// ErrNotText: the file is a recording in a format that is not read, most of
+	// them no text. Convert it to ASC or candump's format first.
+	ErrNotText = errors.New("a recording in a format that is not read here")
 	// ErrPacked: the file is compressed with something else than gzip. Unpack it.
 	ErrPacked = errors.New("compressed with something else than gzip")
 	// ErrEncoding: the file is text of another encoding. Save it again as UTF-8.

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 	"math/bits"
+	"strconv"
 
 	"obu/telemetry"
 )
@@ -128,6 +129,20 @@ func alike(signals []*Signal) (groups [][]*Signal) {
 		groups[i] = append(groups[i], s)
 	}
 	return groups
+}
+
+// Beyond returns the first signal that ends behind its message: in a frame of the
+// length that the file says it has no value.
+func (d *Decoder) Beyond() (w Warning, found bool) {
+	for _, m := range d.file.Messages {
+		for i := range m.Signals {
+			s := m.Signals[i]
+			if st := locate(s); m.Size > 0 && int(st.need) > m.Size && (!found || s.line < w.Line) {
+				w, found = Warning{d.file.Name, s.line, s.Telemetry.Name + " reaches into byte " + strconv.Itoa(int(st.need)) + " of a message of " + strconv.Itoa(m.Size)}, true
+			}
+		}
+	}
+	return w, found
 }
 
 // locate says where the bits of a signal are. The start bit of a big-endian

@@ -23,7 +23,11 @@ func (t *Table) Each(payload []byte, yield func(did uint16, data []byte, sure bo
 		case c == nil:
 			return ErrUnknown
 		case len(data) < max(c.Length, c.needs):
-			return fmt.Errorf("DID %s has %d bytes of data, the configuration says %d: %w", Hex(uint32(id), 4), len(data), max(c.Length, c.needs), ErrShort)
+			says := "the configuration says"
+			if c.Length < c.needs {
+				says = "its signals reach into"
+			}
+			return fmt.Errorf("DID %s has %d bytes of data, %s %d: %w", Hex(uint32(id), 4), len(data), says, max(c.Length, c.needs), ErrShort)
 		}
 		yield(id, data, c.Length == 0 || len(data) == c.Length)
 		return nil

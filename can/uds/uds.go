@@ -41,8 +41,9 @@ var (
 	// ErrShort: the answer ends before its last byte, or the configuration says
 	// that a DID is longer than it is in this car: correct its length.
 	ErrShort = errors.New("answer is too short")
-	// ErrAnswer: no positive answer of a service this package reads.
-	ErrAnswer = errors.New("not a positive answer of service 22 or 19")
+	// ErrAnswer: no positive answer of a service, or of a sub-function of service
+	// 19, that this package reads.
+	ErrAnswer = errors.New("no answer of service 22, or of 19 with the sub-functions 02, 04 and 06, which are read")
 	// ErrUnknown: the answer is about a DID that the table does not have.
 	ErrUnknown = errors.New("DID is not in the configuration")
 )

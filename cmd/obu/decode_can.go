@@ -176,9 +176,19 @@ func decodeCAN(r io.Reader, opt can.DecodeOptions, w *bufio.Writer, errw io.Writ
 		fmt.Fprintf(errw, "obu: warning: %d frames, but no message of the DBC among them: is it of this vehicle, and of this bus (%s)?\n", stats.Frames, busesOf(opt.Databases))
 	}
 	if stats.Short > 0 {
-		fmt.Fprintf(errw, "obu: warning: %d times a signal of the DBC lay beyond the received bytes and was left out: the DBC may be of another model year\n", stats.Short)
+		fmt.Fprintf(errw, "obu: warning: %d times a signal of the DBC lay beyond the received bytes and was left out: the DBC may be of another model year%s\n", stats.Short, beyond(opt.Databases))
 	}
 	return nil
+}
+
+// beyond names a signal that its own file puts behind the end of its message.
+func beyond(all []can.Database) string {
+	for _, d := range all {
+		if w, found := d.Decoder.Beyond(); found {
+			return ", or is wrong: " + w.Error()
+		}
+	}
+	return ""
 }
 
 // busesOf names the buses the databases are for.

@@ -36,8 +36,9 @@ var hints = []struct {
 	{can.ErrConfig, "correct the entry of this bus under can; `obu config example` explains each setting"},
 	{can.ErrClosed, "check the adapter's plug and driver (ip link; dmesg | tail), or the virtual car behind unix:PATH; the agent opens it again by itself"},
 	{can.ErrFolderInUse, "stop it (pgrep -af 'obu record'), or give this one a folder of its own with --out"},
+	{syscall.ENOTDIR, "a file is in the way of a folder: correct the path, or move the file"},
 	{can.ErrRecording, "check free space (df -h) and rights of the folder; --total bounds what a recording takes"},
-	{canlog.ErrNotText, "convert it to ASC or candump's format: `python3 -m can.logconvert FILE out.asc` (BLF, MDF; package python-can), SavvyCAN, or the program that wrote it"},
+	{canlog.ErrNotText, "convert it to ASC, GVRET CSV or candump's format: with the program that wrote it, SavvyCAN, or of BLF and MDF `python3 -m can.logconvert FILE out.asc` (package python-can)"},
 	{canlog.ErrPacked, "unpack it first, with unzip, bunzip2, unxz or zstd -d; what gzip has packed is read as it is"},
 	{canlog.ErrEncoding, "save it again as UTF-8: iconv -f UTF-16 -t UTF-8 FILE > out.log"},
 	{canlog.ErrDamaged, "what could be read is above, the last of it may be wrong; copy the file again from where it was recorded (gzip -t FILE tests it)"},
@@ -131,7 +132,6 @@ var systemHints = []struct {
 	{syscall.EIO, "the device fails: dmesg | tail says how; change the card, or check the plug"},
 	{syscall.ENODEV, "the device is gone: check its plug; dmesg | tail says when it went"},
 	{syscall.ENXIO, "the device is gone: check its plug; dmesg | tail says when it went"},
-	{syscall.ENOTDIR, "a file is in the way of a folder: correct the path, or move the file"},
 	{fs.ErrPermission, "the agent's user may not do that: check owner and mode of the path"},
 	{fs.ErrNotExist, "check the path"},
 }

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
+	"sync"
 	"time"
 
 	"obu/can"
@@ -57,7 +60,13 @@ oldest is removed, and said so. The folder can be replayed: it holds a
 drive.yaml. A power cut costs what --sync says. While the disk is full frames
 are counted, and written again when there is room.`,
 		Example: "  obu record -c obu.yaml --out drive/\n  obu record --device can0 --device can1 --out drive/ --total 8GiB\n  obu run -c obu.yaml --replay drive/",
-		Args:    atMost(0),
+		Args: func(cmd *command, args []string) error {
+			err := atMost(0)(cmd, args)
+			if err != nil {
+				err = usageError{errors.New(err.Error() + ": a bus goes behind --device: --device " + args[0])}
+			}
+			return err
+		},
 		RunE: func(cmd *command, _ []string) error {
 			return record(cmd.Context(), &o, cmd.ErrOrStderr())
 		},
@@ -95,17 +104,27 @@ func record(ctx context.Context, o *recordOptions, errw io.Writer) error {
 			return usageError{fmt.Errorf("%s names no bus under can: add one, or give --device can0", p.path)}
 		}
 	}
+	for i, d := range o.devices {
+		if err := config.CheckBus(d); err != nil {
+			return usageError{fmt.Errorf("--device %s: %w", d, err)}
+		}
+		if slices.Contains(o.devices[:i], d) {
+			return usageError{errors.New("--device " + d + " is there twice: name each bus once")}
+		}
+	}
+	o.cfg.FileAge, o.cfg.SyncEvery = cmp.Or(o.cfg.FileAge, -1), cmp.Or(o.cfg.SyncEvery, -1) // 0 is the usual to a Recorder, and not what was meant
 	clk, err := clock.System()
 	if err != nil {
 		return err
 	}
 	o.cfg.Clock, o.cfg.Log = clk, slog.New(slog.NewTextHandler(errw, nil))
+	var unopened failure
 	for i, d := range o.devices {
 		name := d
 		if len(d) > 5 && d[:5] == "unix:" { // a path is no name of a candump log
 			name = fmt.Sprintf("can%d", i)
 		}
-		o.cfg.Buses = append(o.cfg.Buses, can.RecordedBus{Name: name, Dial: can.Device(d, can.SocketOptions{Clock: clk})})
+		o.cfg.Buses = append(o.cfg.Buses, can.RecordedBus{Name: name, Dial: unopened.keep(can.Device(d, can.SocketOptions{Clock: clk}))})
 	}
 	r, err := can.NewRecorder(o.cfg)
 	if err != nil {
@@ -113,6 +132,9 @@ func record(ctx context.Context, o *recordOptions, errw io.Writer) error {
 	}
 	err = r.Run(ctx)
 	s := r.Stats()
+	if err != nil && s.Frames+s.Missing == 0 {
+		return err
+	}
 	fmt.Fprintf(errw, "%s in %s, %s; %d lost before they could be written; %s", times(int(s.Frames), "frame"), times(s.Files, "file"), bytesText(float64(s.Bytes)), s.Dropped, times(int(s.Outages), "outage"))
 	if s.Missing > 0 {
 		fmt.Fprintf(errw, "; not written, as the disk took nothing: %s", times(int(s.Missing), "frame"))
@@ -121,5 +143,26 @@ func record(ctx context.Context, o *recordOptions, errw io.Writer) error {
 		fmt.Fprintf(errw, "; removed for the total: %s, %s (%s)", times(s.Removed, "file"), bytesText(float64(s.RemovedBytes)), s.Removals)
 	}
 	fmt.Fprintln(errw)
+	if err == nil && s.Frames == 0 && unopened.err != nil {
+		err = fmt.Errorf("nothing was recorded: %w", unopened.err)
+	}
 	return err
+}
+
+// failure keeps why a bus could not be opened last.
+type failure struct {
+	mu  sync.Mutex // guards what follows; while the recorder runs
+	err error
+}
+
+func (f *failure) keep(dial can.Dialer) can.Dialer {
+	return func(ctx context.Context) (can.Bus, error) {
+		bus, err := dial(ctx)
+		if err != nil && ctx.Err() == nil {
+			f.mu.Lock()
+			f.err = err
+			f.mu.Unlock()
+		}
+		return bus, err
+	}
 }

@@ -2,7 +2,9 @@ package config
 
 // CAN is one bus.
 type CAN struct {
-	// Network interface, or unix:PATH for the bus of a virtual car.
+	// Network interface (`ip -br link` lists them), or unix:PATH for trials without
+	// one: the SEQPACKET socket of a program that passes frames as SocketCAN does, a
+	// virtual car. What is sent is then marked simulated.
 	Device string `key:"device" example:"can0" check:"bus" required:"it names the network interface, for example can0"`
 	// Bits per second the interface was brought up with: ip link set can0 up
 	// type can bitrate 500000 restart-ms 1000. With manage it is what the agent

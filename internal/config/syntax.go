@@ -183,6 +183,8 @@ func missingColon(src *source) *Error {
 		switch {
 		case strings.HasPrefix(rest, ":") && len(rest) > 1 && rest[1] != ' ' && rest[1] != '\t':
 			what, value = fmt.Sprintf("there is no space after `%s:`", key), rest[1:]
+		case value == ": unix:": // YAML takes it for a key
+			return src.at(i+1, strings.Index(line, "unix:")+1, "there is no path after unix:", "write the socket of the virtual car behind it, for example unix:/run/car/can0")
 		case strings.HasPrefix(value, "="):
 			value = strings.TrimSpace(value[1:])
 		case value == "" && i+1 < len(src.lines) && indentOf(src.lines[i+1]) > indentOf(line):

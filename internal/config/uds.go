@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -210,6 +211,10 @@ func (d *decoder) did(path string, c *DID) {
 		what, cure := err.Error(), "compare it with `obu config example`"
 		if i := strings.LastIndex(what, ": "); i > 0 {
 			what, cure = what[:i], what[i+2:]
+		}
+		i := slices.IndexFunc(c.Signals, func(s DIDSignal) bool { return strings.Contains(what, "signal "+s.Name+":") })
+		if i >= 0 {
+			path = index(list, i)
 		}
 		d.conflict(path, what, cure)
 	}

@@ -64,6 +64,14 @@ func checkName(text string) *problem {
 // maxInterface is IFNAMSIZ without its terminating zero.
 const maxInterface = 15
 
+// CheckBus returns what is wrong with a name of a bus, and what to write.
+func CheckBus(text string) error {
+	if p := checkBus(text); p != nil {
+		return errors.New(p.what + ": " + p.cure)
+	}
+	return nil
+}
+
 func checkBus(text string) *problem {
 	if path, ok := strings.CutPrefix(text, "unix:"); ok {
 		if path == "" {
