@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"compress/gzip"
 	"encoding/json"
-	"fmt"
 	"io"
 	"math"
 	"os"
@@ -188,56 +187,5 @@ func TestTrackRecordedDrives(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-// onWire is the payload of fixes, in envelopes of that length; 0: in one.
-func onWire(t *testing.T, fixes []telemetry.Fix, every time.Duration) (bytes int) {
-	for len(fixes) > 0 {
-		n := len(fixes)
-		if every > 0 {
-			for n = 1; n < len(fixes) && fixes[n].At/telemetry.At(every) == fixes[0].At/telemetry.At(every); n++ {
-			}
-		}
-		env := telemetry.Envelope{Unit: "unit-0001", Vehicle: "van-12", Store: telemetry.StoreID{1}, Boot: telemetry.BootID{2}, Class: telemetry.ClassTelemetry,
-			SentAt: fixes[n-1].At, SentBoot: telemetry.BootID{2}, SentWall: fixes[n-1].UTC, Next: 2,
-			Batches: []telemetry.Batch{{Unit: "unit-0001", Vehicle: "van-12", Boot: telemetry.BootID{2},
-				Name: telemetry.Name{Store: telemetry.StoreID{1}, Class: telemetry.ClassTelemetry, Seq: 1}, Content: telemetry.Content{Fixes: fixes[:n]}}}}
-		p, err := telemetry.EncodeEnvelope(&env)
-		if err != nil {
-			t.Fatal(err)
-		}
-		bytes += len(p)
-		fixes = fixes[n:]
-	}
-	return bytes
-}
-
-// TestTrackTable prints the table of docs/benchmarks.md. Nothing is asserted
-// here; TestTrackRecordedDrives holds the tolerance.
-func TestTrackTable(t *testing.T) {
-	if !testing.Verbose() {
-		t.Skip("prints a table: -v")
-	}
-	fmt.Println("| drive | max_error | fixes/h | furthest dropped | KB/h, a message each 60 s | each 10 min | one message | of it time and place alone |\n|---|---|---|---|---|---|---|---|")
-	for _, d := range drives {
-		fixes := d.fixes(t)
-		hours := fixes[len(fixes)-1].At.Sub(fixes[0].At).Hours()
-		for _, tol := range []float64{0, 3, 10} {
-			kept, name, far := fixes, "all fixes", "-"
-			if tol > 0 {
-				kept = reduce(fixes, trip.Tolerance{ErrorM: tol, Time: time.Minute})
-				name, far = fmt.Sprintf("%g m", tol), fmt.Sprintf("%.2f m", measure(t, fixes, kept, 0).m)
-			}
-			var bare []telemetry.Fix
-			for _, f := range kept {
-				b := telemetry.NoFix()
-				b.At, b.Receiver, b.LatDeg, b.LonDeg, b.Valid = f.At, f.Receiver, f.LatDeg, f.LonDeg, f.Valid
-				bare = append(bare, b)
-			}
-			kb := func(n int) string { return fmt.Sprintf("%.2f", float64(n)/1000/hours) }
-			fmt.Printf("| %s | %s | %.0f | %s | %s | %s | %s | %s |\n", d.name, name, float64(len(kept))/hours, far,
-				kb(onWire(t, kept, time.Minute)), kb(onWire(t, kept, 10*time.Minute)), kb(onWire(t, kept, 0)), kb(onWire(t, bare, 0)))
-		}
 	}
 }
