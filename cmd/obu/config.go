@@ -9,7 +9,7 @@ import (
 func configCommand() *command {
 	cmd := &command{
 		Use:   "config",
-		Short: "a commented example, or the resolved settings",
+		Short: "a commented example, the JSON Schema, or the resolved settings",
 	}
 	cmd.AddCommand(&command{
 		Use:     "example",
@@ -22,8 +22,20 @@ func configCommand() *command {
 		},
 	}, &command{
 		Use:   "schema",
-		Short: "JSON Schema (a later release)",
-		RunE:  func(*command, []string) error { return later("config schema") },
+		Short: "JSON Schema of the configuration, for editors",
+		Long: `An editor that knows YAML then offers the settings with what they mean and marks
+what is wrong. The file names it in its first line:
+
+  # yaml-language-server: $schema=obu.schema.json
+
+A value that a schema cannot judge (how long a duration is, what needs what) is
+told by obu check.`,
+		Example: "  obu config schema > obu.schema.json",
+		Args:    atMost(0),
+		RunE: func(cmd *command, _ []string) error {
+			_, err := fmt.Fprint(cmd.OutOrStdout(), config.Schema())
+			return err
+		},
 	}, configShowCommand())
 	return cmd
 }

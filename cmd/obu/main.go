@@ -37,11 +37,6 @@ type usageError struct{ err error }
 func (e usageError) Error() string { return e.err.Error() }
 func (e usageError) Unwrap() error { return e.err }
 
-// later is what a command of a coming release answers.
-func later(what string) error {
-	return usageError{fmt.Errorf("%s is not in this release; it comes with a later one", what)}
-}
-
 // errSilent ends with exit code 1 after the command has said everything itself.
 var errSilent = errors.New("")
 
