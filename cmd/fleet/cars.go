@@ -38,8 +38,10 @@ type car struct {
 	unit  string
 	seed  uint64
 	load  string
-	clk   *clock.Clock
-	zero  time.Duration // CLOCK_MONOTONIC when clk was 0
+	clk   *clock.Clock      // the unit's
+	wrong virtual.UnitClock // what is wrong with it
+	gps   virtual.GPSOptions
+	zero  time.Duration // CLOCK_MONOTONIC when the car's clock was 0
 	it    *virtual.Car
 	line  *virtual.Line // the GPS's serial line
 	clips string        // the dashcam's folder; "" without one
@@ -52,14 +54,15 @@ type car struct {
 
 // newCar builds car number n of a fleet. It starts nothing.
 func newCar(n int, o *options, dir string) *car {
-	clk := clock.Virtual()
+	wrong := o.clocks.of(n, o)
+	clk, truth := clock.Virtual(wrong.Options()...), clock.Virtual(wrong.TrueOptions()...)
 	c := &car{
-		unit: fmt.Sprintf("sim-%04d", n), seed: o.Seed*100003 + uint64(n), load: o.Load, clk: clk,
+		unit: fmt.Sprintf("sim-%04d", n), seed: o.Seed*100003 + uint64(n), load: o.Load, clk: clk, wrong: wrong, gps: o.clocks.receiver(),
 		line: virtual.NewLine(), plugs: make(chan can.Bus, 1), clipTime: cmp.Or(o.clipTime, cityClip),
 	}
 	now := monotonic()
-	c.zero = now - time.Duration(clk.Now())
-	c.it = virtual.New(virtual.Config{Seed: c.seed, Clock: clk, Start: time.Now().UTC()})
+	c.zero = now - time.Duration(truth.Now())
+	c.it = virtual.New(virtual.Config{Seed: c.seed, Clock: truth, Start: time.Now().UTC()})
 	if o.Load == loadCity {
 		c.clips = filepath.Join(dir, c.unit, "dashcam")
 	}
@@ -120,7 +123,7 @@ func (c *car) drive(ctx context.Context) error {
 	}
 	defer c.it.SwitchOff()
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return c.it.WriteGPS(ctx, c.line, virtual.GPSOptions{Latency: 40 * time.Millisecond}) })
+	g.Go(func() error { return c.it.WriteGPS(ctx, c.line, c.gps) })
 	if c.clips != "" {
 		first := time.Duration(c.seed%64) * c.clipTime / 128
 		g.Go(func() error {
@@ -152,7 +155,8 @@ func (c *car) emission() emission {
 	if c.recorded != nil {
 		return emission{Unit: c.unit, Boot: c.clk.Boot(), Journal: c.journal}
 	}
-	return emission{Unit: c.unit, Boot: c.clk.Boot(), Journal: c.it.Journal(), Zero: c.zero, Live: true}
+	return emission{Unit: c.unit, Boot: c.clk.Boot(), Journal: c.it.Journal(), Zero: c.zero, Live: len(c.wrong.Suspends) == 0,
+		Clock: c.wrong, Began: c.it.UTC(0)}
 }
 
 // tester stands in for the agent in a cars-only run: it asks what the agent

@@ -16,7 +16,9 @@ type emission struct {
 	Boot    telemetry.BootID // zero: any
 	Journal *virtual.Journal
 	Zero    time.Duration // CLOCK_MONOTONIC when the car's clock was 0
-	Live    bool          // latency means something: not a replay
+	Live    bool          // latency means something: not a replay, and no clock jumps
+	Clock   virtual.UnitClock
+	Began   time.Time // the truth when the unit's clock was 0; zero: not known
 }
 
 // account is the ledger of one car or, added up, of a fleet. Values are
@@ -31,6 +33,7 @@ type account struct {
 	Holes     int64
 	Copies    int
 
+	timed    timed
 	latency  histogram
 	problems problems
 	listed   problems // the Gaps in words: losses, but honest ones
@@ -38,7 +41,9 @@ type account struct {
 
 // clean reports whether nothing was lost without being listed, and nothing
 // came that was not sent.
-func (a *account) clean() bool { return a.Uncovered == 0 && a.Strange == 0 && a.Holes == 0 }
+func (a *account) clean() bool {
+	return a.Uncovered == 0 && a.Strange == 0 && a.Holes == 0 && a.timed.Wrong == 0
+}
 
 // add adds b to a.
 func (a *account) add(unit string, b *account) {
@@ -50,6 +55,7 @@ func (a *account) add(unit string, b *account) {
 	a.Gaps += b.Gaps
 	a.Holes += b.Holes
 	a.Copies += b.Copies
+	a.timed.add(b.timed)
 	a.latency.add(&b.latency)
 	a.problems.join(b.problems, unit+": ")
 	a.listed.join(b.listed, unit+": ")
@@ -66,10 +72,12 @@ type lost struct {
 func compare(e emission, in *intake) *account {
 	a := &account{problems: in.problems, Copies: in.copies}
 	a.Strange += len(in.problems.lines) + in.problems.more
+	a.dates(&e, in)
 	gaps := in.led.Gaps(e.Unit)
 	a.Gaps = len(gaps)
-	for _, g := range gaps {
+	for i, g := range gaps {
 		a.listed.add("%s", describe(g))
+		gaps[i].From, gaps[i].To = telemetry.At(e.Clock.True(g.From)), telemetry.At(e.Clock.True(g.To))
 	}
 	for _, h := range in.led.Holes() {
 		n := int64(h.To - h.From + 1)

@@ -76,6 +76,9 @@ func (o *options) valid() (err error) {
 	case o.Live < 100*time.Millisecond || o.Live > time.Hour:
 		return errors.New("--live-every wants 100ms to 1h")
 	}
+	if err := o.clocks.valid(o); err != nil {
+		return err
+	}
 	if o.Broker != "" {
 		if o.Broker, err = config.BrokerAddress(o.Broker); err != nil {
 			return fmt.Errorf("--broker: %w", err)

@@ -44,6 +44,7 @@ type options struct {
 	Seed    uint64
 	Dir     string
 
+	clocks   clockFaults
 	faults   faults
 	noCars   bool          // skip the cars-only run: CPU time of cars counts as the agents'
 	clipTime time.Duration // of the city load; 0: cityClip
@@ -56,6 +57,7 @@ type faults struct {
 	swallow       time.Duration                       // once, this long after it opened, a link swallows what is sent for a while and is cut
 	mute          time.Duration                       // the same, but only what comes back is swallowed: the PUBACKs
 	confirmUnkept bool                                // the receiver confirms what it has not written yet
+	misdate       time.Duration                       // the check takes the truth for so much later
 	countCopies   bool                                // the receiver books copies as data
 }
 
@@ -73,6 +75,8 @@ a receiver beside it, and compares every value the cars emitted with what came.
   fleet --cars 4 --live-every 10s --for 60s   what the economical profile sends
   fleet --cars 4 --custody receipt --restart-receiver 20s --for 60s
                                               the receiver confirms what it keeps, is killed, and misses nothing
+  fleet --cars 20 --gps-late 800ms --crystal 80 --rtc-error 20h --suspend 1h --for 60s
+                                              receivers, crystals and clocks as they are: is every record dated right?
   fleet --cars 5 --replay DIR                 every car replays the folder
   fleet demo                                  one car, the real obu, a cut link`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -99,6 +103,7 @@ a receiver beside it, and compares every value the cars emitted with what came.
 	f.StringVar(&o.Broker, "broker", "", "broker URL; without it one is started")
 	f.StringVar(&o.Report, "report", "", "file for the report as JSON, - for standard output")
 	f.Uint64Var(&o.Seed, "seed", 1, "chooses roads, drivers and engines")
+	o.clocks.flags(f)
 	f.StringVar(&o.Dir, "dir", "out", "folder for stores, on a real disk; a sub-folder is made and removed")
 	return cmd
 }

@@ -65,6 +65,9 @@ func TestFleet(t *testing.T) {
 		{"receipts: a receiver that is killed loses nothing", options{Custody: custodyReceipt, For: 9 * time.Second, Restart: 3 * time.Second}, killedReceiverHasAll},
 		{"check: receipts for what is not kept", options{Custody: custodyReceipt, For: 9 * time.Second, Restart: 3 * time.Second,
 			faults: faults{confirmUnkept: true}}, unkeptIsFound},
+		{"wrong clocks date every record as well as they say", options{Cars: 4, For: 12 * time.Second,
+			clocks: clockFaults{GPSLate: 800 * time.Millisecond, Crystal: 80, RTCError: 20 * time.Hour, Suspend: time.Hour}}, wrongClocksAreClean},
+		{"check: a time that is off by more than it says", options{faults: faults{misdate: 3 * time.Second}}, wrongTimeIsFound},
 		{"check: dropped batch", options{faults: faults{backlog: func(b uplink.Backlog) uplink.Backlog { return &swallow{Backlog: b} }}}, droppedBatchIsFound},
 		{"check: loss before seq", options{faults: faults{bus: func(b can.Bus) can.Bus { return &deaf{Bus: b} }}}, lossBeforeSeqIsFound},
 		{"check: delete before PUBACK", options{faults: faults{swallow: badAfter,
@@ -242,6 +245,19 @@ func bookedCopiesAreFound(t *testing.T, r *report) {
 	}
 }
 
+func wrongClocksAreClean(t *testing.T, r *report) {
+	nothingIsMissing(t, r)
+	if r.Timed < r.Received || r.Mistimed != 0 || r.WorstStated < 1.7 || r.WorstOff == 0 {
+		t.Errorf("%d records of %d values, %d wrong, to %.3f s as stated, %.3f s off", r.Timed, r.Received, r.Mistimed, r.WorstStated, r.WorstOff)
+	}
+}
+
+func wrongTimeIsFound(t *testing.T, r *report) {
+	if r.clean() || r.Mistimed != r.Timed || r.Timed == 0 {
+		t.Errorf("of %d records 3 s off %d were found", r.Timed, r.Mistimed)
+	}
+}
+
 // The keys of the report are a promise (DESIGN, "names that stay").
 func TestReportKeepsItsKeys(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "r.json")
@@ -259,6 +275,7 @@ func TestReportKeepsItsKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, k := range []string{"cars", "load", "live_every_s", "seconds", "emitted", "received", "missing", "holes", "gaps", "copies",
+		"timed", "mistimed", "time_stated_s", "time_off_s",
 		"latency_p50_s", "latency_p99_s", "cpu_agents_s", "cpu_broker_s", "cpu_receiver_s", "rss_anon_mb",
 		"wire_bytes_per_car_hour", "device_bytes_per_car_hour", "commits", "verdict"} {
 		if _, ok := got[k]; !ok {

@@ -227,6 +227,9 @@ func (r *fleetRun) check() error {
 	emissions := make([]emission, len(r.units))
 	for i, u := range r.units {
 		emissions[i] = u.car.emission()
+		if e := &emissions[i]; !e.Began.IsZero() {
+			e.Began = e.Began.Add(r.faults.misdate)
+		}
 	}
 	total, err := checkSpool(r.spoolPath(), filepath.Join(r.dir, "clips"), emissions, r.faults.countCopies)
 	if err != nil {

@@ -33,6 +33,11 @@ type report struct {
 	Copies    int      `json:"copies"`
 	Backlog   int      `json:"backlog"` // batches still stored at the end, health included
 
+	Timed       int     `json:"timed"`         // records whose time was compared with the truth
+	Mistimed    int     `json:"mistimed"`      // of those, off by more than was stated
+	WorstStated float64 `json:"time_stated_s"` // the largest uncertainty that was stated
+	WorstOff    float64 `json:"time_off_s"`    // the furthest off
+
 	LatencyP50 *float64 `json:"latency_p50_s"`
 	LatencyP99 *float64 `json:"latency_p99_s"`
 
@@ -49,6 +54,8 @@ type report struct {
 	StorePerCarHour  *float64 `json:"store_bytes_per_car_hour"`  // pages bbolt wrote, before the file system
 	Commits          uint64   `json:"commits"`                   // synced
 	SlowestCommit    float64  `json:"slowest_commit_s"`
+
+	timed timed
 
 	Verdict  string   `json:"verdict"` // "clean" or "unclean"
 	Problems []string `json:"problems,omitempty"`
@@ -68,6 +75,8 @@ func (r *report) book(a *account) {
 	r.Emitted, r.Received, r.Missing, r.Unlisted = a.Emitted, a.Received, a.Missing, a.Uncovered
 	r.Listed = a.Missing - a.Uncovered
 	r.Strange, r.Holes, r.Gaps, r.Copies = a.Strange, a.Holes, a.Gaps, a.Copies
+	r.Timed, r.Mistimed, r.WorstStated, r.WorstOff = a.timed.Records, a.timed.Wrong, a.timed.Worst.Seconds(), a.timed.Off.Seconds()
+	r.timed = a.timed
 	r.LatencyP50, r.LatencyP99 = number(a.latency.quantile(0.50)), number(a.latency.quantile(0.99))
 	r.Problems, r.GapLines = a.problems.all(), a.listed.all()
 	r.Verdict = "unclean"
@@ -109,6 +118,9 @@ func (r *report) print(w io.Writer) {
 	line("gaps", "%d", r.Gaps)
 	line("copies", "%d", r.Copies)
 	line("never emitted", "%d", r.Strange)
+	if r.Timed > 0 {
+		line("time", "%s", &r.timed)
+	}
 	if r.LatencyP50 != nil && r.LatencyP99 != nil {
 		line("latency", "%.2f s median, %.2f s p99", *r.LatencyP50, *r.LatencyP99)
 	}
