@@ -157,3 +157,31 @@ func TestDateOfASeldomZDA(t *testing.T) {
 		t.Errorf("%d fixes, want %d", i, len(runs))
 	}
 }
+
+// TestZDADelaysNone: a date that is known already is not waited for, also where
+// it is told with every second epoch.
+func TestZDADelaysNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := listen(t)
+		defer l.stop(t)
+		for i := range 40 {
+			at := time.Date(2024, 12, 31, 23, 59, 50, 0, time.UTC).Add(time.Duration(i) * 500 * time.Millisecond)
+			l.say(gga(at.Format("150405.00")))
+			l.say("GPVTG,084.4,T,077.8,M,022.4,N,041.5,K,A")
+			synctest.Wait()
+			if n := len(l.fixes()); n != i+1 && i > 2*learning {
+				t.Errorf("epoch %d: %d fixes with VTG", i, n)
+			}
+			time.Sleep(50 * time.Millisecond)
+			if i%2 == 0 {
+				l.say("GPZDA," + at.Format("150405.00,02,01,2006") + ",00,00")
+			}
+			time.Sleep(450 * time.Millisecond)
+		}
+		for i, f := range l.fixes() {
+			if want := time.Date(2024, 12, 31, 23, 59, 50, 0, time.UTC).Add(time.Duration(i) * 500 * time.Millisecond); !f.UTC.Equal(want) {
+				t.Errorf("fix %d: %v, want %v", i, f.UTC, want)
+			}
+		}
+	})
+}

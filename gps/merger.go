@@ -94,7 +94,7 @@ func (m *merger) add(at telemetry.At, s *sentence) {
 	m.place(at, s)
 	m.paused = false
 	e := &m.cur
-	adds := e.adds(s)
+	adds := e.adds(s) && (s.Type != "ZDA" || m.day.IsZero()) // a date that is known goes on
 	n := e.count(s.addr)
 	if e.delivered {
 		m.late(s, n, adds)
@@ -135,6 +135,9 @@ func (m *merger) place(at telemetry.At, s *sentence) {
 // late notes a sentence whose fix has already left: the cycle end was wrong, or
 // it is a GSA that comes every fifth epoch and is not worth waiting for.
 func (m *merger) late(s *sentence, n int, adds bool) {
+	if s.Type == "ZDA" && s.tod >= 0 && m.cur.adds(s) { // the date of the epochs to come
+		m.day, m.dayTod, m.dayAt = s.day, s.tod, m.cur.at
+	}
 	if !adds {
 		return
 	}
@@ -152,9 +155,6 @@ func (m *merger) late(s *sentence, n int, adds bool) {
 	}
 	if s.mode != telemetry.ModeNone {
 		m.mode, m.modeAge = s.mode, 0
-	}
-	if s.Type == "ZDA" && s.tod >= 0 { // the date of the epochs to come
-		m.day, m.dayTod, m.dayAt = s.day, s.tod, m.cur.at
 	}
 }
 
