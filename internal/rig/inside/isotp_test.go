@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -313,6 +314,7 @@ const tries = 5
 
 // exchange sends messages of all sizes both ways, and returns how many.
 func (p peering) exchange(t *testing.T, device string) (messages int, stalled bool, err error) {
+	defer onOneProcessor(t)()
 	fd := kernelSocket(t, device, p)
 	defer unix.Close(fd)
 	bus := dial(t, device, nil)
@@ -331,6 +333,23 @@ func (p peering) exchange(t *testing.T, device string) (messages int, stalled bo
 		return messages, c.stalled(), fmt.Errorf("broke: %+v", <-c.bad)
 	}
 	return messages, false, nil
+}
+
+// onOneProcessor keeps a sender on one processor: a virtual interface queues each
+// frame where it was sent, so those of one that moves may overtake each other.
+func onOneProcessor(t *testing.T) (free func()) {
+	runtime.LockOSThread()
+	var all, one unix.CPUSet
+	one.Set(0)
+	if err := errors.Join(unix.SchedGetaffinity(0, &all), unix.SchedSetaffinity(0, &one)); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if err := unix.SchedSetaffinity(0, &all); err != nil {
+			t.Error(err)
+		}
+		runtime.UnlockOSThread()
+	}
 }
 
 // toAndFro sends one message to the kernel and has the kernel send it back.
