@@ -40,6 +40,7 @@ func TestKernelRecordedAsCandumpDoes(t *testing.T) {
 	broken.Data = [64]byte{0, 0x10, 2, 0, 0, 0, 96, 8}
 	frames = append(frames, broken, can.Frame{ID: 0x321, FD: true, Flags: frame.FlagBRS}, can.Frame{ID: 0x321, FD: true, Flags: frame.FlagESI, Len: 8})
 	bus := dial(t, name, nil)
+	defer onOneProcessor(t)()
 	for i := range 500 {
 		f := frames[i%len(frames)]
 		if f.Len > 0 {
