@@ -173,6 +173,33 @@ func TestReceiverThatWakesUpWithTheCarIsNotLost(t *testing.T) {
 	c.wants("Trip.Start Trip.End Trip.Start GNSS.Lost")
 }
 
+// TestManoeuvresInATunnelHaveNoPlace: the place of minutes ago is not where a car
+// brakes or speeds now; where it stands, the last one known is told.
+func TestManoeuvresInATunnelHaveNoPlace(t *testing.T) {
+	c := newCar(t, func(r *trip.Rules) { r.LimitMPS = 25 })
+	c.rpm, c.mps = 2000, 20
+	c.drive(60)
+	c.blind = true
+	c.drive(60)
+	c.mps = 28
+	c.drive(8)
+	for c.mps = 24; c.mps > 0; c.mps -= 6 {
+		c.drive(1)
+	}
+	c.mps = 0
+	c.drive(130)
+	c.blind, c.mps = false, 20
+	c.drive(10)
+	for _, name := range []string{"Motion.Speeding", "Motion.HarshBraking"} {
+		if e := c.of(name); len(e) != 1 || e[0].e["lat"] != nil || e[0].e["lon"] != nil {
+			t.Errorf("%s: %v", name, e)
+		}
+	}
+	if e := c.of("Trip.Standing"); len(e) != 1 || e[0].e["lat"] == nil {
+		t.Errorf("standing: %v", e)
+	}
+}
+
 // TestPrivateTripsHaveNoPlace: in private mode trips, speeds and distances are
 // told, places and zones are not, nor what would be kept on the disk.
 func TestPrivateTripsHaveNoPlace(t *testing.T) {

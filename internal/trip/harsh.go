@@ -144,7 +144,7 @@ func (w *Watch) speedReading(p point, by string) {
 		over, bad := m.note(at, rate, base, v)
 		wrong = wrong || bad
 		if m.active && !was {
-			m.by, m.where, m.speeds[0] = by, w.here, base.v
+			m.by, m.where, m.speeds[0] = by, w.spot(), base.v
 		}
 		if m.active && m.to == at {
 			m.speeds[1] = v

@@ -103,6 +103,15 @@ type mark struct {
 	utc        int64
 }
 
+// spot is where the car is, of which a driving one says nothing long after its
+// last fix.
+func (w *Watch) spot() place {
+	if w.now.Sub(w.fixed) > gpsFresh {
+		return place{}
+	}
+	return w.here
+}
+
 func (w *Watch) mark() mark { return mark{w.gpsM, w.canM, w.here, w.utc} }
 
 // step decides what the newest readings mean.
@@ -215,7 +224,7 @@ func (w *Watch) noteSpeeding(v float64, by string) {
 	case limit <= 0:
 	case v > limit:
 		if !s.over {
-			*s = speeding{over: true, from: w.now, by: by, where: w.here}
+			*s = speeding{over: true, from: w.now, by: by, where: w.spot()}
 		}
 		s.peak, s.to = max(s.peak, v), w.now
 		s.told = s.told || w.now.Sub(s.from) >= speedingFor
