@@ -17,7 +17,8 @@ import (
 
 // TestTimeHealsOverRestarts: a unit that woke up in 1970 gets fixes for some
 // minutes, then none, and is killed again and again: a moment after the last
-// fix, while the leap seconds are unknown, after a sleep. It knows the time as
+// fix, while the leap seconds are unknown, after a sleep, which may have come
+// before the first fix. It knows the time as
 // soon as it is back, and of every record the true time lies within the stated
 // uncertainty.
 func TestTimeHealsOverRestarts(t *testing.T) {
@@ -41,6 +42,10 @@ func healsOverRestarts(t *testing.T, seed uint64) {
 	o := virtual.GPSOptions{ColdSecond: time.Second}
 	lasts := between(9*time.Minute, 12*time.Minute)
 	switch seed % 4 {
+	case 0: // asleep before its first fix
+		b.Suspends = []virtual.Suspend{{After: 40 * time.Second, Length: between(time.Hour, 9*time.Hour), Error: between(-900*time.Millisecond, 900*time.Millisecond)}}
+		b.sky = b.Suspends[0].Length + between(time.Minute, 3*time.Minute)
+		b.dark = b.Suspends[0].Length + 8*time.Minute
 	case 1: // asleep between its last fix and the first kill
 		b.Suspends = []virtual.Suspend{{After: 8*time.Minute + 30*time.Second, Length: between(time.Hour, 9*time.Hour), Error: between(-900*time.Millisecond, 900*time.Millisecond)}}
 	case 2: // killed before the leap seconds are learnt, at times a moment before

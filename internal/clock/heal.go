@@ -15,7 +15,9 @@ const (
 	// (IS-GPS-200, 20.3.3.5.1.6), which is missed in a town once or twice.
 	leapsLearnt = 30 * time.Minute
 	// maxReception bounds the anchors a reception may still have to correct.
-	maxReception = 8
+	maxReception = 16
+	// maxNaps bounds the sleeps before the first anchor that are told apart.
+	maxNaps = 6
 	// suspendLeast is the shortest suspend that is told from reading two clocks
 	// one after the other, and suspendError what one costs: many kernels measure
 	// it with a clock of whole seconds.
@@ -85,10 +87,10 @@ func (w *wallClock) step(c *Clock, f telemetry.Fix, offset time.Duration) teleme
 		a := w.anchor(c, f, offset)
 		for i, old := range w.session.anchors {
 			if old.At < a.At {
-				old = line(a, old.At)
-				old.Uncertainty += w.session.slack
-				w.session.anchors[i] = old
-				w.push(old)
+				right := line(a, old.At)
+				right.Uncertainty = max(right.Uncertainty+w.session.slack, old.Uncertainty)
+				w.session.anchors[i] = right
+				w.push(right)
 			}
 		}
 		return a
@@ -115,6 +117,29 @@ type sleeps struct {
 	known bool
 	total time.Duration
 	seen  telemetry.At // when it was last asked
+
+	naps []telemetry.At // when sleeps were noticed, the newest
+	more int            // and how many before them
+}
+
+func (s *sleeps) nap(noticed telemetry.At) {
+	if len(s.naps) == maxNaps {
+		s.naps = append(s.naps[:0], s.naps[1:]...)
+		s.more++
+	}
+	s.naps = append(s.naps, noticed)
+}
+
+// before widens the first anchor of a source for what was before each sleep.
+func (w *wallClock) before(a telemetry.Anchor) {
+	for i := len(w.slept.naps) - 1; i >= 0; i-- {
+		at := w.slept.naps[i]
+		w.ends(line(a, at))
+		if a.Uncertainty += suspendError; i == 0 {
+			a.Uncertainty += time.Duration(w.slept.more) * suspendError
+		}
+		w.ends(line(a, at.Add(-hair)))
+	}
 }
 
 // slept returns how long the machine was suspended since it booted.
@@ -132,9 +157,13 @@ func (w *wallClock) suspended(c *Clock, now telemetry.At) {
 		return
 	}
 	last := w.slept
-	w.slept = sleeps{true, c.slept(), now}
-	if !last.known || w.slept.total-last.total < suspendLeast {
+	w.slept.known, w.slept.total, w.slept.seen = true, c.slept(), now
+	if w.slept.total-last.total < suspendLeast {
 		return
+	}
+	w.slept.nap(now)
+	if !last.known {
+		return // before this process
 	}
 	w.counts.Suspends++
 	w.run, w.pulse.pairs = run{}, 0

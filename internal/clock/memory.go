@@ -60,7 +60,7 @@ func (w *wallClock) restore(c *Clock, m *Memory) {
 		w.push(a)
 	}
 	w.restored = true
-	w.slept = sleeps{c.opt.suspended != nil, slept, now}
+	w.slept.known, w.slept.total, w.slept.seen = true, slept, now
 	w.session.anchors = m.Anchors[:m.Unsure:m.Unsure]
 	if m.Began > 0 { // the receiver need not have noticed
 		w.session.heard, w.session.began, w.session.last = true, m.Began, now

@@ -132,7 +132,7 @@ func TestMemoryThatDoesNotFitIsRefused(t *testing.T) {
 		"after the ceiling": func(*clock.Memory) clock.Option { return clock.WithCeiling(time.Now()) },
 		"one of several":    func(m *clock.Memory) clock.Option { m.Anchors[0].Boot[0]++; return nil },
 		"too many": func(m *clock.Memory) clock.Option {
-			m.Anchors, m.Unsure = slices.Repeat(m.Anchors, 9), 9
+			m.Anchors, m.Unsure = slices.Repeat(m.Anchors, 17), 17
 			return nil
 		},
 		"slept":              func(m *clock.Memory) clock.Option { m.Slept = -time.Second; return nil },

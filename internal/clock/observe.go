@@ -237,9 +237,13 @@ func (w *wallClock) anchor(c *Clock, f telemetry.Fix, offset time.Duration) tele
 // anchorAt makes an anchor of what UTC minus time since boot is.
 func (w *wallClock) anchorAt(c *Clock, at telemetry.At, offset, width time.Duration) telemetry.Anchor {
 	wall := time.Unix(0, int64(offset)+int64(at)).UTC().Round(time.Millisecond)
+	first := w.gnss.Boot.IsZero()
 	w.gnss = telemetry.Anchor{Boot: c.boot, At: at, Wall: wall, Uncertainty: width, By: telemetry.AnchorGNSS}
 	w.session.keep(w.gnss)
 	w.session.met, w.restored = true, false
+	if first {
+		w.before(w.gnss)
+	}
 	w.good = wall
 	return w.gnss
 }

@@ -315,6 +315,9 @@ func (w *wallClock) lookNTP(a telemetry.Anchor) {
 	if !w.ntp.Boot.IsZero() && a.At.Sub(w.ntp.At) < anchorEvery && moved(w.ntp, a) <= w.ntp.Uncertainty+a.Uncertainty {
 		return
 	}
+	if w.ntp.Boot.IsZero() {
+		w.before(a)
+	}
 	w.ntp = a
 	w.push(a)
 	w.good = a.Wall
