@@ -1,6 +1,7 @@
 package gps
 
 import (
+	"cmp"
 	"math"
 	"math/bits"
 
@@ -15,8 +16,8 @@ const (
 	maxParts = 16
 )
 
-// skyAges is for how many epochs satellites are remembered: many receivers list
-// them every fifth epoch.
+// skyAges is for how many epochs satellites are remembered at most: many
+// receivers list them every fifth epoch.
 const skyAges = 12
 
 // satellite is one entry of a GSV sentence.
@@ -38,6 +39,7 @@ type view struct {
 	signal byte // of NMEA 4.1; 0 in older forms
 	total  uint8
 	epoch  uint32 // of its newest sentence
+	every  uint32 // epochs from its list before to this one; 0 unknown
 	parts  [maxParts]part
 }
 
@@ -73,6 +75,9 @@ func (s *sky) gsv(talker [2]byte, f []string) bool {
 		list = list[:len(list)-extra]
 	}
 	v := s.view(talker, signal)
+	if v.total > 0 && v.epoch != s.epoch {
+		v.every = s.epoch - v.epoch
+	}
 	v.total, v.epoch = uint8(total), s.epoch
 	p := &v.parts[number-1]
 	*p = part{epoch: s.epoch}
@@ -138,11 +143,17 @@ func (s *sky) summary() telemetry.Sky {
 	}
 	s.changed, s.lastEpoch = false, s.epoch
 	var best heardSats
+	usual := uint32(0)
+	for i := range s.views[:s.n] {
+		usual = max(usual, s.views[i].every)
+	}
 	for i := range s.views[:s.n] {
 		v := &s.views[i]
+		// It may be left out once; how often it comes is not known at first.
+		ages := min(cmp.Or(2*v.every, 5*usual, skyAges)+1, skyAges)
 		for j := range v.parts[:v.total] {
 			p := &v.parts[j]
-			if s.epoch-p.epoch >= skyAges {
+			if s.epoch-p.epoch >= ages {
 				continue
 			}
 			for _, sat := range p.sats {

@@ -188,6 +188,35 @@ func TestSkyIsForgotten(t *testing.T) {
 	}
 }
 
+// TestSystemThatIsNoLongerListed: a receiver that lists GPS each second and
+// BeiDou no more has none in view soon; one that lists GLONASS every fifth
+// second has it in view all the time.
+func TestSystemThatIsNoLongerListed(t *testing.T) {
+	var in []string
+	for i := range 30 {
+		in = append(in, rmc(fmt.Sprintf("1200%02d", i)), "GPGSV,1,1,01,05,40,083,41")
+		if i < 10 {
+			in = append(in, "BDGSV,1,1,01,14,40,083,41")
+		}
+		if i == 10 {
+			in = append(in, "QZGSV,1,1,01,03,40,083,41")
+		}
+		if i%5 == 0 {
+			in = append(in, "GLGSV,1,1,01,70,40,083,41")
+		}
+	}
+	fixes, _ := decode(t, frames(in...))
+	for i, f := range fixes {
+		s := f.Detail.Sky.Systems
+		if s[telemetry.GPS].InView != 1 || s[telemetry.GLONASS].InView != 1 || i < 10 && s[telemetry.BeiDou].InView != 1 {
+			t.Errorf("epoch %d: %+v, want all that are listed", i, s)
+		}
+		if i >= 12 && s[telemetry.BeiDou].InView != 0 || i >= 22 && s[telemetry.QZSS].InView != 0 {
+			t.Errorf("epoch %d: %+v, want none that are listed no more", i, s)
+		}
+	}
+}
+
 func TestAntennaStates(t *testing.T) {
 	for in, want := range map[string]telemetry.Antenna{
 		"GPTXT,01,01,02,ANTSTATUS=OK":     telemetry.AntennaOK,
