@@ -103,7 +103,7 @@ func (s *Source) Run(ctx context.Context) error {
 		return fmt.Errorf("open %s: %w", s.cfg.Name, err)
 	}
 	s.stats.Opens++
-	s.stats.opened, s.stats.FirstFixS = max(1, s.cfg.Clock.Now()), 0
+	s.stats.opened, s.stats.FirstFixS, s.stats.Silent = max(1, s.cfg.Clock.Now()), 0, false
 	s.publish()
 	if l, ok := rc.(*Log); ok {
 		return s.replay(ctx, l)

@@ -15,6 +15,8 @@ const (
 	readSize = 1024
 	// watchEvery is how often the line is judged: no bytes, no sentences.
 	watchEvery = 5 * time.Second
+	// silentAfter is how many judgements without a byte make it silent.
+	silentAfter = 2
 	// garbledBytes is how many bytes without one sentence make a line garbled.
 	garbledBytes = 200
 	// emptyReads bounds reads that return nothing and no error.
@@ -235,7 +237,7 @@ func (g *guard) judge(s *Source, now telemetry.At) {
 	case sentences > 0:
 		g.quiet, g.silent, g.garbled = 0, false, false
 	case bytes == 0:
-		if g.quiet++; g.quiet >= 2 && !g.silent {
+		if g.quiet++; g.quiet >= silentAfter && !g.silent {
 			g.silent = true
 			if speak(&g.saidSilent, now) {
 				s.log.Warn(g.faults.silent, "next", g.faults.power)
@@ -255,4 +257,5 @@ func (g *guard) judge(s *Source, now telemetry.At) {
 		}
 	}
 	g.bytes, g.sentences, g.since = s.stats.Bytes, s.stats.Sentences, now
+	s.stats.Silent = g.quiet >= silentAfter
 }

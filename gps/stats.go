@@ -15,12 +15,13 @@ type Stats struct {
 	Sentences uint64   `json:"sentences"` // with a correct checksum
 	Ignored   uint64   `json:"ignored"`   // of them: of a type that says nothing about position
 	Rejected  Rejected `json:"rejected"`
-	Epochs    uint64   `json:"epochs"`   // fixes emitted, with and without position
-	Valid     uint64   `json:"valid"`    // of them: Valid
-	Doubtful  uint64   `json:"doubtful"` // of them: with a Doubt
-	Late      uint64   `json:"late"`     // sentences that came after their epoch's fix had left
-	Opens     uint64   `json:"opens"`    // times the device was opened
-	Garbled   uint64   `json:"garbled"`  // times a device delivered bytes but no sentence
+	Epochs    uint64   `json:"epochs"`           // fixes emitted, with and without position
+	Valid     uint64   `json:"valid"`            // of them: Valid
+	Doubtful  uint64   `json:"doubtful"`         // of them: with a Doubt
+	Late      uint64   `json:"late"`             // sentences that came after their epoch's fix had left
+	Opens     uint64   `json:"opens"`            // times the device was opened
+	Garbled   uint64   `json:"garbled"`          // times a device delivered bytes but no sentence
+	Silent    bool     `json:"silent,omitempty"` // no byte for 10 s, now
 
 	// FirstFixS is the time to first fix in seconds: from when the device was
 	// opened last to its first fix that is Valid and without doubt; 0: none yet.

@@ -255,12 +255,17 @@ func nextOf(src *agent.SourceReport, uptimeS float64) string {
 		return nextOfBus(m)
 	}
 	count := func(key string) float64 { n, _ := m[key].(float64); return n }
-	switch up := min(uptimeS, time.Since(src.Since).Seconds()); {
+	up := uptimeS
+	if open := time.Since(src.Since).Seconds(); open >= 0 { // else the clock was set back meanwhile
+		up = min(up, open)
+	}
+	silent, _ := m["silent"].(bool)
+	switch {
 	case src.Kind == "pps" && count("pulses") == 0 && up > heardBy:
 		return "no pulse once a second: check the wire, and that the receiver has its pulse switched on (many pulse only with a fix); sudo cat /sys/class/pps/*/assert shows the last one"
 	case src.Kind != "gps":
 		return ""
-	case count("bytes") == 0 && up > heardBy:
+	case silent, count("bytes") == 0 && up > heardBy:
 		return "it is silent: check its power, its TX wire to our RX, and that gps.device names this receiver"
 	case count("garbled") > 0 && count("sentences") == 0:
 		return "bytes arrive but no NMEA sentence: set gps.baud to auto, and the receiver to NMEA"

@@ -120,6 +120,12 @@ func TestStatusWarns(t *testing.T) {
 		"silent": {func(s *agent.Status) {
 			s.Sources = append(s.Sources, source("gps", gps.Stats{}, agent.SourceStatus{Since: time.Now().Add(-time.Hour)}))
 		}, []string{"next: it is silent: check its power"}},
+		"silent since": {func(s *agent.Status) {
+			s.Sources = append(s.Sources, source("gps", gps.Stats{Bytes: 9000, Sentences: 90, Epochs: 30, Valid: 30, Silent: true}, agent.SourceStatus{}))
+		}, []string{"next: it is silent: check its power"}},
+		"silent, opened before the clock was set back": {func(s *agent.Status) {
+			s.Sources = append(s.Sources, source("gps", gps.Stats{}, agent.SourceStatus{Since: time.Now().Add(time.Hour)}))
+		}, []string{"next: it is silent: check its power"}},
 		"no fix": {func(s *agent.Status) {
 			s.Sources = append(s.Sources, source("gps", gps.Stats{Bytes: 9, Sentences: 9, Epochs: 9}, agent.SourceStatus{}))
 		}, []string{"next: no fix yet: give the antenna a free view of the sky"}},
