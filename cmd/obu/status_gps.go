@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"obu/gps"
@@ -10,30 +9,30 @@ import (
 	"obu/telemetry"
 )
 
-// timeBy are plain words for who told the time.
-var timeBy = map[string]string{
-	string(telemetry.AnchorGNSS): "GPS", string(telemetry.AnchorNTP): "a time service", string(telemetry.AnchorRTC): "the battery clock",
-	string(telemetry.AnchorEstimate): "an estimate", string(telemetry.AnchorReplay): "the recording",
-}
-
 // time says what time it is, who told it and how sure that is.
 func (w rows) time(t *agent.TimeStatus) {
 	if t.Wall == nil || t.UncertaintyS == nil {
 		w.row("time", "unknown yet; it heals with the first fix")
 		return
 	}
-	by, known := timeBy[t.By]
-	if !known {
-		by = orDash(t.By)
+	by, more := t.By, ""
+	switch telemetry.AnchorBy(by) {
+	case telemetry.AnchorGNSS:
+		by = "GPS"
+	case telemetry.AnchorNTP:
+		by = "a time service"
+	case telemetry.AnchorRTC:
+		by = "the battery clock"
+	case telemetry.AnchorReplay:
+		by = "the recording"
 	}
-	line := fmt.Sprintf("%s by %s, give or take %s", t.Wall.Format(time.RFC3339), by, seconds(*t.UncertaintyS))
 	if !t.Trusted {
-		line += ", too unsure to go by"
+		more = ", too unsure to go by"
 	}
 	if t.AnchorAgeS != nil && t.By != string(telemetry.AnchorReplay) {
-		line += ", told " + seconds(*t.AnchorAgeS) + " ago"
+		more += ", told " + seconds(*t.AnchorAgeS) + " ago"
 	}
-	w.row("time", "%s", line)
+	w.row("time", "%s by %s, give or take %s%s", t.Wall.Format(time.RFC3339), by, seconds(*t.UncertaintyS), more)
 }
 
 // reception says what the receiver has now and how well its antenna sees the
@@ -56,16 +55,16 @@ func (w rows) reception(src *agent.SourceReport, cured bool) {
 	if s.HorizontalM > 0 {
 		line += fmt.Sprintf(", error about %.1f m", s.HorizontalM)
 	}
+	doubted := ""
 	if s.Doubts != "" {
 		line += "; it is doubtful: " + s.Doubts
+		doubted = doubtNext
 	}
 	w.row("", "now: %s", line)
-	if s.Doubts != "" {
-		w.next(doubtNext)
-	}
+	w.next(doubted)
 	f := judgeSky(finding{}, s.Sky.Total(), s.Antenna)
 	if f.Text != "" {
-		w.row("", "%s", strings.TrimPrefix(f.Text, "; "))
+		w.row("", "%s", f.Text[2:])
 	}
 	if !cured {
 		w.next(f.Next)

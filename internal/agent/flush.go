@@ -36,7 +36,6 @@ func (a *Agent) flushLoop(ctx context.Context, buf *buffer.Buffer, up *uplink.Up
 // flushOnce moves what is in memory now, losses and anchors included.
 func (a *Agent) flushOnce(buf *buffer.Buffer, up *uplink.Uplink) {
 	a.trips.tick()
-	a.settleTrack()
 	buf.Holding(a.holding())
 	t := a.batch.take()
 	t.event.Anchors = append(t.event.Anchors, a.clock.Anchors()...)
@@ -64,26 +63,19 @@ func (a *Agent) flushOnce(buf *buffer.Buffer, up *uplink.Uplink) {
 // and ends with a pause of up to 0.8 s.
 const handover = 2 * time.Second
 
-// holding is the time since which values may not be in the batcher yet. It has
-// to be asked before the batcher is: what leaves a source in between is in it.
+// holding is the time since which values may not be in the batcher yet. Fixes
+// leave first that wait for others which may not come: for so long as they may,
+// or no longer when private mode has begun. It has to be asked before the batcher
+// is: what leaves a source in between is in it.
 func (a *Agent) holding() telemetry.At {
 	now := a.clock.Now()
-	at := a.track.since(now)
+	at := a.track.settle(now, a.private.status() != nil)
 	for _, s := range a.sources {
 		if s.held != nil {
 			at = min(at, s.held(now))
 		}
 	}
 	return max(1, at.Add(-handover))
-}
-
-// settleTrack has fixes leave that wait for others which may not come: for so
-// long as they may, or no longer when private mode has begun.
-func (a *Agent) settleTrack() {
-	if a.private.isOn() {
-		a.track.settle()
-	}
-	a.track.tick(a.clock.Now())
 }
 
 // commit hands entries and everything acknowledged since to the store. When the

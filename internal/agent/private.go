@@ -98,13 +98,6 @@ func (p *privacy) covers(at telemetry.At) bool {
 	return o.UntilWall == nil || wall.IsZero() || wall.Add(at.Sub(p.now())).Before(*o.UntilWall)
 }
 
-// isOn reports whether positions are left out now.
-func (p *privacy) isOn() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.on()
-}
-
 // keeps reports whether a fix may be kept. One that may not is counted and
 // listed.
 func (p *privacy) keeps(f telemetry.Fix) bool {

@@ -136,7 +136,7 @@ func (a *Agent) addGPS(d *GPSDevice) error {
 			if kept {
 				a.keep(f)
 			} else {
-				a.track.settle()
+				a.track.settle(f.At, true)
 			}
 			a.travel.note(f)
 			a.clock.Observe(f) // the flush asks the clock for new anchors
@@ -145,8 +145,9 @@ func (a *Agent) addGPS(d *GPSDevice) error {
 		return fmt.Errorf("gps %s: %w", d.Name, err)
 	}
 	run := func(ctx context.Context) error {
-		defer a.track.settle()
-		return src.Run(ctx)
+		err := src.Run(ctx)
+		a.track.settle(0, true)
+		return err
 	}
 	s = a.add("gps", d.Name, run, func() any { return src.Stats() }, true)
 	s.supervisor.opens, s.settle = true, src.Settle

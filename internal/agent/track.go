@@ -39,32 +39,19 @@ func (a *Agent) keep(f telemetry.Fix) {
 	a.batch.fix(f)
 }
 
-// settle has all leave: no more will come for a while.
-func (t *track) settle() {
-	if t != nil {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		t.thin.Flush()
-	}
-}
-
-// tick has leave what waited as long as it may.
-func (t *track) tick(now telemetry.At) {
-	if t != nil {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		t.thin.Expire(now)
-	}
-}
-
-// since is when the oldest was said that waits, or at.
-func (t *track) since(at telemetry.At) telemetry.At {
+// settle has leave what waited as long as it may, or all since no more will come
+// for a while, and returns when the oldest was said that waits on, or now.
+func (t *track) settle(now telemetry.At, all bool) telemetry.At {
 	if t == nil {
-		return at
+		return now
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return min(at, t.thin.Since(at))
+	if all {
+		t.thin.Flush()
+	}
+	t.thin.Expire(now)
+	return min(now, t.thin.Since(now))
 }
 
 // detailOf is the configured detail; the schema lets no other name pass.

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"encoding/json"
 	"reflect"
 	"strconv"
 	"strings"
@@ -13,141 +12,135 @@ import (
 // takes loads: no schema knows how long a duration is, or what needs what.
 func Schema() string {
 	w := schemaWriter{lines: strings.Split(example, "\n")}
-	root := w.section(reflect.TypeFor[Config](), true, false)
-	root["$schema"], root["title"] = "http://json-schema.org/draft-07/schema#", "obu.yaml"
-	text, err := json.MarshalIndent(root, "", " ")
-	if err != nil {
-		panic("config: schema: " + err.Error()) // maps, lists and words alone
-	}
-	return string(text) + "\n"
+	w.put(`{"$schema":"http://json-schema.org/draft-07/schema#","title":"obu.yaml",`)
+	w.section(reflect.TypeFor[Config](), `"object"`, true, false)
+	w.put("}\n")
+	return w.b.String()
 }
 
-type schema map[string]any
+// schemaWriter writes the members of schemas. It has the example's lines, which
+// explain the settings in the order in which they are declared.
+type schemaWriter struct {
+	b     strings.Builder
+	lines []string
+}
 
-// schemaWriter has the example's lines, which explain the settings in the order
-// in which they are declared.
-type schemaWriter struct{ lines []string }
+func (w *schemaWriter) put(text string) { w.b.WriteString(text) }
 
 // explain returns what the example says of the next setting.
-func (w *schemaWriter) explain(key string) string {
-	var text []string
+func (w *schemaWriter) explain(key string) (text string) {
 	for len(w.lines) > 0 {
 		line := strings.TrimSpace(w.lines[0])
 		w.lines = w.lines[1:]
 		if said, ok := strings.CutPrefix(line, "# "); ok {
-			text = append(text, said)
+			text += said + " "
 		} else if strings.HasPrefix(strings.TrimLeft(line, "#- "), key+":") {
 			break
 		} else {
-			text = nil
+			text = ""
 		}
 	}
-	return strings.Join(text, " ")
+	return text
 }
 
-// section is the schema of a struct. Within an entry of a list nothing is merged
-// from other files, so what is required has to stand there.
-func (w *schemaWriter) section(t reflect.Type, explained, entry bool) schema {
-	keys := schema{}
-	out := schema{"type": []string{"object", "null"}, "additionalProperties": false, "properties": keys}
-	if t.Field(0).Tag.Get("key") == "enabled" {
-		out["type"] = []string{"object", "boolean", "null"} // trips: true
-	}
-	var required []string
+// section is a struct. Within an entry of a list nothing is merged from other
+// files, so what is required has to stand there.
+func (w *schemaWriter) section(t reflect.Type, kinds string, explained, entry bool) {
+	w.put(`"type":[` + kinds + `,"null"],"additionalProperties":false,"properties":{`)
+	required, sep := "", "\n"
 	for i := range t.NumField() {
 		tag := t.Field(i).Tag
 		key, ok := tag.Lookup("key")
 		if !ok {
 			continue
 		}
-		text := ""
-		if explained {
-			text = w.explain(key)
-		}
-		s := w.setting(t.Field(i).Type, tag, explained, entry)
-		if bounds := boundsOf(tag); bounds != "use at least " {
-			text += " (" + bounds + ")"
-		}
-		if text = strings.TrimSpace(text); text != "" {
-			s["description"] = text
+		w.put(sep + strconv.Quote(key) + ":{")
+		sep = ",\n"
+		if text := ""; explained {
+			if text = w.explain(key); tag.Get("max") != "" {
+				text += "(" + boundsOf(tag) + ")"
+			}
+			if text = strings.TrimSpace(text); text != "" {
+				w.put(`"description":` + strconv.Quote(text) + ",")
+			}
 		}
 		if d := tag.Get("default"); d != "" {
-			s["default"] = d
+			w.put(`"default":` + strconv.Quote(d) + ",")
 		}
-		if keys[key] = s; entry && tag.Get("required") != "" {
-			required = append(required, key)
+		w.setting(t.Field(i).Type, tag, explained, entry)
+		w.put("}")
+		if entry && tag.Get("required") != "" {
+			required += "," + strconv.Quote(key)
 		}
 	}
-	if required != nil {
-		out["required"] = required
+	w.put("}")
+	if required != "" {
+		w.put(`,"required":[` + required[1:] + "]")
 	}
-	return out
 }
 
-func (w *schemaWriter) setting(t reflect.Type, tag reflect.StructTag, explained, entry bool) schema {
-	switch t.Kind() {
-	case reflect.Pointer:
-		return w.section(t.Elem(), explained, entry)
-	case reflect.Struct:
-		return w.section(t, explained, entry)
-	case reflect.Slice:
-		var items schema
-		if elem := t.Elem(); elem.Kind() == reflect.Struct {
-			items = w.section(elem, explained && tag.Get("example") == "", true)
-			items["type"] = "object"
-			if elem == reflect.TypeFor[PID]() {
-				items["type"] = []string{"object", "string", "number"} // [0C, 0D]
-			}
-		} else {
-			items = wordSchema(elem, tag)
-		}
-		return schema{"type": []string{"array", "null"}, "items": items}
+func (w *schemaWriter) setting(t reflect.Type, tag reflect.StructTag, explained, entry bool) {
+	if t.Kind() == reflect.Slice {
+		w.put(`"type":["array","null"],"items":{`)
+		defer w.put("}")
+		t, entry = t.Elem(), true
+		explained = explained && tag.Get("example") == ""
 	}
-	return wordSchema(t, tag)
-}
-
-// inEnv passes a value that comes from the environment.
-const inEnv = `|\$\{`
-
-// Patterns of quantities, which have to be texts since they have a unit.
-const sizePattern = `^\+?[0-9.]+([kKMGT]?B|[KMGT]iB)`
-
-var quantities = map[reflect.Type]string{
-	reflect.TypeFor[Duration]():     `^\+?([0-9.]+(ns|[uµμ]s|ms|s|m|h))+$`,
-	reflect.TypeFor[Size]():         sizePattern + "$",
-	reflect.TypeFor[Rate]():         "^unlimited$|" + sizePattern + "/s$",
-	reflect.TypeFor[Metres]():       `[0-9.] *k?m$`,
-	reflect.TypeFor[Speed]():        `[0-9.] *(km/h|m/s|mph)$`,
-	reflect.TypeFor[Acceleration](): `[0-9.] *(m/s2|g)$`,
-}
-
-// wordSchema is the schema of one word. Numbers may be texts as well, and what
-// YAML takes for a number (7E4, 007) may be a name.
-func wordSchema(t reflect.Type, tag reflect.StructTag) schema {
-	if list := tag.Get("oneof"); list != "" {
-		words := []any{nil}
-		for _, word := range strings.Fields(list) {
-			words = append(words, word)
-			if n, err := strconv.Atoi(word); err == nil {
-				words = append(words, n)
-			}
-		}
-		return schema{"anyOf": []schema{{"enum": words}, {"type": "string", "pattern": inEnv[1:]}}}
-	}
-	if pattern := quantities[t]; pattern != "" {
-		return schema{"type": []string{"string", "null"}, "pattern": pattern + inEnv}
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
 	}
 	switch {
-	case t.Kind() == reflect.Bool:
-		return schema{"type": []string{"boolean", "string", "null"}, "pattern": "^(true|false)$" + inEnv}
-	case t == reflect.TypeFor[int]():
-		out := schema{"type": []string{"integer", "string", "null"}, "pattern": "^[-+]?[0-9_]+$" + inEnv}
-		for word, key := range map[string]string{"min": "minimum", "max": "maximum"} {
-			if n, err := strconv.Atoi(tag.Get(word)); err == nil {
-				out[key] = n
+	case t.Kind() != reflect.Struct:
+		w.word(t, tag)
+	case t.Field(0).Tag.Get("key") == "enabled": // trips: true
+		w.section(t, `"object","boolean"`, explained, entry)
+	case t.Name() == "PID": // [0C, 0D]
+		w.section(t, `"object","string","number"`, explained, entry)
+	default:
+		w.section(t, `"object"`, explained, entry)
+	}
+}
+
+// word is one word, which may come from the environment. Numbers may be texts as
+// well, and what YAML takes for a number (7E4, 007) may be a name.
+func (w *schemaWriter) word(t reflect.Type, tag reflect.StructTag) {
+	kinds, pattern := "", ""
+	const size = `^\\+?[0-9.]+([kKMGT]?B|[KMGT]iB)`
+	switch name := t.Name(); {
+	case tag.Get("oneof") != "":
+		w.put(`"anyOf":[{"type":"string","pattern":"\\$\\{"},{"enum":[null`)
+		for _, word := range strings.Fields(tag.Get("oneof")) {
+			w.put("," + strconv.Quote(word))
+			if _, err := strconv.Atoi(word); err == nil {
+				w.put("," + word)
 			}
 		}
-		return out
+		w.put("]}]")
+		return
+	case name == "bool":
+		kinds, pattern = `"boolean",`, `^(true|false)$`
+	case name == "int":
+		kinds, pattern = `"integer",`, `^[-+]?[0-9_]+$`
+		for _, b := range [...][2]string{{"min", "minimum"}, {"max", "maximum"}} {
+			if limit := tag.Get(b[0]); limit != "" {
+				w.put(strconv.Quote(b[1]) + ":" + limit + ",")
+			}
+		}
+	case name == "Duration":
+		pattern = `^\\+?([0-9.]+(ns|[uµμ]s|ms|s|m|h))+$`
+	case name == "Size":
+		pattern = size + "$"
+	case name == "Rate":
+		pattern = "^unlimited$|" + size + "/s$"
+	case name == "Metres":
+		pattern = `[0-9.] *k?m$`
+	case name == "Speed":
+		pattern = `[0-9.] *(km/h|m/s|mph)$`
+	case name == "Acceleration":
+		pattern = `[0-9.] *(m/s2|g)$`
+	default:
+		w.put(`"type":["string","number","boolean","null"]`)
+		return
 	}
-	return schema{"type": []string{"string", "number", "boolean", "null"}}
+	w.put(`"type":[` + kinds + `"string","null"],"pattern":"` + pattern + `|\\$\\{"`)
 }
