@@ -42,19 +42,25 @@ func (d Detail) of(f telemetry.Fix) telemetry.Fix {
 }
 
 // countOn sets At as many milliseconds after the last corner's as the receiver
-// says, or so many steps of maxSlip besides that it is near to when f came. It
-// reports whether there is none.
+// says, or so many steps of maxSlip besides that it is near to when f came, and
+// behind those before it in any case. It reports whether the line can go on.
 func (t *Track) countOn(f *telemetry.Fix) bool {
-	since := f.UTC.Sub(t.first.UTC).Round(time.Millisecond)
-	if f.UTC.IsZero() || t.first.UTC.IsZero() || since.Abs() > 24*time.Hour {
-		return true // by At alone
+	at, goesOn := f.At, true
+	if since := f.UTC.Sub(t.first.UTC).Round(time.Millisecond); !f.UTC.IsZero() && !t.first.UTC.IsZero() && since.Abs() < 24*time.Hour {
+		at = t.first.At.Round().Add(since)
+		if slip := f.At.Sub(at); slip.Abs() > maxSlip {
+			at, goesOn = at.Add(slip.Round(maxSlip)), false
+		}
 	}
-	at, steps := t.first.At.Round().Add(since), time.Duration(0)
-	if slip := f.At.Sub(at); slip.Abs() > maxSlip {
-		steps = slip.Round(maxSlip)
+	last := t.first.At
+	if n := len(t.held); n > 0 {
+		last = t.held[n-1].At
 	}
-	f.At = at.Add(steps)
-	return steps == 0
+	if next := last.Round().Add(time.Millisecond); at < next {
+		at, goesOn = next, false
+	}
+	f.At = at
+	return goesOn
 }
 
 const (

@@ -170,3 +170,34 @@ func TestTrackCornersFollowLateFixes(t *testing.T) {
 		t.Errorf("corners at %v, want 0, 29, 31 and 60 s", at)
 	}
 }
+
+// TestTrackCornersKeepTheirOrder: of a receiver whose fixes come up to 0.9 s late,
+// each as it likes, the line holds by UTC, At rises from corner to corner, as the
+// wire sorts them, and stays near to when the fix came.
+func TestTrackCornersKeepTheirOrder(t *testing.T) {
+	r := rand.New(rand.NewPCG(9, 10))
+	for i := range 200 {
+		fixes := wander(r)
+		came := map[time.Time]telemetry.At{}
+		last := telemetry.At(0)
+		for j := range fixes {
+			f := &fixes[j]
+			last = max(last.Add(time.Millisecond), f.At.Add(time.Duration(r.IntN(900))*time.Millisecond))
+			f.At = last
+			came[f.UTC] = f.At
+		}
+		tol := trip.Tolerance{ErrorM: 0.1 + r.Float64()*10, Time: time.Minute, Detail: trip.Rounded}
+		kept := reduce(fixes, tol)
+		if far := furthest(t, fixes, kept, 0); far > tol.ErrorM {
+			t.Errorf("track %d, %+v: %.3f m", i, tol, far)
+		}
+		for j, k := range kept {
+			if off := k.At.Sub(came[k.UTC]).Abs(); !k.UTC.IsZero() && off > 300*time.Millisecond {
+				t.Fatalf("track %d: corner %d has an At of %v, %v from when it came", i, j, k.At, off)
+			}
+			if j > 0 && k.At.Round() <= kept[j-1].At.Round() {
+				t.Fatalf("track %d: corner %d at %v comes after one at %v", i, j, k.At, kept[j-1].At)
+			}
+		}
+	}
+}
