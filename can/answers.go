@@ -11,14 +11,21 @@ import (
 func (p *poller) collect(ctx context.Context, expect int) ([]answer, error) {
 	timer := time.NewTimer(answerWindow)
 	defer timer.Stop()
-	putOff, long := 0, false
+	putOff, long, over := 0, false, false
 	for {
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		case <-timer.C:
-			return p.finish(), nil
+			if over || !p.sending() {
+				return p.finish(), nil
+			}
+			over = true // a new request would make the ECU drop the rest of its answer
+			timer.Reset(transferWindow)
 		case <-p.wake:
+		}
+		if over && !p.sending() {
+			return p.finish(), nil
 		}
 		if began, broken := p.longAnswer(long); broken {
 			return p.finish(), nil
@@ -35,6 +42,24 @@ func (p *poller) collect(ctx context.Context, expect int) ([]answer, error) {
 			timer.Reset(pendingWindow)
 		}
 	}
+}
+
+// untilThrough waits for what ECUs still send.
+func (p *poller) untilThrough(ctx context.Context) error {
+	var timer <-chan time.Time
+	for p.sending() {
+		if timer == nil {
+			timer = time.After(transferWindow)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-timer:
+			return nil
+		case <-p.wake:
+		}
+	}
+	return nil
 }
 
 // progress returns how many ECUs have answered for good, and how often one
@@ -67,6 +92,7 @@ func (p *poller) hear(ecu ecuKey, payload []byte) {
 	now := time.Now()
 	p.last = now
 	p.observe(ecu, payload, now)
+	p.through(ecu)
 	var a answer
 	service, code, negative := obd.ParseNegative(payload)
 	switch {
@@ -84,10 +110,7 @@ func (p *poller) hear(ecu ecuKey, payload []byte) {
 		return
 	}
 	p.record(a)
-	select {
-	case p.wake <- struct{}{}:
-	default:
-	}
+	p.stir()
 }
 
 // record keeps one answer per ECU, the latest. p.mu is held.

@@ -56,13 +56,45 @@ func (p *poller) noteFresh(e *enhanced, codes []uint32) {
 	}
 }
 
-// begun notes that a long answer to the outstanding request has begun.
-func (p *poller) begun() { p.transfer(1) }
+// begun notes that an answer of several frames to the outstanding request has
+// begun; to one by UDS it may be long.
+func (p *poller) begun(ecu ecuKey, enhanced bool) {
+	p.mu.Lock()
+	p.underway[ecu] = true
+	p.mu.Unlock()
+	if enhanced {
+		p.transfer(1)
+	}
+}
+
+// sending reports whether such an answer is under way.
+func (p *poller) sending() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.underway) > 0
+}
+
+// through notes that one is there, or broke. p.mu is held.
+func (p *poller) through(ecu ecuKey) {
+	if p.underway[ecu] {
+		delete(p.underway, ecu)
+		p.stir()
+	}
+}
+
+// stir wakes who waits for answers.
+func (p *poller) stir() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
 
 // broke notes that a transfer of an ECU broke: nothing more will come of it.
 func (p *poller) broke(ecu ecuKey) {
 	p.mu.Lock()
 	ours := p.asked.to != nil && p.asked.to.key == ecu && p.long > 0
+	p.through(ecu)
 	p.mu.Unlock()
 	if ours {
 		p.transfer(2)
@@ -74,10 +106,7 @@ func (p *poller) transfer(state int) {
 	p.mu.Lock()
 	p.long = state
 	p.mu.Unlock()
-	select {
-	case p.wake <- struct{}{}:
-	default:
-	}
+	p.stir()
 }
 
 // longAnswer reports whether a long answer began, once, and whether it broke.

@@ -2,6 +2,7 @@ package can
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -45,9 +46,11 @@ type gate struct {
 	errCount int
 	errSince time.Time
 	busOff   bool
-	open     request        // outstanding
-	leave    map[ecuKey]int // flow control for answers to it
-	to       *enhanced      // of the request that was permitted last
+	open     request                 // outstanding
+	leave    map[ecuKey]int          // flow control for answers to it
+	last     [4]request              // that are outstanding no more, the latest first
+	late     map[ecuKey]telemetry.At // first frames of answers that began too late
+	to       *enhanced               // of the request that was permitted last
 }
 
 // quiet are the reasons to be silent that outlive a device: it may be opened
@@ -62,7 +65,9 @@ type quiet struct {
 	unused time.Time     // since when the car is not in use
 }
 
-func newGate(r *session) *gate { return &gate{r: r, quiet: r.quiet, leave: make(map[ecuKey]int)} }
+func newGate(r *session) *gate {
+	return &gate{r: r, quiet: r.quiet, leave: make(map[ecuKey]int), late: make(map[ecuKey]telemetry.At)}
+}
 
 // ask sends a request and remembers it as outstanding.
 func (g *gate) ask(q request, window time.Duration) error {
@@ -101,10 +106,12 @@ func (g *gate) permit(from isotp.Address, at telemetry.At, first []byte) bool {
 	enhanced := o.to != nil
 	if ours {
 		g.leave[ecu], g.to = n+1, o.to
+	} else if (len(g.late) < maxECUs || g.late[ecu] > 0) && (o.answeredBy(ecu, first) || slices.ContainsFunc(g.last[:], func(q request) bool { return q.answeredBy(ecu, first) })) {
+		g.late[ecu] = at
 	}
 	g.mu.Unlock()
-	if p := g.r.poller.Load(); ours && enhanced && p != nil {
-		p.begun()
+	if p := g.r.poller.Load(); ours && p != nil {
+		p.begun(ecu, enhanced)
 	}
 	return ours
 }
@@ -155,8 +162,19 @@ func (g *gate) flowControl(to isotp.Address, fc isotp.FlowControl) error {
 // close forgets the outstanding request.
 func (g *gate) close() {
 	g.mu.Lock()
-	g.open = request{}
+	if g.open.service != 0 {
+		copy(g.last[1:], g.last[:])
+		g.last[0], g.open = g.open, request{}
+	}
 	g.mu.Unlock()
+}
+
+// wasLate reports whether a transfer that broke is the answer to a request of
+// ours that began too late: it was given no leave, so its ECU never sent the rest.
+func (g *gate) wasLate(ecu ecuKey, at telemetry.At) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return at > 0 && g.late[ecu] == at
 }
 
 // otherTester notes a request that is not ours.

@@ -89,15 +89,16 @@ type poller struct {
 	chores chores
 	askers []*asker
 
-	mu     sync.Mutex // guards what follows
-	asked  request
-	got    []answer
-	wake   chan struct{}
-	want   *[256]bool
-	alive  time.Time // engine or charger last seen running
-	unused time.Time // since when ECUs answer and neither was; zero: one was, or none answers
-	last   time.Time // an ECU was last heard
-	heard  [256]bool // PIDs answered since they were asked for, late or not
+	mu       sync.Mutex // guards what follows
+	asked    request
+	got      []answer
+	underway map[ecuKey]bool // ECUs whose answer of several frames has begun
+	wake     chan struct{}
+	want     *[256]bool
+	alive    time.Time // engine or charger last seen running
+	unused   time.Time // since when ECUs answer and neither was; zero: one was, or none answers
+	last     time.Time // an ECU was last heard
+	heard    [256]bool // PIDs answered since they were asked for, late or not
 
 	dids  map[didKey]bool   // answered since the last request by UDS
 	moved map[didKey]uint64 // hash of the data of a DID
@@ -127,7 +128,7 @@ type answer struct {
 }
 
 func newPoller(r *session) *poller {
-	p := &poller{r: r, cfg: *r.cfg.OBD, wake: make(chan struct{}, 1), want: new([256]bool),
+	p := &poller{r: r, cfg: *r.cfg.OBD, wake: make(chan struct{}, 1), underway: make(map[ecuKey]bool), want: new([256]bool),
 		dids: make(map[didKey]bool), moved: make(map[didKey]uint64), seed: maphash.MakeSeed()}
 	rate := MaxRequestRate
 	if p.cfg.MaxRate > 0 {
@@ -265,6 +266,7 @@ func (p *poller) send(ctx context.Context, q request, expect int) ([]answer, err
 		clear(p.dids)
 	}
 	p.got, p.long = p.got[:0], 0
+	clear(p.underway)
 	p.mu.Unlock()
 	defer p.r.gate.close()
 	if err := p.r.gate.ask(q, answerWindow); err != nil {
@@ -275,6 +277,10 @@ func (p *poller) send(ctx context.Context, q request, expect int) ([]answer, err
 	}
 	answers, err := p.collect(ctx, expect)
 	if err != nil {
+		return nil, err
+	}
+	p.r.gate.close()
+	if err := p.untilThrough(ctx); err != nil { // begun while the window closed
 		return nil, err
 	}
 	if len(answers) == 0 {

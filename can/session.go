@@ -208,7 +208,9 @@ func (r *session) damaged(f isotp.Fault) {
 	if p := r.poller.Load(); p != nil {
 		p.broke(ecuKey(f.ID))
 	}
-	r.losses.add(lossKey{telemetry.ReasonDecode, r.source(ecuKey(f.ID))}, f.At, 1)
+	if !r.gate.wasLate(ecuKey(f.ID), f.At) {
+		r.losses.add(lossKey{telemetry.ReasonDecode, r.source(ecuKey(f.ID))}, f.At, 1)
+	}
 	r.log.Debug("transfer broke", "ecu", r.names.name(ecuKey(f.ID)), "reason", f.Reason, "got", f.Got, "want", f.Want)
 }
 
