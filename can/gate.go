@@ -32,6 +32,10 @@ const (
 	// maxLeave is how often an ECU that begins its answer to one request is given
 	// leave to go on: one that begins for ever must not make the agent send.
 	maxLeave = 3
+	// stampSlack is how much earlier than our clock a frame may be stamped. One
+	// that came before the request answers an earlier one of the same kind, which a
+	// machine that is busy gave up before it read the answer.
+	stampSlack = 5 * time.Millisecond
 )
 
 // gate is the only way from a session to Bus.Send: it holds the allow-list and
@@ -47,6 +51,7 @@ type gate struct {
 	errSince time.Time
 	busOff   bool
 	open     request                 // outstanding
+	asked    telemetry.At            // when it was sent
 	leave    map[ecuKey]int          // flow control for answers to it
 	last     [4]request              // that are outstanding no more, the latest first
 	late     map[ecuKey]telemetry.At // first frames of answers that began too late
@@ -81,7 +86,7 @@ func (g *gate) ask(q request, window time.Duration) error {
 		return errForbidden
 	}
 	g.mu.Lock()
-	g.open = q
+	g.open, g.asked = q, g.r.cfg.Clock.Now()
 	clear(g.leave)
 	g.open.until = time.Now().Add(window)
 	g.mu.Unlock()
@@ -102,7 +107,7 @@ func (g *gate) permit(from isotp.Address, at telemetry.At, first []byte) bool {
 	g.mu.Lock()
 	o, ecu := &g.open, ecuKey(from.ID)
 	n := g.leave[ecu]
-	ours := n < maxLeave && (n > 0 || len(g.leave) < maxECUs) && o.answeredBy(ecu, first) && time.Now().Before(o.until) && g.r.cfg.Clock.Now().Sub(at) < isotp.MaxBr
+	ours := n < maxLeave && (n > 0 || len(g.leave) < maxECUs) && o.answeredBy(ecu, first) && time.Now().Before(o.until) && at >= g.asked.Add(-stampSlack) && g.r.cfg.Clock.Now().Sub(at) < isotp.MaxBr
 	enhanced := o.to != nil
 	if ours {
 		g.leave[ecu], g.to = n+1, o.to

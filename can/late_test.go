@@ -1,10 +1,13 @@
 package can_test
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"obu/can"
+	"obu/internal/clock"
 	"obu/telemetry"
 )
 
@@ -89,6 +92,65 @@ func TestAnswerWithoutLeaveIsNoLoss(t *testing.T) {
 		}
 		if st.Transfers["aborted"]+st.Transfers["timeout"] == 0 {
 			t.Errorf("broken transfers %v", st.Transfers)
+		}
+	})
+}
+
+// stalling is a bus whose reader was not run for a while when a first frame came.
+type stalling struct {
+	can.Bus
+	stalls int
+}
+
+func (b *stalling) Receive() (can.Frame, error) {
+	f, err := b.Bus.Receive()
+	if err == nil && f.Data[0]>>4 == 1 && b.stalls > 0 {
+		b.stalls--
+		time.Sleep(300 * time.Millisecond)
+	}
+	return f, err
+}
+
+// TestFrameReadLateIsNoLoss: on a machine that is busy a first frame may be read
+// when its request was given up and the same was asked again. It answers the old
+// request, and nothing of the new answer is lost.
+func TestFrameReadLateIsNoLoss(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		clk := clock.Virtual()
+		agent, car := can.Pair(clk)
+		e := engine()
+		e.bus = car
+		e.answers = map[[2]byte][]byte{{1, 0x0C}: {0x1A, 0xF8}, {1, 0x0D}: {0x4A}, {1, 0x2F}: {0x80}, {1, 0x05}: {0x50}}
+		e.answer = nil
+		e.several = func(req []byte) [][]byte {
+			out := []byte{0x41}
+			for _, pid := range req[1:] {
+				out = append(append(out, pid), e.answers[[2]byte{1, pid}]...)
+			}
+			return [][]byte{out}
+		}
+		e.run()
+		out := new(sink)
+		o := &can.OBDConfig{SkipVIN: true, Several: 6}
+		for pid := range e.answers {
+			o.Polls = append(o.Polls, can.Poll{PID: pid[1], Every: time.Second})
+		}
+		src, err := can.New(out.config(clk, &stalling{agent, 3}, o))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := src.Run(ctx); err != nil {
+			t.Error(err)
+		}
+		e.wg.Wait()
+		st := src.Stats()
+		if len(out.gaps) != 0 || st.Transfers["aborted"] == 0 {
+			t.Errorf("gaps %v, broken transfers %v", out.gaps, st.Transfers)
+		}
+		if n := out.count("Vehicle.Speed", telemetry.QualityLive); n < 50 {
+			t.Errorf("%d speeds in a minute", n)
 		}
 	})
 }

@@ -25,7 +25,7 @@ type belated struct {
 func (b belated) Receive() (can.Frame, error) {
 	f, err := b.Bus.Receive()
 	if f.Data[0]>>4 == 1 {
-		f.At = f.At.Add(-b.by)
+		time.Sleep(b.by)
 	}
 	return f, err
 }
@@ -39,6 +39,14 @@ func TestLateFirstFrameIsNotAnswered(t *testing.T) {
 			agent, car := can.Pair(clk)
 			e := engine()
 			e.bus = car
+			e.answer = func(service, pid byte) [][]byte { // the VIN is put off: its request stays open
+				if service == obd.ServiceVehicle {
+					e.SendFrame([]byte{3, 0x7F, service, 0x78})
+					time.Sleep(100 * time.Millisecond)
+					return [][]byte{[]byte("\x49\x02\x01WVWZZZ1KZ9W000001")}
+				}
+				return map[byte][][]byte{0: {{0x41, 0, 0, 8, 0, 0}}, 0x0D: {{0x41, 0x0D, 0x4A}}}[pid]
+			}
 			e.run()
 			out := &sink{}
 			src, err := can.New(out.config(clk, belated{agent, by}, speedAndVIN()))
