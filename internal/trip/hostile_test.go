@@ -118,3 +118,32 @@ func TestFixesReadLateAreNoManoeuvre(t *testing.T) {
 		c.wants("Trip.Start")
 	}
 }
+
+// TestDoubtfulFixIsLeftWhole: with less detail too, since it is its own evidence.
+func TestDoubtfulFixIsLeftWhole(t *testing.T) {
+	for _, detail := range []trip.Detail{trip.Full, trip.Rounded, trip.Place} {
+		var fixes []telemetry.Fix
+		for s := range 9 {
+			f := telemetry.NoFix()
+			f.At, f.UTC = telemetry.At(s)*1e9+12_345_000*telemetry.At(s%3), time.Unix(1_780_000_000+int64(s), 0)
+			f.Valid, f.LatDeg, f.LonDeg, f.SpeedMPS = true, 50.1234567+float64(s)*1e-4, 8.7654321, 11
+			if s == 4 || s == 5 {
+				f.Doubt = telemetry.DoubtFrozen
+			}
+			fixes = append(fixes, f)
+		}
+		whole := 0
+		for _, k := range reduce(fixes, trip.Tolerance{ErrorM: 10, Time: time.Minute, Detail: detail}) {
+			if k.Doubt == 0 {
+				continue
+			}
+			if f := fixes[4+whole]; !k.Equal(f) {
+				t.Errorf("detail %s: %+v, came as %+v", trip.Details[detail], k, f)
+			}
+			whole++
+		}
+		if whole != 2 {
+			t.Errorf("detail %s: %d doubtful fixes, want 2", trip.Details[detail], whole)
+		}
+	}
+}

@@ -53,7 +53,7 @@ func NewTrack(tol Tolerance, emit func(telemetry.Fix)) *Track {
 func (t *Track) Add(f telemetry.Fix) {
 	f.Detail = nil // it does not travel, and would be kept alive
 	goesOn := t.began && f.Doubt == 0 && t.alike(&f)
-	if t.began && t.tol.Detail != Full && !t.countOn(&f) {
+	if t.began && f.Doubt == 0 && t.tol.Detail != Full && !t.countOn(&f) {
 		goesOn = false
 	}
 	if !goesOn {
@@ -108,7 +108,7 @@ func (t *Track) Flush() {
 // start ends the line and begins one with f.
 func (t *Track) start(f telemetry.Fix) {
 	t.Flush()
-	if t.tol.Detail != Full && located(&f) {
+	if t.tol.Detail != Full && f.Doubt == 0 && located(&f) {
 		t.grid.round(&f)
 	}
 	t.pass(f)
