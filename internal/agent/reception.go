@@ -68,10 +68,14 @@ type antenna struct {
 }
 
 func (a *antenna) note(f *telemetry.Fix) {
-	if f.Detail == nil || f.Detail.Sky.Antenna == a.last {
+	if f.Detail == nil {
 		return
 	}
-	a.last = f.Detail.Sky.Antenna
+	now := f.Detail.Sky.Antenna
+	if now == a.last || now == telemetry.AntennaUnknown { // opened again: it may never say it again
+		return
+	}
+	a.last = now
 	if sig, ok := telemetry.Lookup("Vehicle.Obu.GNSS.Antenna"); ok {
 		a.emit([]telemetry.Sample{{At: f.At, Signal: sig, Source: telemetry.Source{Bus: f.Receiver, Method: "nmea"}, Value: telemetry.Text(a.last.String())}})
 	}

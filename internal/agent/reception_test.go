@@ -1,6 +1,8 @@
 package agent_test
 
 import (
+	"io"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -81,6 +83,43 @@ func TestReceptionArrives(t *testing.T) {
 		}
 		if len(r.cloud.fixes) < 330 || n > 2*10 {
 			t.Errorf("%d fixes, %d samples of the reception in 340 s", len(r.cloud.fixes), n)
+		}
+	})
+}
+
+// TestAntennaOfAReceiverThatIsOpenedAgain: most tell it when they are switched on
+// and never again; to have forgotten it is no event.
+func TestAntennaOfAReceiverThatIsOpenedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "sim-1")
+		a := r.start()
+		time.Sleep(5 * time.Second)
+		say := func(body string) {
+			if _, err := io.WriteString(r.line, gps.Frame(body)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		say("GNTXT,01,01,02,ANTSTATUS=OK")
+		time.Sleep(5 * time.Second)
+		stolen, err := r.line.Open(t.Context()) // ends the agent's end of the line
+		if err != nil {
+			t.Fatal(err)
+		}
+		stolen.Close()
+		time.Sleep(30 * time.Second)
+		say("GNTXT,01,01,02,ANTSTATUS=OK")
+		time.Sleep(5 * time.Second)
+		say("GNTXT,01,01,02,ANTSTATUS=OPEN")
+		time.Sleep(5 * time.Second)
+		r.hush()
+		await(t, "drain", func() bool { return a.owed() == 0 })
+		a.stop()
+		var got []string
+		for _, e := range r.cloud.samples[virtual.SeriesKey{Signal: "Vehicle.Obu.GNSS.Antenna"}] {
+			got = append(got, e.Value.Text())
+		}
+		if !slices.Equal(got, []string{"ok", "open"}) {
+			t.Errorf("antenna %q, want ok, then open", got)
 		}
 	})
 }
