@@ -102,6 +102,7 @@ func (w *wallClock) observeReplay(c *Clock, f telemetry.Fix) (telemetry.Anchor, 
 
 func (w *wallClock) observe(c *Clock, f telemetry.Fix) (telemetry.Anchor, bool) {
 	utc, periods := w.repair(c, f)
+	w.periods = periods
 	if periods == 0 && f.Doubt != 0 {
 		return telemetry.Anchor{}, false // its time is doubted for another reason
 	}
@@ -152,6 +153,9 @@ func (w *wallClock) observe(c *Clock, f telemetry.Fix) (telemetry.Anchor, bool) 
 			w.say("the GPS receiver contradicts the time that was known before the restart and is believed", "by", apart)
 			return w.anchor(c, f, offset), true
 		}
+	case long && w.moved && periods == 0 && apart < 0: // a wrong date is moved too far rather than not far enough
+		w.say("the GPS receiver's date needs no repair any more: what was repaired before was wrong, and is corrected", "receiver", f.Receiver, "by", apart)
+		return w.step(c, f, offset), true
 	case long && w.vouched(c, offset):
 		w.say("the GPS receiver says what NTP says, and what it said before was wrong and is corrected", "receiver", f.Receiver, "by", apart)
 		return w.step(c, f, offset), true
@@ -238,6 +242,7 @@ func (w *wallClock) anchor(c *Clock, f telemetry.Fix, offset time.Duration) tele
 func (w *wallClock) anchorAt(c *Clock, at telemetry.At, offset, width time.Duration) telemetry.Anchor {
 	wall := time.Unix(0, int64(offset)+int64(at)).UTC().Round(time.Millisecond)
 	first := w.gnss.Boot.IsZero()
+	w.moved = w.periods != 0
 	w.gnss = telemetry.Anchor{Boot: c.boot, At: at, Wall: wall, Uncertainty: width, By: telemetry.AnchorGNSS}
 	w.session.keep(w.gnss)
 	w.session.met, w.restored = true, false

@@ -64,6 +64,8 @@ type wallClock struct {
 	session  session
 	pulse    pulses
 	slept    sleeps
+	periods  int  // of 1024 weeks the date of the fix that is observed was moved by
+	moved    bool // gnss is from a date that was moved
 	restored bool // gnss is from before a restart, and no fix has agreed with it since
 	tried    bool // to set the system clock,
 	set      bool // and it was set

@@ -257,6 +257,27 @@ func TestDateBeforeTheProgramIsNoRollover(t *testing.T) {
 	})
 }
 
+// TestTruthAfterARepairedDate: a wrong date that looked like a rollover gives way
+// to one that needs no repair, within the same boot.
+func TestTruthAfterARepairedDate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, said := logged()
+		c := clock.Virtual(clock.WithLog(log), clock.WithFloor(time.Now().Add(-24*time.Hour)))
+		rx := receiver{c: c, wrong: -600 * week}
+		rx.epochs(20)
+		if r := c.Wall(); !r.Time.After(time.Now().Add(400 * week)) {
+			t.Fatalf("%v: this test shows nothing", r.Time)
+		}
+		rx.wrong = 0
+		rx.epochs(20)
+		wantTrue(t, c.Wall(), time.Now())
+		wantLog(t, said, "needs no repair", 1)
+		rx.wrong = -600 * week // and does not come back
+		rx.epochs(60)
+		wantTrue(t, c.Wall(), time.Now())
+	})
+}
+
 func TestRolloverInMidDrive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clock.Virtual()
