@@ -150,10 +150,12 @@ func (s *sky) summary() telemetry.Sky {
 	for i := range s.views[:s.n] {
 		v := &s.views[i]
 		// It may be left out once; how often it comes is not known at first.
-		ages := min(cmp.Or(2*v.every, 5*usual, skyAges)+1, skyAges)
+		if s.epoch-v.epoch > cmp.Or(2*v.every, 5*usual, skyAges) {
+			continue
+		}
 		for j := range v.parts[:v.total] {
 			p := &v.parts[j]
-			if s.epoch-p.epoch >= ages {
+			if s.epoch-p.epoch >= skyAges {
 				continue
 			}
 			for _, sat := range p.sats {
