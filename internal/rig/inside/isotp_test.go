@@ -6,7 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"runtime"
+	"os"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -285,6 +286,7 @@ func numbered(n int) []byte {
 // Receiver puts together. The kernel drops frames that come before their
 // separation time, and checks length and content of padding.
 func TestKernelISOTP(t *testing.T) {
+	defer onOneProcessor(t)()
 	name := vcan(t, "vcan0")
 	// The kernel goes by its own stamps to tell frames that come too early, and
 	// stamps nothing until somebody has asked for stamps for a while.
@@ -314,7 +316,6 @@ const tries = 5
 
 // exchange sends messages of all sizes both ways, and returns how many.
 func (p peering) exchange(t *testing.T, device string) (messages int, stalled bool, err error) {
-	defer onOneProcessor(t)()
 	fd := kernelSocket(t, device, p)
 	defer unix.Close(fd)
 	bus := dial(t, device, nil)
@@ -335,20 +336,30 @@ func (p peering) exchange(t *testing.T, device string) (messages int, stalled bo
 	return messages, false, nil
 }
 
-// onOneProcessor keeps a sender on one processor: a virtual interface queues each
-// frame where it was sent, so those of one that moves may overtake each other.
+// onOneProcessor keeps the whole process on one processor until free is called. A
+// virtual interface queues each frame where it was sent, so those of a sender that
+// moves may overtake each other; and an answer from another processor can be there
+// before the kernel's ISO-TP, interrupted after its last frame, waits for one.
 func onOneProcessor(t *testing.T) (free func()) {
-	runtime.LockOSThread()
 	var all, one unix.CPUSet
 	one.Set(0)
-	if err := errors.Join(unix.SchedGetaffinity(0, &all), unix.SchedSetaffinity(0, &one)); err != nil {
+	move := func(to *unix.CPUSet) error {
+		tasks, err := os.ReadDir("/proc/self/task")
+		for _, task := range tasks {
+			id, _ := strconv.Atoi(task.Name())
+			if e := unix.SchedSetaffinity(id, to); !errors.Is(e, unix.ESRCH) {
+				err = errors.Join(err, e)
+			}
+		}
+		return err
+	}
+	if err := errors.Join(unix.SchedGetaffinity(0, &all), move(&one)); err != nil {
 		t.Fatal(err)
 	}
 	return func() {
-		if err := unix.SchedSetaffinity(0, &all); err != nil {
+		if err := move(&all); err != nil {
 			t.Error(err)
 		}
-		runtime.UnlockOSThread()
 	}
 }
 
@@ -381,6 +392,7 @@ func (c *tester) toAndFro(fd int, want []byte) error {
 // TestKernelISOTPOverflow: either end refuses what it has no room for, and the
 // other end understands.
 func TestKernelISOTPOverflow(t *testing.T) {
+	defer onOneProcessor(t)()
 	name := vcan(t, "vcan0")
 	for range tries {
 		stalled, err := overflow(t, name)
