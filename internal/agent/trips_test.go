@@ -82,6 +82,9 @@ func TestTripsArrive(t *testing.T) {
 		r.stopGPS()
 		await(t, "end of the trip", func() bool { return len(r.cloud.tripEvents()["Trip.End"]) > 0 })
 		a.stop()
+		if g, listed := r.cloud.gap("sim-1", telemetry.ReasonUncleanStart); listed {
+			t.Errorf("ended in order, and %+v is listed", g)
+		}
 		e := r.cloud.tripEvents()
 		if len(e["Trip.Start"]) != 1 || len(e["Trip.End"]) != 1 || len(e["Geofence.Entered"]) != 1 || len(e["Geofence.Left"]) != 1 || len(e["Motion.Speeding"]) == 0 {
 			t.Fatalf("told: %v", e)
