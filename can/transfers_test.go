@@ -231,3 +231,44 @@ func (r *recordedSender) FlowControl(d time.Duration) (isotp.FlowControl, error)
 }
 
 func (r *recordedSender) Pause(time.Duration) error { return nil }
+
+// fdECU sends its frames as CAN FD.
+type fdECU struct{ *ecu }
+
+func (e fdECU) SendFrame(data []byte) error {
+	f := can.Frame{ID: e.response, FD: true, Len: uint8(len(data))}
+	copy(f.Data[:], data)
+	return e.bus.Send(f)
+}
+
+// TestFDAnswerGetsClassicFlowControl: an ECU that answers a classic request in
+// CAN FD frames is given leave in a classic one, by the identifier and of the kind
+// that reached it before, and the answer is read. The agent puts no CAN FD frame
+// on a bus: a node that knows only classic ones would destroy it.
+func TestFDAnswerGetsClassicFlowControl(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := engine()
+		e.answer = func(service, pid byte) [][]byte {
+			answer, frame := map[byte][]byte{0: {0x41, 0, 0, 8, 0, 0}, 0x0D: {0x41, 0x0D, 0x4A}}[pid], 8
+			if service == obd.ServiceVehicle {
+				answer, frame = []byte("\x49\x02\x01WVWZZZ1KZ9W000001"), 16
+			}
+			if err := (&isotp.Sender{Conn: fdECU{e}, TXDL: frame, Padding: 0xCC}).Send(answer); err != nil {
+				t.Error(err)
+			}
+			return nil
+		}
+		out, st := drive(t, e, speedAndVIN(), 10*time.Second, nil)
+		if len(out.events) != 1 || out.events[0].Value.String() != "WVWZZZ1KZ9W000001" || len(out.gaps) != 0 {
+			t.Errorf("events %v, gaps %v", out.events, out.gaps)
+		}
+		for _, f := range e.transmitted() {
+			if f.FD || f.Len != 8 {
+				t.Errorf("sent %v", f)
+			}
+		}
+		if st.FlowControls != 1 {
+			t.Errorf("%d flow controls", st.FlowControls)
+		}
+	})
+}
