@@ -106,6 +106,7 @@ func runAgent(ctx context.Context, o runOptions, errw io.Writer) error {
 	if why != "" {
 		log.Error(why)
 	}
+	files := startFiles(o.config, cfg) // before they are read: a change in between is told
 	var read func(string) (*dbc.File, error)
 	kept := keptDatabases{dir: filepath.Join(stateDir(), "dbc"), log: log}
 	if o.service {
@@ -128,7 +129,7 @@ func runAgent(ctx context.Context, o runOptions, errw io.Writer) error {
 		log.Error("the zones are wrong; the agent goes on without them", "error", trouble, "next", nextStep(trouble))
 		why = strings.TrimPrefix(why+"; "+trouble.Error(), "; ")
 	}
-	deps := agent.Deps{Log: log, Version: version, Hint: nextStep, Warning: why, Databases: databases, Zones: zones}
+	deps := agent.Deps{Log: log, Version: version, Hint: nextStep, Warning: why, Changed: func() []string { return changed(files) }, Databases: databases, Zones: zones}
 	if o.replay != "" {
 		scratch, err := os.MkdirTemp("", "obu-replay-*")
 		if err != nil {

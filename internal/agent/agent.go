@@ -95,6 +95,7 @@ type Deps struct {
 	// Zones are those of geofence; nil: none. They belong to this agent alone.
 	Zones   *trip.Zones
 	Warning string                              // shown in status, for example that the last good configuration runs
+	Changed func() []string                     // nil; what to tell who asks for the status of files that were read at the start
 	Backlog func(uplink.Backlog) uplink.Backlog // nil; tests of the fleet's checker put a fault between
 	// Finite: the sources end by themselves (a replay). When all have ended,
 	// Run drains what is stored, for at most DrainFor, and returns.

@@ -115,7 +115,11 @@ func (a *Agent) reply(question string) (any, error) {
 	verb, rest, _ := strings.Cut(question, " ")
 	switch verb {
 	case "status":
-		return a.Status(), nil
+		s := a.Status()
+		if a.deps.Changed != nil { // asks the disk: for people, not for who watches the agent
+			s.Warnings = append(s.Warnings, a.deps.Changed()...)
+		}
+		return s, nil
 	case "gaps":
 		a.mu.Lock()
 		buf := a.buffer
