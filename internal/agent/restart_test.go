@@ -43,7 +43,7 @@ func healsOverRestarts(t *testing.T, seed uint64) {
 	lasts := between(9*time.Minute, 12*time.Minute)
 	switch seed % 4 {
 	case 0: // asleep before its first fix
-		b.Suspends = []virtual.Suspend{{After: 40 * time.Second, Length: between(time.Hour, 9*time.Hour), Error: between(-900*time.Millisecond, 900*time.Millisecond)}}
+		b.Suspends = []virtual.Suspend{{After: 40 * time.Second, Length: between(3*time.Minute, 15*time.Minute), Error: -900 * time.Millisecond}}
 		b.sky = b.Suspends[0].Length + between(time.Minute, 3*time.Minute)
 		b.dark = b.Suspends[0].Length + 8*time.Minute
 	case 1: // asleep between its last fix and the first kill
