@@ -152,7 +152,8 @@ func (w *world) check(from telemetry.At) {
 // TestClockOf1970: the machine's clock is where its battery left it. Without
 // clock.set the unit knows the time and touches nothing, also when it is killed
 // and starts again without a fix; with it the system clock is right to what is
-// stated. What was recorded before either is healed.
+// stated, and is not fought over when somebody sets it back. What was recorded
+// before either is healed, and frames keep their place while the clock jumps.
 func TestClockOf1970(t *testing.T) {
 	w := newWorld(t)
 	if wall, _ := w.system(); wall.Year() != 1970 {
@@ -184,10 +185,23 @@ func TestClockOf1970(t *testing.T) {
 	if _, off := w.system(); off.Abs() > 750*time.Millisecond {
 		t.Errorf("the system clock was set %v wrong", off)
 	}
-	time.Sleep(5 * time.Second)
+	time.Sleep(2 * time.Second)
+	setClock(t, time.Now().Add(-time.Hour)) // somebody sets it back, while frames come
+	time.Sleep(3 * time.Second)
 	w.drained(socket)
 	w.stop(cmd, socket)
+	if _, off := w.system(); off > -time.Hour+time.Second {
+		t.Errorf("the clock was set a second time: it is %v off", off)
+	}
 	w.check(from)
+}
+
+func setClock(t testing.TB, to time.Time) {
+	t.Helper()
+	ts := unix.NsecToTimespec(to.UnixNano())
+	if err := unix.ClockSettime(unix.CLOCK_REALTIME, &ts); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // drained waits until all that a unit holds has come.
@@ -211,10 +225,7 @@ func TestClockByPulse(t *testing.T) {
 		t.Fatal("no /dev/pps0: ", err)
 	}
 	w := newWorld(t)
-	ts := unix.NsecToTimespec(int64(time.Hour))
-	if err := unix.ClockSettime(unix.CLOCK_REALTIME, &ts); err != nil {
-		t.Fatal(err)
-	}
+	setClock(t, time.Unix(3600, 0))
 	port, err := os.OpenFile("/dev/port", os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
