@@ -119,7 +119,11 @@ func (s *Source) Settle() { s.loss.absent(s.cfg.Clock.Now(), true) }
 func (s *Source) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.published
+	st := s.published
+	if st.Silent {
+		st.SilentS = s.cfg.Clock.Now().Sub(st.spoke).Round(time.Second).Seconds()
+	}
+	return st
 }
 
 func (s *Source) publish() {

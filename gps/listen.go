@@ -123,7 +123,7 @@ func (s *Source) read(ctx context.Context, rc io.ReadCloser, in input, g guard) 
 	defer pause.Stop()
 	watch := time.NewTicker(watchEvery)
 	defer watch.Stop()
-	g.since, g.bytes, g.sentences = s.cfg.Clock.Now(), s.stats.Bytes, s.stats.Sentences
+	g.since, g.bytes, g.sentences, g.ignored = s.cfg.Clock.Now(), s.stats.Bytes, s.stats.Sentences, s.stats.Ignored
 	take := func(c chunk) (ended bool, err error) {
 		in.write(c.at, c.buf[:c.n])
 		free <- c.buf
@@ -137,6 +137,7 @@ func (s *Source) read(ctx context.Context, rc io.ReadCloser, in input, g guard) 
 			s.loss.due(c.at, true)
 			return true, nil
 		}
+		s.stats.forget()
 		s.loss.lostDevice(c.at)
 		if _, ok := rc.(*daemon); ok {
 			return true, fmt.Errorf("%w: %w", ErrNoGpsd, gone(s.cfg.Name, c.err))
@@ -165,6 +166,7 @@ func (s *Source) read(ctx context.Context, rc io.ReadCloser, in input, g guard) 
 			s.loss.due(now, false)
 			s.publish()
 			if g.garbled && g.finds { // its speed has changed: find the new one
+				s.stats.forget()
 				s.loss.lostDevice(now)
 				return fmt.Errorf("read %s at %d baud: %w", s.cfg.Name, g.baud, ErrNoNMEA)
 			}
@@ -215,6 +217,7 @@ type guard struct {
 	finds           bool   // a garbled line is opened again at another speed
 	bytes           uint64 // as of the last judgement
 	sentences       uint64
+	ignored         uint64
 	since           telemetry.At
 	quiet           int  // judgements without a byte
 	silent, garbled bool // noticed already
@@ -231,8 +234,21 @@ func speak(said *telemetry.At, now telemetry.At) bool {
 	return true
 }
 
+// hear notes whether the receiver says nothing though its port is open, which is
+// an outage like that of a port.
+func (s *Source) hear(silent bool, now telemetry.At) {
+	s.stats.Silent, s.stats.spoke = silent, max(s.loss.heard, s.stats.opened)
+	if silent {
+		s.stats.forget()
+		s.loss.silence(now)
+	}
+}
+
 func (g *guard) judge(s *Source, now telemetry.At) {
-	bytes, sentences := s.stats.Bytes-g.bytes, s.stats.Sentences-g.sentences
+	bytes, sentences, ignored := s.stats.Bytes-g.bytes, s.stats.Sentences-g.sentences, s.stats.Ignored-g.ignored
+	if g.faults == &daemonFaults && sentences > 0 && sentences == ignored {
+		bytes, sentences = 0, 0 // gpsd speaks, and its receiver does not
+	}
 	switch {
 	case sentences > 0:
 		g.quiet, g.silent, g.garbled = 0, false, false
@@ -256,6 +272,6 @@ func (g *guard) judge(s *Source, now telemetry.At) {
 			}
 		}
 	}
-	g.bytes, g.sentences, g.since = s.stats.Bytes, s.stats.Sentences, now
-	s.stats.Silent = g.quiet >= silentAfter
+	g.bytes, g.sentences, g.ignored, g.since = s.stats.Bytes, s.stats.Sentences, s.stats.Ignored, now
+	s.hear(bytes == 0 && (s.loss.gone || g.quiet >= silentAfter), now)
 }

@@ -24,7 +24,9 @@ type loss struct {
 	synced   bool // a good sentence came since the device was opened
 	before   int  // rejected before that
 
-	gone   bool         // the device was lost
+	spoke  bool         // there was a good sentence,
+	heard  telemetry.At // the last one
+	gone   bool         // the device was lost, or fell silent
 	goneAt telemetry.At // last sign of it
 	until  telemetry.At // so far its absence is reported
 }
@@ -33,7 +35,7 @@ type loss struct {
 func (l *loss) sentence(at telemetry.At, why reject, line []byte) {
 	switch {
 	case why == accepted:
-		l.synced = true
+		l.synced, l.spoke, l.heard = true, true, at
 		l.back(at)
 	case why == rejectNoChecksum && len(line) > 1 && line[1] == 'P':
 		// A proprietary sentence whose maker knows no checksum is no loss.
@@ -82,6 +84,18 @@ func (l *loss) lostDevice(now telemetry.At) {
 		l.gone, l.goneAt = true, now
 	}
 	l.absence(now)
+}
+
+// silence reports that a device which spoke says nothing any more, though its
+// port is open: what it would have said is lost as if it were unplugged.
+func (l *loss) silence(now telemetry.At) {
+	switch {
+	case l.gone:
+		l.absent(now, false)
+	case l.spoke:
+		l.gone, l.goneAt = true, l.heard
+		l.lostDevice(now)
+	}
 }
 
 func (l *loss) absence(until telemetry.At) {

@@ -265,6 +265,7 @@ func (r *reports) talk(m *report) {
 				r.log.Warn("gpsd has lost its receiver", "device", m.Path, "next", "check the plug and the receiver's power; gpsd opens it again by itself")
 			}
 			r.source.loss.lostDevice(r.at)
+			r.source.hear(true, r.at)
 			r.device = r.only
 			r.forget()
 		}

@@ -21,14 +21,18 @@ type Stats struct {
 	Late      uint64   `json:"late"`             // sentences that came after their epoch's fix had left
 	Opens     uint64   `json:"opens"`            // times the device was opened
 	Garbled   uint64   `json:"garbled"`          // times a device delivered bytes but no sentence
-	Silent    bool     `json:"silent,omitempty"` // no byte for 10 s, now
+	Silent    bool     `json:"silent,omitempty"` // no byte for 10 s, now; or gpsd has lost its receiver
+
+	// SilentS is for how many seconds a receiver that is Silent has been.
+	SilentS float64 `json:"silent_s,omitempty"`
 
 	// FirstFixS is the time to first fix in seconds: from when the device was
 	// opened last to its first fix that is Valid and without doubt; 0: none yet.
 	FirstFixS float64 `json:"first_fix_s,omitempty"`
 	opened    telemetry.At
+	spoke     telemetry.At // last, as of the last look; or when it was opened
 
-	// As of the last fix; zero where the receiver does not say.
+	// As of the last fix; zero where the receiver does not say, or is away.
 	Mode        string            `json:"mode,omitempty"`   // none, also when the position is not valid, 2d or 3d
 	Sats        int               `json:"sats,omitempty"`   // used in the solution
 	Doubts      string            `json:"doubts,omitempty"` // "frozen, jump"
@@ -78,6 +82,11 @@ func (s *Stats) fix(f *telemetry.Fix) {
 		s.Mode = f.Mode.String()
 	}
 	s.show(f.Detail)
+}
+
+// forget drops what the last fix said: the receiver says no more.
+func (s *Stats) forget() {
+	s.Mode, s.Sats, s.Doubts, s.Sky, s.Antenna, s.HorizontalM, s.VerticalM = "", 0, "", telemetry.Sky{}, 0, 0, 0
 }
 
 // show takes over what the last fix says of the reception.

@@ -266,7 +266,7 @@ func nextOf(src *agent.SourceReport, uptimeS float64) string {
 	case src.Kind != "gps":
 		return ""
 	case silent, count("bytes") == 0 && up > heardBy:
-		return "it is silent: check its power, its TX wire to our RX, and that gps.device names this receiver"
+		return "it is silent: check its power, its TX wire to our RX, and that gps.device names this receiver; where gpsd is read, `cgps` shows what it has"
 	case count("garbled") > 0 && count("sentences") == 0:
 		return "bytes arrive but no NMEA sentence: set gps.baud to auto, and the receiver to NMEA"
 	case count("sentences") > 0 && count("epochs") == 0 && up > heardBy:
@@ -284,6 +284,9 @@ func statsLine(stats any) string {
 		return ""
 	}
 	line := ""
+	if s, ok := m["silent_s"].(float64); ok {
+		line = ", silent for " + seconds(s)
+	}
 	for _, key := range [...]string{"state", "frames", "samples", "epochs", "valid", "pulses", "clips", "waiting"} {
 		switch v := m[key].(type) {
 		case string:

@@ -121,8 +121,8 @@ func TestStatusWarns(t *testing.T) {
 			s.Sources = append(s.Sources, source("gps", gps.Stats{}, agent.SourceStatus{Since: time.Now().Add(-time.Hour)}))
 		}, []string{"next: it is silent: check its power"}},
 		"silent since": {func(s *agent.Status) {
-			s.Sources = append(s.Sources, source("gps", gps.Stats{Bytes: 9000, Sentences: 90, Epochs: 30, Valid: 30, Silent: true}, agent.SourceStatus{}))
-		}, []string{"next: it is silent: check its power"}},
+			s.Sources = append(s.Sources, source("gps", gps.Stats{Bytes: 9000, Sentences: 90, Epochs: 30, Valid: 30, Silent: true, SilentS: 36}, agent.SourceStatus{}))
+		}, []string{"running, silent for 36 s, epochs 30, valid 30\n", "next: it is silent: check its power", "where gpsd is read, `cgps` shows what it has"}},
 		"silent, opened before the clock was set back": {func(s *agent.Status) {
 			s.Sources = append(s.Sources, source("gps", gps.Stats{}, agent.SourceStatus{Since: time.Now().Add(time.Hour)}))
 		}, []string{"next: it is silent: check its power"}},
