@@ -67,3 +67,23 @@ func TestExport(t *testing.T) {
 		t.Errorf("a file that is no store: %v", err)
 	}
 }
+
+// TestExportOfAShortRun: classes of which nothing was ever stored are not missing.
+func TestExportOfAShortRun(t *testing.T) {
+	dir, now := t.TempDir(), telemetry.At(1e9)
+	b, err := Open(t.Context(), Options{Dir: dir, Unit: "sim-1", Boot: telemetry.BootID{1}, Now: func() telemetry.At { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	anchor := telemetry.Anchor{Boot: telemetry.BootID{1}, At: now, By: telemetry.AnchorRTC}
+	if _, err := b.Commit([]Entry{{Class: telemetry.ClassEvent, Content: telemetry.Content{Anchors: []telemetry.Anchor{anchor}}}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	if gaps, err := Export(t.Context(), dir, func(Batch) error { n++; return nil }); err != nil || n != 1 || len(gaps) != 0 {
+		t.Errorf("%d batches, missing %v, %v", n, gaps, err)
+	}
+}

@@ -59,7 +59,7 @@ func newSearch(f *wreck.File, classes []telemetry.Class, ids []telemetry.StoreID
 	}
 	for _, id := range ids {
 		for _, class := range classes {
-			w.stream(id, class)
+			w.stream(id, class).unlisted = w.known
 		}
 	}
 	return w

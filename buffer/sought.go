@@ -9,21 +9,22 @@ import (
 
 // sought is what a search knows and found of one (store, class).
 type sought struct {
-	store   telemetry.StoreID
-	class   telemetry.Class
-	next    uint64 // 0: not known
-	open    bool   // next may have been higher
-	holds   uint64 // batches the state says are in the file and not acknowledged
-	sure    uint64 // batches found in the first pass
-	small   uint64 // the highest seq found in the stream's own bucket that could have waited in the tail
-	rumour  bool   // only its name was found, on a page that may be stale
-	late    bool   // the tail could not be read whole
-	found   spans
-	dropped spans     // acknowledged, and in the file for now
-	bad     []badSeqs // where the first pass could not read; after it: where batches may be missing
-	doubt   bool      // a record since sound is not what was written
-	sound   uint64    // the seq found last in the bucket being read
-	before  header    // of the batch found last, in the order of the first pass
+	store    telemetry.StoreID
+	class    telemetry.Class
+	next     uint64 // 0: not known
+	open     bool   // next may have been higher
+	unlisted bool   // the newest state was read; where next is not known it knows of no such stream
+	holds    uint64 // batches the state says are in the file and not acknowledged
+	sure     uint64 // batches found in the first pass
+	small    uint64 // the highest seq found in the stream's own bucket that could have waited in the tail
+	rumour   bool   // only its name was found, on a page that may be stale
+	late     bool   // the tail could not be read whole
+	found    spans
+	dropped  spans     // acknowledged, and in the file for now
+	bad      []badSeqs // where the first pass could not read; after it: where batches may be missing
+	doubt    bool      // a record since sound is not what was written
+	sound    uint64    // the seq found last in the bucket being read
+	before   header    // of the batch found last, in the order of the first pass
 }
 
 // badSeqs are seqs that lie, or may lie, where nothing can be read.
@@ -69,7 +70,7 @@ func (s *sought) judge() {
 			s.bad = slices.Delete(s.bad, i, i+1)
 		}
 	}
-	if s.whole() {
+	if s.whole() || s.unlisted && s.next == 0 && s.sure == 0 && !s.late && len(s.bad) == 0 {
 		s.bad = nil
 		return
 	}
