@@ -105,3 +105,30 @@ func TestGpsdWithoutItsReceiverIsSilent(t *testing.T) {
 		})
 	}
 }
+
+// TestReceptionThatIsOverIsNotShown: of a receiver that is silent or gone nobody is
+// told what it saw last as what it sees.
+func TestReceptionThatIsOverIsNotShown(t *testing.T) {
+	for name, end := range map[string]func(*listener){
+		"silent": func(*listener) {},
+		"gone":   func(l *listener) { l.w.Close(); <-l.done; l.done <- nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := listen(t)
+				l.say("GPGSV,1,1,03,05,40,083,41,13,56,090,29,15,55,170,50", "GNTXT,01,01,02,ANTSTATUS=OK", rmc("120000"))
+				time.Sleep(time.Second)
+				if s := l.Stats(); s.Sky.Total().InView != 3 || s.Mode != "2d" || s.Antenna != telemetry.AntennaOK {
+					t.Errorf("while it speaks: %+v", s)
+				}
+				end(l)
+				time.Sleep(20 * time.Second)
+				synctest.Wait()
+				if s := l.Stats(); s.Sky != (telemetry.Sky{}) || s.Mode != "" || s.Antenna != telemetry.AntennaUnknown || s.Epochs != 1 {
+					t.Errorf("afterwards: %+v", s)
+				}
+				l.stop(t)
+			})
+		})
+	}
+}
