@@ -2,6 +2,7 @@ package can
 
 import (
 	"hash/maphash"
+	"slices"
 	"time"
 
 	"obu/can/uds"
@@ -60,7 +61,9 @@ func (p *poller) noteFresh(e *enhanced, codes []uint32) {
 // begun; to one by UDS it may be long.
 func (p *poller) begun(ecu ecuKey, enhanced bool) {
 	p.mu.Lock()
-	p.underway[ecu] = true
+	if !slices.Contains(p.underway, ecu) { // maxECUs of them: permit
+		p.underway = append(p.underway, ecu)
+	}
 	p.mu.Unlock()
 	if enhanced {
 		p.transfer(1)
@@ -76,8 +79,8 @@ func (p *poller) sending() bool {
 
 // through notes that one is there, or broke. p.mu is held.
 func (p *poller) through(ecu ecuKey) {
-	if p.underway[ecu] {
-		delete(p.underway, ecu)
+	if i := slices.Index(p.underway, ecu); i >= 0 {
+		p.underway = slices.Delete(p.underway, i, i+1)
 		p.stir()
 	}
 }

@@ -2,7 +2,6 @@ package can
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"time"
 
@@ -36,6 +35,9 @@ const (
 	// that came before the request answers an earlier one of the same kind, which a
 	// machine that is busy gave up before it read the answer.
 	stampSlack = 5 * time.Millisecond
+	// maxLast is how many of the last requests an answer that begins too late may
+	// be of, and how many of those are known.
+	maxLast = 8
 )
 
 // gate is the only way from a session to Bus.Send: it holds the allow-list and
@@ -50,12 +52,12 @@ type gate struct {
 	errCount int
 	errSince time.Time
 	busOff   bool
-	open     request                 // outstanding
-	asked    telemetry.At            // when it was sent
-	leave    map[ecuKey]int          // flow control for answers to it
-	last     [4]request              // that are outstanding no more, the latest first
-	late     map[ecuKey]telemetry.At // first frames of answers that began too late
-	to       *enhanced               // of the request that was permitted last
+	open     request        // outstanding
+	asked    telemetry.At   // when it was sent
+	leave    map[ecuKey]int // flow control for answers to it
+	last     []request      // that are outstanding no more, maxLast at most
+	late     []lateAnswer   // maxLast at most
+	to       *enhanced      // of the request that was permitted last
 }
 
 // quiet are the reasons to be silent that outlive a device: it may be opened
@@ -71,7 +73,7 @@ type quiet struct {
 }
 
 func newGate(r *session) *gate {
-	return &gate{r: r, quiet: r.quiet, leave: make(map[ecuKey]int), late: make(map[ecuKey]telemetry.At)}
+	return &gate{r: r, quiet: r.quiet, leave: make(map[ecuKey]int)}
 }
 
 // ask sends a request and remembers it as outstanding.
@@ -111,8 +113,8 @@ func (g *gate) permit(from isotp.Address, at telemetry.At, first []byte) bool {
 	enhanced := o.to != nil
 	if ours {
 		g.leave[ecu], g.to = n+1, o.to
-	} else if (len(g.late) < maxECUs || g.late[ecu] > 0) && (o.answeredBy(ecu, first) || slices.ContainsFunc(g.last[:], func(q request) bool { return q.answeredBy(ecu, first) })) {
-		g.late[ecu] = at
+	} else if g.wasAsked(ecu, first) {
+		g.late = append(g.late[len(g.late)/maxLast:], lateAnswer{ecu, at})
 	}
 	g.mu.Unlock()
 	if p := g.r.poller.Load(); ours && p != nil {
@@ -168,10 +170,27 @@ func (g *gate) flowControl(to isotp.Address, fc isotp.FlowControl) error {
 func (g *gate) close() {
 	g.mu.Lock()
 	if g.open.service != 0 {
-		copy(g.last[1:], g.last[:])
-		g.last[0], g.open = g.open, request{}
+		g.last = append(g.last[len(g.last)/maxLast:], g.open)
+		g.open = request{}
 	}
 	g.mu.Unlock()
+}
+
+// lateAnswer is the first frame of an answer that began too late.
+type lateAnswer struct {
+	ecu ecuKey
+	at  telemetry.At
+}
+
+// wasAsked reports whether a first frame answers one of the last requests. g.mu
+// is held.
+func (g *gate) wasAsked(ecu ecuKey, first []byte) bool {
+	for i := range g.last {
+		if g.last[i].answeredBy(ecu, first) {
+			return true
+		}
+	}
+	return g.open.answeredBy(ecu, first)
 }
 
 // wasLate reports whether a transfer that broke is the answer to a request of
@@ -179,7 +198,12 @@ func (g *gate) close() {
 func (g *gate) wasLate(ecu ecuKey, at telemetry.At) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return at > 0 && g.late[ecu] == at
+	for _, l := range g.late {
+		if l == (lateAnswer{ecu, at}) {
+			return true
+		}
+	}
+	return false
 }
 
 // otherTester notes a request that is not ours.

@@ -92,7 +92,7 @@ type poller struct {
 	mu       sync.Mutex // guards what follows
 	asked    request
 	got      []answer
-	underway map[ecuKey]bool // ECUs whose answer of several frames has begun
+	underway []ecuKey // ECUs whose answer of several frames has begun
 	wake     chan struct{}
 	want     *[256]bool
 	alive    time.Time // engine or charger last seen running
@@ -128,7 +128,7 @@ type answer struct {
 }
 
 func newPoller(r *session) *poller {
-	p := &poller{r: r, cfg: *r.cfg.OBD, wake: make(chan struct{}, 1), underway: make(map[ecuKey]bool), want: new([256]bool),
+	p := &poller{r: r, cfg: *r.cfg.OBD, wake: make(chan struct{}, 1), want: new([256]bool),
 		dids: make(map[didKey]bool), moved: make(map[didKey]uint64), seed: maphash.MakeSeed()}
 	rate := MaxRequestRate
 	if p.cfg.MaxRate > 0 {
@@ -266,7 +266,7 @@ func (p *poller) send(ctx context.Context, q request, expect int) ([]answer, err
 		clear(p.dids)
 	}
 	p.got, p.long = p.got[:0], 0
-	clear(p.underway)
+	p.underway = p.underway[:0]
 	p.mu.Unlock()
 	defer p.r.gate.close()
 	if err := p.r.gate.ask(q, answerWindow); err != nil {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"os"
-	"path/filepath"
 	"slices"
 
 	"obu/internal/config"
@@ -21,16 +20,17 @@ func startFiles(configPath string, cfg *config.Config) (all []startFile) {
 	if err != nil {
 		return nil
 	}
-	over, _ := filepath.Glob(path + ".d/*.yaml")
-	paths := append([]string{path, path + ".d"}, over...)
+	paths := config.Files(path)
 	for _, c := range cfg.CAN {
 		paths = append(paths, c.DBC...)
 	}
 	if cfg.Geofence != nil {
 		paths = append(paths, cfg.Geofence.File)
 	}
-	slices.Sort(paths)
-	for _, p := range slices.Compact(paths) {
+	for i, p := range paths {
+		if slices.Contains(paths[:i], p) {
+			continue // of several buses
+		}
 		was, _ := os.Stat(p)
 		all = append(all, startFile{p, was})
 	}

@@ -185,6 +185,13 @@ func newSource(file, text string) source {
 	return source{file: file, lines: strings.Split(strings.TrimSuffix(text, "\n"), "\n")}
 }
 
+// Files returns where the configuration at path is read from: the file, the
+// folder of what lies over it, and its files.
+func Files(path string) []string {
+	over, _ := overlays(path) // what is wrong with it Load has said
+	return append([]string{path, path + ".d"}, over...)
+}
+
 // overlays returns the files of path.d in name order, and a complaint about
 // each that its name keeps from being read.
 func overlays(path string) (files []string, wrong Errors) {
