@@ -39,6 +39,9 @@ func Decode(r io.Reader, fn func(telemetry.Fix)) (Stats, error) {
 		if errors.Is(err, io.EOF) {
 			return stats, nil
 		}
+		if damaged(err) {
+			err = fmt.Errorf("%w: %w", ErrDamaged, err)
+		}
 		return stats, fmt.Errorf("read nmea: %w", err)
 	}
 }

@@ -40,6 +40,10 @@ func OpenLog(path string, clk *clock.Clock, offset telemetry.At) (*Log, error) {
 	return &Log{file: f, r: r, sleeper: clk.Join(), start: offset}, nil
 }
 
+// ErrDamaged: the compressed recording does not go on; what came before was read.
+// Copy it again.
+var ErrDamaged = errors.New("compressed log is damaged")
+
 // inflate returns what r holds, uncompressed if it is gzip.
 func inflate(r io.Reader) (io.Reader, error) {
 	br := bufio.NewReader(r)

@@ -53,6 +53,10 @@ type Rejected struct {
 // Total returns the sum of all reasons.
 func (r Rejected) Total() uint64 { return r.Checksum + r.NoChecksum + r.Malformed + r.TooLong }
 
+// Bare reports whether it is for want of a checksum that most lines were not
+// used: they are sentences, and not what a wrong speed makes of them.
+func (r Rejected) Bare() bool { return r.NoChecksum >= 2 && r.NoChecksum*10 > r.Total()*9 }
+
 func (r *Rejected) count(why reject) {
 	switch why {
 	case rejectChecksum:

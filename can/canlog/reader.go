@@ -236,12 +236,21 @@ func (l *Reader) start() error {
 		br = bufio.NewReaderSize(z, maxLine)
 	}
 	magic, _ := br.Peek(4)
+	if err := Foreign(magic); err != nil {
+		return err
+	}
+	l.r = br
+	return nil
+}
+
+// Foreign tells from the first four bytes of a recording that it is no text, or
+// none that can be read as it is: ErrNotText, ErrPacked, ErrEncoding; else nil.
+func Foreign(begins []byte) error {
 	for _, kind := range notText {
-		if strings.HasPrefix(string(magic), kind.begins) {
+		if strings.HasPrefix(string(begins), kind.begins) {
 			return fmt.Errorf("%w: %s", kind.err, kind.what)
 		}
 	}
-	l.r = br
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"obu/can/dbc"
 	"obu/internal/agent"
+	"obu/internal/clock"
 	"obu/internal/config"
 )
 
@@ -128,7 +129,7 @@ func check(ctx context.Context, path string) checkReport {
 	r.signals(cfg)
 	r.zones(cfg)
 	if cfg.GPS != nil {
-		r.add("gps "+cfg.GPS.Device, checkGPS(ctx, running, cfg.GPS))
+		r.add("gps "+cfg.GPS.Device, checkGPS(ctx, running, cfg.GPS, agent.ReadTime(cfg.Buffer.Dir), clock.WithBuild(builtAt())))
 		if cfg.GPS.PPS != "" {
 			r.add("pps "+cfg.GPS.PPS, checkPPS(ctx, running, cfg.GPS))
 		}

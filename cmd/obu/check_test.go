@@ -64,8 +64,8 @@ func TestCheckJudgesWhatTheAgentHears(t *testing.T) {
 			true, "the running agent reads it; 3 positions in 3s", ""},
 		"gps under a roof": {checkGPS(t.Context(), heard(t, "gps", gps.Stats{}, gps.Stats{Bytes: 1000, Sentences: 20, Valid: 3, FirstFixS: 34.2, Sky: sky(8, 4, 33)}, agent.SourceStatus{}), g),
 			true, "3 positions in 3s; first fix 34.2 s after the receiver was opened; the antenna sees the sky poorly: 4 of 8 satellites above 30 dB-Hz, the best 33", "move the antenna"},
-		"gps in doubt": {checkGPS(t.Context(), heard(t, "gps", gps.Stats{Epochs: 5, Valid: 5, Doubtful: 1}, gps.Stats{Bytes: 1000, Sentences: 20, Epochs: 8, Valid: 8, Doubtful: 3}, agent.SourceStatus{}), g),
-			true, "3 positions in 3s; 2 of 3 fixes are doubtful", doubtNext},
+		"gps in doubt": {checkGPS(t.Context(), heard(t, "gps", gps.Stats{Epochs: 5, Valid: 5, Doubtful: 1}, gps.Stats{Bytes: 1000, Sentences: 20, Epochs: 8, Valid: 8, Doubtful: 3, Doubts: "frozen"}, agent.SourceStatus{}), g),
+			true, "3 positions in 3s; 2 of 3 fixes are doubtful: frozen", doubtNext},
 		"gps under a roof without a fix": {checkGPS(t.Context(), heard(t, "gps", gps.Stats{}, gps.Stats{Bytes: 1000, Sentences: 20, Sky: sky(3, 0, 21)}, agent.SourceStatus{}), g),
 			true, "the antenna sees the sky poorly: 0 of 3 satellites above 30 dB-Hz, the best 21", "move the antenna"},
 		"gps under a free sky": {checkGPS(t.Context(), heard(t, "gps", gps.Stats{}, gps.Stats{Bytes: 1000, Sentences: 20, Valid: 3, Sky: sky(14, 9, 46)}, agent.SourceStatus{}), g),
@@ -79,7 +79,21 @@ func TestCheckJudgesWhatTheAgentHears(t *testing.T) {
 		"gps gone mute": {checkGPS(t.Context(), heard(t, "gps", gps.Stats{Bytes: 1000, Sentences: 20}, gps.Stats{Bytes: 1000, Sentences: 20}, agent.SourceStatus{}), g),
 			false, "nothing heard in 3s", "check its power"},
 		"gps without a fix": {checkGPS(t.Context(), heard(t, "gps", gps.Stats{Bytes: 1000, Sentences: 20, Epochs: 10}, gps.Stats{Bytes: 2000, Sentences: 40, Epochs: 13}, agent.SourceStatus{}), g),
-			true, "no fix yet: give the antenna a free view of the sky", ""},
+			true, "no fix yet", "give the antenna a free view of the sky"},
+		"gps without a fix under a free sky": {checkGPS(t.Context(), heard(t, "gps", gps.Stats{}, gps.Stats{Bytes: 1000, Sentences: 20, Epochs: 3, Sky: sky(14, 9, 46)}, agent.SourceStatus{}), g),
+			true, "no fix yet; 9 of 14 satellites above 30 dB-Hz", "wait"},
+		"gps that contradicts itself": {checkGPS(t.Context(), heard(t, "gps", gps.Stats{}, gps.Stats{Bytes: 1000, Sentences: 20, Epochs: 3, Doubtful: 3, Doubts: "mode-mismatch"}, agent.SourceStatus{}), g),
+			true, "no fix yet, and what it says is doubtful: mode-mismatch", doubtNext},
+		"gps on a bad line": {checkGPS(t.Context(), heard(t, "gps", gps.Stats{}, gps.Stats{Bytes: 1000, Sentences: 20, Valid: 3, Rejected: gps.Rejected{Checksum: 9}}, agent.SourceStatus{}), g),
+			true, "3 positions in 3s; 9 of 29 sentences arrived damaged", "check gps.baud, the ground"},
+		"gps on a good line": {checkGPS(t.Context(), heard(t, "gps", gps.Stats{}, gps.Stats{Bytes: 1000, Sentences: 20, Valid: 3, Rejected: gps.Rejected{Checksum: 1}}, agent.SourceStatus{}), g),
+			true, "3 positions in 3s", ""},
+		"gps without checksums": {checkGPS(t.Context(), heard(t, "gps", gps.Stats{}, gps.Stats{Bytes: 1000, Garbled: 1, Rejected: gps.Rejected{NoChecksum: 20}}, agent.SourceStatus{}), g),
+			false, "20 sentences without a checksum", "switch the receiver's checksums on"},
+		"gps whose time is refused": {checkGPS(t.Context(), timed(heard(t, "gps", gps.Stats{}, gps.Stats{Bytes: 1000, Sentences: 20, Valid: 3}, agent.SourceStatus{}), "refused", 3600), g),
+			true, "3 positions in 3s; its time is off by 1 h from what is known and is not believed", timeWords["refused"].next},
+		"gps whose time is not NTP's": {checkGPS(t.Context(), timed(heard(t, "gps", gps.Stats{}, gps.Stats{Bytes: 1000, Sentences: 20, Valid: 3}, agent.SourceStatus{}), "off", -60), g),
+			true, "3 positions in 3s; its time is off by 1 min from the system clock, which NTP keeps", timeWords["off"].next},
 		"gps of an agent that started again": {checkGPS(t.Context(), heard(t, "gps", gps.Stats{Bytes: 9000, Sentences: 90, Valid: 30}, gps.Stats{Bytes: 100, Sentences: 4, Valid: 2}, agent.SourceStatus{}), g),
 			true, "2 positions", ""},
 		"gps lost": {checkGPS(t.Context(), heard(t, "gps", nil, nil, agent.SourceStatus{State: "waiting", Error: "receiver is gone", Next: "plug it in"}), g),
@@ -101,6 +115,12 @@ func TestCheckJudgesWhatTheAgentHears(t *testing.T) {
 			t.Errorf("%s: %+v", name, k.got)
 		}
 	}
+}
+
+// timed adds what the agent's clock made of the receiver's time.
+func timed(w *watched, verdict string, offS float64) *watched {
+	w.after.Time.Receiver, w.after.Time.ReceiverOffS = verdict, offS
+	return w
 }
 
 // reaching returns a configuration that reaches a broker at address.

@@ -11,6 +11,7 @@ import (
 	"strconv"
 
 	"obu/can"
+	"obu/can/canlog"
 	"obu/gps"
 	"obu/telemetry"
 )
@@ -154,7 +155,12 @@ func decodeNMEACommand() *command {
 func decodeNMEA(r io.Reader, w *bufio.Writer, errw io.Writer) error {
 	var line []byte
 	var failed error
-	stats, err := gps.Decode(r, func(f telemetry.Fix) {
+	br := bufio.NewReader(r)
+	begins, _ := br.Peek(4)
+	if err := canlog.Foreign(begins); err != nil {
+		return fmt.Errorf("read nmea: %w", err)
+	}
+	stats, err := gps.Decode(br, func(f telemetry.Fix) {
 		if failed == nil {
 			line = appendFix(line[:0], &f)
 			_, failed = w.Write(line)
@@ -172,7 +178,10 @@ func decodeNMEA(r io.Reader, w *bufio.Writer, errw io.Writer) error {
 		if rejected != "" {
 			rejected = "\n  " + rejected
 		}
-		return fmt.Errorf("no NMEA 0183 position sentence in %d lines: is this the receiver's text output ($GPRMC,…)?%s", stats.Lines, rejected)
+		if r := stats.Rejected; r.Bare() && stats.Sentences == 0 {
+			return advised{fmt.Errorf("%d sentences without a checksum, and none with one, in %d lines", r.NoChecksum, stats.Lines), checksumNext}
+		}
+		return fmt.Errorf("no NMEA 0183 position sentence in %d lines: is this the receiver's text output ($GPRMC,…)? A log of a CAN bus is read by `obu decode can`%s", stats.Lines, rejected)
 	}
 	if rejected != "" {
 		fmt.Fprintf(errw, "obu: warning: %s\n", rejected)

@@ -42,6 +42,7 @@ var hints = []struct {
 	{canlog.ErrPacked, "unpack it first, with unzip, bunzip2, unxz or zstd -d; what gzip has packed is read as it is"},
 	{canlog.ErrEncoding, "save it again as UTF-8: iconv -f UTF-16 -t UTF-8 FILE > out.log"},
 	{canlog.ErrDamaged, "what could be read is above, the last of it may be wrong; copy the file again from where it was recorded (gzip -t FILE tests it)"},
+	{gps.ErrDamaged, "what could be read is above; copy the file again from where it was recorded (gzip -t FILE tests it)"},
 	{canlog.ErrLine, "record with `candump -L can0 > can0.log`"},
 	{gps.ErrNoDevice, "plug the receiver in; `ls /dev/serial/by-id` shows names that stay"},
 	{gps.ErrNoNMEA, "check the receiver's power and its TX wire to our RX, and switch it from a binary protocol to NMEA 0183; a modem has another port for it or wants gps.init; baud: auto tries every usual rate"},

@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"obu/gps"
 	"obu/internal/agent"
 	"obu/internal/config"
 )
@@ -267,6 +268,8 @@ func nextOf(src *agent.SourceReport, uptimeS float64) string {
 		return ""
 	case silent, count("bytes") == 0 && up > heardBy:
 		return "it is silent: check its power, its TX wire to our RX, and that gps.device names this receiver; where gpsd is read, `cgps` shows what it has"
+	case count("garbled") > 0 && count("sentences") == 0 && statsOf[gps.Stats](src).Rejected.Bare():
+		return checksumNext
 	case count("garbled") > 0 && count("sentences") == 0:
 		return "bytes arrive but no NMEA sentence: set gps.baud to auto, and the receiver to NMEA"
 	case count("sentences") > 0 && count("epochs") == 0 && up > heardBy:

@@ -33,6 +33,10 @@ func (w rows) time(t *agent.TimeStatus) {
 		more += ", told " + seconds(*t.AnchorAgeS) + " ago"
 	}
 	w.row("time", "%s by %s, give or take %s%s", t.Wall.Format(time.RFC3339), by, seconds(*t.UncertaintyS), more)
+	if wrong, next := wrongTime(t.Receiver, t.ReceiverOffS); wrong != "" {
+		w.row("", "the receiver's%s", wrong[len("its"):])
+		w.next(next)
+	}
 }
 
 // reception says what the receiver has now and how well its antenna sees the
@@ -62,7 +66,7 @@ func (w rows) reception(src *agent.SourceReport, cured bool) {
 	}
 	w.row("", "now: %s", line)
 	w.next(doubted)
-	f := judgeSky(finding{}, s.Sky.Total(), s.Antenna)
+	f := judgeSky(finding{}, &s)
 	if f.Text != "" {
 		w.row("", "%s", f.Text[2:])
 	}

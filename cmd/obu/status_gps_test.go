@@ -68,11 +68,12 @@ func TestStatusTellsTheTime(t *testing.T) {
 	wall := time.Date(2026, 5, 4, 6, 12, 1, 0, time.UTC)
 	p := func(f float64) *float64 { return &f }
 	for want, ts := range map[string]agent.TimeStatus{
-		"time     2026-05-04T06:12:01Z by GPS, give or take 700 ms, told 2 s ago\n":                                  {Wall: &wall, UncertaintyS: p(0.7), By: "gnss", Trusted: true, AnchorAgeS: p(2)},
-		"time     2026-05-04T06:12:01Z by a time service, give or take 50 ms, told 3 min ago\n":                      {Wall: &wall, UncertaintyS: p(0.05), By: "ntp", Trusted: true, AnchorAgeS: p(180)},
-		"time     2026-05-04T06:12:01Z by the battery clock, give or take 49 d, too unsure to go by, told 5 s ago\n": {Wall: &wall, UncertaintyS: p(49 * 86400), By: "rtc", AnchorAgeS: p(5)},
-		"time     2026-05-04T06:12:01Z by the recording, give or take <1 ms\n":                                       {Wall: &wall, UncertaintyS: p(0), By: "replay", Trusted: true},
-		"time     unknown yet; it heals with the first fix\n":                                                        {},
+		"time     2026-05-04T06:12:01Z by GPS, give or take 700 ms, told 2 s ago\n":                                                                   {Wall: &wall, UncertaintyS: p(0.7), By: "gnss", Trusted: true, AnchorAgeS: p(2)},
+		"time     2026-05-04T06:12:01Z by a time service, give or take 50 ms, told 3 min ago\n":                                                       {Wall: &wall, UncertaintyS: p(0.05), By: "ntp", Trusted: true, AnchorAgeS: p(180)},
+		"time     2026-05-04T06:12:01Z by the battery clock, give or take 49 d, too unsure to go by, told 5 s ago\n":                                  {Wall: &wall, UncertaintyS: p(49 * 86400), By: "rtc", AnchorAgeS: p(5)},
+		"time     2026-05-04T06:12:01Z by the recording, give or take <1 ms\n":                                                                        {Wall: &wall, UncertaintyS: p(0), By: "replay", Trusted: true},
+		"by GPS, give or take 700 ms, told 2 s ago\n the receiver's date is off by 1024 weeks and is repaired\n next: update the receiver's firmware": {Wall: &wall, UncertaintyS: p(0.7), By: "gnss", Trusted: true, AnchorAgeS: p(2), Receiver: "repaired", ReceiverOffS: 1024 * 7 * 86400},
+		"time     unknown yet; it heals with the first fix\n":                                                                                         {},
 	} {
 		text := shown(t, agent.Status{Time: ts})
 		if got, all := strings.Join(strings.Fields(want), " "), strings.Join(strings.Fields(text), " "); !strings.Contains(all, got) {

@@ -117,6 +117,9 @@ func TestStatusWarns(t *testing.T) {
 		"wrong baud": {func(s *agent.Status) {
 			s.Sources = append(s.Sources, source("gps", gps.Stats{Bytes: 900, Garbled: 1}, agent.SourceStatus{}))
 		}, []string{"gps gps0", "next: bytes arrive but no NMEA sentence: set gps.baud"}},
+		"no checksums": {func(s *agent.Status) {
+			s.Sources = append(s.Sources, source("gps", gps.Stats{Bytes: 900, Garbled: 1, Rejected: gps.Rejected{NoChecksum: 18}}, agent.SourceStatus{}))
+		}, []string{"gps gps0", "next: switch the receiver's checksums on"}},
 		"silent": {func(s *agent.Status) {
 			s.Sources = append(s.Sources, source("gps", gps.Stats{}, agent.SourceStatus{Since: time.Now().Add(-time.Hour)}))
 		}, []string{"next: it is silent: check its power"}},

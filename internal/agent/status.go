@@ -41,6 +41,10 @@ type TimeStatus struct {
 	By           string     `json:"by"`
 	AnchorAgeS   *float64   `json:"anchor_age_s"` // how long ago By told it; null: unknown
 	Trusted      bool       `json:"trusted"`
+	// What is wrong with the time that the GPS receiver says: "repaired",
+	// "refused" or "off" (from NTP), and by how much it is ahead.
+	Receiver     string  `json:"receiver,omitempty"`
+	ReceiverOffS float64 `json:"receiver_off_s,omitempty"`
 }
 
 // SourceReport is one source with its own counters.
@@ -179,7 +183,8 @@ func (a *Agent) Status() Status {
 func (a *Agent) timeStatus() TimeStatus {
 	now := a.clock.Now()
 	r := a.clock.WallAt(now)
-	t := TimeStatus{By: string(r.By), Trusted: r.Trusted}
+	verdict, off := a.clock.Verdict()
+	t := TimeStatus{By: string(r.By), Trusted: r.Trusted, Receiver: string(verdict), ReceiverOffS: off.Round(time.Millisecond).Seconds()}
 	if !r.Time.IsZero() {
 		wall, unc, age := r.Time.UTC(), r.Uncertainty.Seconds(), max(0, now.Sub(r.Anchored)).Seconds()
 		t.Wall, t.UncertaintyS, t.AnchorAgeS = &wall, &unc, &age

@@ -102,7 +102,7 @@ func (w *wallClock) observeReplay(c *Clock, f telemetry.Fix) (telemetry.Anchor, 
 
 func (w *wallClock) observe(c *Clock, f telemetry.Fix) (telemetry.Anchor, bool) {
 	utc, periods := w.repair(c, f)
-	w.periods = periods
+	w.periods, w.verdict, w.off = periods, "", 0
 	if periods == 0 && f.Doubt != 0 {
 		return telemetry.Anchor{}, false // its time is doubted for another reason
 	}
@@ -115,6 +115,7 @@ func (w *wallClock) observe(c *Clock, f telemetry.Fix) (telemetry.Anchor, bool) 
 		return telemetry.Anchor{}, false
 	}
 	if periods != 0 {
+		w.verdict, w.off = Repaired, f.UTC.Sub(utc)
 		w.counts.Repaired++
 		w.sayOnce("rollover", "the GPS receiver's date is off by whole 1024-week periods and is repaired; a firmware update of the receiver cures it",
 			"receiver", f.Receiver, "said", f.UTC.Format(time.RFC3339), "taken_as", utc.Format(time.RFC3339))
@@ -127,6 +128,7 @@ func (w *wallClock) observe(c *Clock, f telemetry.Fix) (telemetry.Anchor, bool) 
 	w.session.hear(f.At)
 	w.run.add(f.At, offset)
 	w.pulse.pair(w, f.At, utc, offset)
+	w.compare(c, offset)
 	if !w.run.proven(agreeFixes, agreeSpan) {
 		return telemetry.Anchor{}, false
 	}
@@ -153,6 +155,7 @@ func (w *wallClock) observe(c *Clock, f telemetry.Fix) (telemetry.Anchor, bool) 
 			w.say("the GPS receiver contradicts the time that was known before the restart and is believed", "by", apart)
 			return w.anchor(c, f, offset), true
 		}
+		w.verdict, w.off = Refused, apart
 	case long && w.moved && periods == 0 && apart < 0: // a wrong date is moved too far rather than not far enough
 		w.say("the GPS receiver's date needs no repair any more: what was repaired before was wrong, and is corrected", "receiver", f.Receiver, "by", apart)
 		return w.step(c, f, offset), true
@@ -168,12 +171,8 @@ func (w *wallClock) observe(c *Clock, f telemetry.Fix) (telemetry.Anchor, bool) 
 // vouched reports whether NTP says what a fix says: two witnesses are more than
 // the receiver was alone.
 func (w *wallClock) vouched(c *Clock, offset time.Duration) bool {
-	if c.opt.synced == nil {
-		return false
-	}
-	bound, ok := c.opt.synced()
-	apart := time.Duration(c.opt.sysWall().UnixNano()) - time.Duration(c.read()) - offset - nmeaLatency
-	return ok && apart.Abs() <= bound+nmeaUncertainty+w.behind
+	apart, within, ok := w.besideNTP(c, offset)
+	return ok && apart.Abs() <= within
 }
 
 // agreed takes a fix that fits the anchor: it may yield a better one, and may
@@ -202,6 +201,10 @@ func offsetOf(a telemetry.Anchor) time.Duration {
 
 func (w *wallClock) refuse(f telemetry.Fix, by time.Duration) {
 	w.counts.Refused++
+	w.verdict, w.off = Refused, by
+	if known := readingAt(w.best(f.At), f.At); known.By != "" {
+		w.off = f.UTC.Sub(known.Time)
+	}
 	if args, ok := w.refused.due(f.At, "receiver", f.Receiver, "said", f.UTC.Format(time.RFC3339), "off_by", by); ok {
 		w.say("the GPS receiver's time is impossible and is refused; the time known before goes on. If it lasts, restart the receiver", args...)
 	}

@@ -61,6 +61,8 @@ type wallClock struct {
 	looked   telemetry.At // when the system clock was last asked
 	run      run
 	behind   time.Duration // of the fix that is observed: its At may be as much later, or earlier
+	verdict  Verdict       // on the time of the newest fix,
+	off      time.Duration // which is so far ahead
 	session  session
 	pulse    pulses
 	slept    sleeps
