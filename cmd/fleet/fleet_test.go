@@ -246,7 +246,10 @@ func bookedCopiesAreFound(t *testing.T, r *report) {
 }
 
 func wrongClocksAreClean(t *testing.T, r *report) {
-	nothingIsMissing(t, r)
+	// An answer of several frames that the suspend cuts in two is a listed loss.
+	if !r.clean() || r.Missing > 2*4 || r.Holes != 0 || r.Strange != 0 {
+		t.Error("not clean")
+	}
 	if r.Timed < r.Received || r.Mistimed != 0 || r.WorstStated < 1.7 || r.WorstOff == 0 {
 		t.Errorf("%d records of %d values, %d wrong, to %.3f s as stated, %.3f s off", r.Timed, r.Received, r.Mistimed, r.WorstStated, r.WorstOff)
 	}
