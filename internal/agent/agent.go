@@ -283,6 +283,7 @@ func (a *Agent) live(ctx context.Context, buf *buffer.Buffer, up *uplink.Uplink,
 	if a.deps.Finite && failed == nil && ctx.Err() == nil {
 		a.trips.finish()
 	}
+	a.trips.stop()
 	a.flushOnce(buf, up)
 	if failed == nil && ctx.Err() == nil && a.deps.Finite {
 		a.drain(ctx, buf)
@@ -291,8 +292,8 @@ func (a *Agent) live(ctx context.Context, buf *buffer.Buffer, up *uplink.Uplink,
 	stopOuter()
 	outerParts.Wait()
 	a.saveBudget(true)
-	a.trips.save()
 	a.flushOnce(buf, up) // acknowledgements that came while the uplink stopped
+	a.trips.save()
 	if wipe != nil {
 		a.orderWipe(buf, *wipe)
 	}

@@ -99,6 +99,7 @@ func (t *trips) load() {
 	if s.Trip != nil && s.Written != 0 {
 		t.cut(s, now)
 	}
+	s.Stopped = s.Written == 0
 	t.watch.Resume(s.State, now)
 }
 
@@ -137,7 +138,14 @@ func (t *trips) tick() {
 	}
 }
 
-// save writes the state as it is.
+// stop tells what the next run will know nothing of.
+func (t *trips) stop() {
+	if t != nil {
+		t.watch.Stop()
+	}
+}
+
+// save writes the state as it is at the end of a run, of which all is stored.
 func (t *trips) save() {
 	if t != nil && t.loaded {
 		t.write(tripState{State: t.watch.State()})

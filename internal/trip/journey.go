@@ -30,12 +30,6 @@ type Journey struct {
 	base mark // of the watch when GPSM and CANM were 0
 }
 
-// State is what a Watch has to know after a restart.
-type State struct {
-	Trip  *Journey `json:"trip,omitempty"`
-	Zones []string `json:"zones,omitempty"` // the car is in
-}
-
 func (t *Journey) odometer(m float64) {
 	if t.OdoFrom == nil {
 		from := m
@@ -124,7 +118,7 @@ func (w *Watch) end(at telemetry.At, by string, to *mark) {
 	w.endManoeuvres(&w.accel, &w.brake, &w.corner)
 	w.endSpeeding()
 	w.endIdling(at)
-	if !w.motion.moving && by == "ignition" {
+	if !w.motion.moving && (by == "ignition" || w.parted != "") {
 		w.endStanding(at)
 	}
 	w.follow(to)
@@ -151,46 +145,6 @@ func (t *Journey) evidence(to telemetry.At, by string) evidence {
 		e = e.text("utc", time.Unix(t.UTC, 0).UTC().Format(time.RFC3339))
 	}
 	return e
-}
-
-// State returns what has to outlive a restart, now.
-func (w *Watch) State() State {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	var s State
-	if w.trip != nil {
-		t := *w.trip
-		s.Trip = &t
-	}
-	if w.rules.Zones != nil {
-		s.Zones = w.rules.Zones.names()
-	}
-	return s
-}
-
-// Resume takes the state of before a restart. A trip of the same boot goes on if
-// the agent was away for less than a standing that ends one; another was cut, and
-// is ended at its last datum.
-func (w *Watch) Resume(s State, now telemetry.At) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.now = max(w.now, now)
-	if w.rules.Zones != nil {
-		w.rules.Zones.resume(s.Zones)
-	}
-	t := s.Trip
-	switch {
-	case t == nil:
-	case t.Boot == w.rules.Boot && t.Last <= now && now.Sub(t.Last) < w.rules.EndAfter:
-		t.base = mark{gpsM: -t.GPSM, canM: -t.CANM}
-		w.trip = t
-		w.motion.since = now
-		if t.Lat != nil { // the way meanwhile is the straight one
-			w.here, w.fixed = placed(t.Lat), t.Last
-		}
-	case w.rules.Trips:
-		w.tell(tripEnd, t.evidence(t.Last, "cut").text("boot", t.Boot.String()))
-	}
 }
 
 // Finish ends what is under way, since nothing more will be heard: a recording

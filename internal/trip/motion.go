@@ -117,7 +117,7 @@ func (w *Watch) mark() mark { return mark{w.gpsM, w.canM, w.here, w.utc} }
 // step decides what the newest readings mean.
 func (w *Watch) step() {
 	if w.power.state == powerRuns && w.now.Sub(w.power.heard) > runsFresh {
-		w.power.set(w.now, powerUnknown)
+		w.power.set(w.power.heard.Add(runsFresh), powerUnknown)
 	}
 	v, by := w.speed()
 	w.move(v, by)
@@ -180,7 +180,7 @@ func (w *Watch) noteIdling() {
 	case idles && !m.idles:
 		m.idles, m.idle = true, max(m.since, w.power.since, w.trip.From)
 	case !idles && m.idles:
-		to := w.now
+		to := w.power.since
 		if m.moving {
 			to = m.since
 		}
@@ -214,6 +214,7 @@ type speeding struct {
 	over, told bool
 	from, to   telemetry.At
 	peak       float64
+	limit      float64
 	by         string
 	where      place
 }
@@ -224,7 +225,7 @@ func (w *Watch) noteSpeeding(v float64, by string) {
 	case limit <= 0:
 	case v > limit:
 		if !s.over {
-			*s = speeding{over: true, from: w.now, by: by, where: w.spot()}
+			*s = speeding{over: true, from: w.now, limit: limit, by: by, where: w.spot()}
 		}
 		s.peak, s.to = max(s.peak, v), w.now
 		s.told = s.told || w.now.Sub(s.from) >= speedingFor
@@ -236,7 +237,7 @@ func (w *Watch) noteSpeeding(v float64, by string) {
 func (w *Watch) endSpeeding() {
 	s := &w.limit
 	if s.over && s.told {
-		w.tell(speedingOver, evidence(nil).at("from", s.from).at("to", s.to).num("value", s.peak, 2).num("threshold", w.rules.LimitMPS, 2).text("by", s.by).place("", s.where))
+		w.tell(speedingOver, evidence(nil).at("from", s.from).at("to", s.to).num("value", s.peak, 2).num("threshold", s.limit, 2).text("by", s.by).place("", s.where))
 	}
 	s.over = false
 }

@@ -56,6 +56,7 @@ type Watch struct {
 	rules Rules
 
 	mu       sync.Mutex // guards what follows
+	parted   string     // the boot that is told of, if it is not the present one
 	now      telemetry.At
 	private  bool
 	here     place
@@ -271,6 +272,7 @@ func (w *Watch) Tick(now telemetry.At) {
 
 // tell emits an event of now.
 func (w *Watch) tell(signal *telemetry.Signal, e evidence) {
+	e = e.text("boot", w.parted)
 	text := string(append(append([]byte{'{'}, e...), '}'))
 	w.rules.Emit([]telemetry.Sample{{At: w.now, Signal: signal, Source: telemetry.Source{Bus: "obu", Method: "trip"}, Value: telemetry.Text(text)}})
 }
