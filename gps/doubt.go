@@ -40,7 +40,7 @@ const (
 // noSuchYear is where times begin that none of these receivers will see, and
 // centuries how far from the first date one still can be counted.
 const (
-	noSuchYear = 2100
+	noSuchYear = 2070
 	centuries  = 200 * 365 * 24 * time.Hour
 )
 

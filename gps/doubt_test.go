@@ -212,6 +212,10 @@ func TestDoubtfulTime(t *testing.T) {
 			d.at = d.at.Add(time.Hour)
 			d.say(10, false)
 		}, "10 ok, 1 time, 10 ok"},
+		{"the year 1970 in two digits", func(d *drive) {
+			d.at = time.Date(1970, 1, 1, 0, 0, 0, 0, time.UTC)
+			d.say(3, false)
+		}, "3 time"},
 		{"time stands still", func(d *drive) {
 			for range 20 {
 				d.one(true)

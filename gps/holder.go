@@ -37,7 +37,8 @@ func (p process) steals() bool { return greedy(p.name) && !p.likely }
 
 // holder finds who else has a serial port open. The files of another user's
 // processes can be seen by root alone; for others the usual suspects are named.
-func holder(path string) (suspect process) {
+func holder(path string) process {
+	var other, suspect process
 	real, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return process{}
@@ -53,7 +54,13 @@ func holder(path string) (suspect process) {
 		files, err := os.ReadDir(filepath.Join(dir, "fd"))
 		for _, f := range files {
 			if to, err := os.Readlink(filepath.Join(dir, "fd", f.Name())); err == nil && to == real {
-				return process{name: commandOf(dir), pid: pid}
+				p := process{name: commandOf(dir), pid: pid}
+				if greedy(p.name) {
+					return p
+				}
+				if other.name == "" {
+					other = p // goes on: who reads the port counts
+				}
 			}
 		}
 		if err != nil && suspect.name == "" {
@@ -61,6 +68,9 @@ func holder(path string) (suspect process) {
 				suspect = process{name, pid, true}
 			}
 		}
+	}
+	if other.name != "" {
+		return other
 	}
 	return suspect
 }

@@ -49,7 +49,7 @@ func (r *Receiver) modem(ctx context.Context, p *Port, commands []string, wait t
 			if port = p; r.InitPort != "" {
 				own, err := OpenSerial(r.InitPort, modemBaud)
 				if err != nil {
-					return err
+					return fmt.Errorf("open gps.init_port: %w", err)
 				}
 				defer own.Close()
 				port = own

@@ -208,7 +208,10 @@ func (r *Receiver) search(ctx context.Context) (io.ReadCloser, error) {
 	if first != nil {
 		return nil, first
 	}
-	return nil, fmt.Errorf("search %s: %w among %d", r.Names, ErrNoDevice, len(entries))
+	if len(entries) == 0 {
+		return nil, fmt.Errorf("search %s: %w: %w", r.Names, ErrNoDevice, ErrNothingPlugged)
+	}
+	return nil, fmt.Errorf("search %s: %w that speaks NMEA among %d", r.Names, ErrNoDevice, len(entries))
 }
 
 // namesReceiver reports whether the name of a port is that of a receiver, which

@@ -320,6 +320,12 @@ func TestPortReadByGpsdIsNamed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	other := exec.Command(sleep, "60") // keeps the port open beside it, with a lower pid
+	other.Stdin = slave
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { other.Process.Kill(); other.Wait() }()
 	reader := exec.Command(program, "60")
 	reader.Args[0], reader.Stdin = "sleep", slave
 	err = reader.Start()

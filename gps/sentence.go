@@ -122,7 +122,8 @@ func (s *sentence) status(i, mode int) error {
 	return nil
 }
 
-// date reads ddmmyy; 80-99 is the last century, GPS time began in 1980.
+// date reads ddmmyy; 70-99 is the last century: GPS time began in 1980, and that
+// of a receiver which does not know it yet may in 1970.
 func (s *sentence) date(f string) {
 	if f == "" {
 		return
@@ -132,7 +133,7 @@ func (s *sentence) date(f string) {
 		return
 	}
 	year := int(atoi(f[4:])) + 2000
-	if year >= 2080 {
+	if year >= noSuchYear {
 		year -= 100
 	}
 	s.setDay(year, int(atoi(f[2:4])), int(atoi(f[:2])))

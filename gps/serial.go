@@ -13,6 +13,9 @@ var (
 	// ErrNoDevice: nothing is at that path. The receiver is unplugged, or has
 	// another name: ls /dev/serial/by-id shows names that stay.
 	ErrNoDevice = errors.New("no such serial port")
+	// ErrNothingPlugged: no port has a name that stays, which those on USB have.
+	// Plug the receiver in, or name the port of one that is not on USB.
+	ErrNothingPlugged = errors.New("no serial port on USB")
 	// ErrPermission: the user may not open the port. Join the group that owns
 	// it, usually: usermod -aG dialout USER, then start the agent again.
 	ErrPermission = errors.New("no permission to open the serial port")

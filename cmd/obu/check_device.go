@@ -178,19 +178,32 @@ func checkFolder(dir string) finding {
 // plainly drops what a check's line says already: its first column names the
 // device, and these errors say the rest by themselves.
 func plainly(err error) error {
-	for _, known := range [...]error{link.ErrNoDevice, can.ErrDown, link.ErrNotCAN, gps.ErrNoDevice, gps.ErrPermission, gps.ErrNoPPS, gps.ErrPPSPermission, gps.ErrNotPPS} {
+	if errors.Is(err, gps.ErrInit) || errors.Is(err, gps.ErrNothingPlugged) {
+		return afterwards(err, gps.ErrInit, gps.ErrNothingPlugged)
+	}
+	for _, known := range [...]error{link.ErrNoDevice, can.ErrDown, link.ErrNotCAN, gps.ErrNoDevice, gps.ErrNotSerial, gps.ErrPermission, gps.ErrNoPPS, gps.ErrPPSPermission, gps.ErrNotPPS} {
 		if errors.Is(err, known) {
 			return known
 		}
 	}
-	for _, known := range [...]error{gps.ErrBusy, gps.ErrNoNMEA, gps.ErrInit, gps.ErrNoGpsd} { // what follows these names the culprit
-		if errors.Is(err, known) {
-			text := err.Error()
-			return advised{errors.New(text[max(0, strings.Index(text, known.Error())):]), hint(err)}
-		}
+	if errors.Is(err, gps.ErrBusy) || errors.Is(err, gps.ErrNoNMEA) || errors.Is(err, gps.ErrNoGpsd) {
+		return afterwards(err, gps.ErrBusy, gps.ErrNoNMEA, gps.ErrNoGpsd)
 	}
 	if errors.Is(err, can.ErrNoCAN) { // it repeats the hint
 		return advised{errors.New("the kernel has no CAN"), hint(err)}
 	}
 	return err
+}
+
+// afterwards is err from the first of these errors on: what follows them names
+// the culprit.
+func afterwards(err error, known ...error) error {
+	text := err.Error()
+	for _, k := range known {
+		if errors.Is(err, k) {
+			text = text[max(0, strings.Index(text, k.Error())):]
+			break
+		}
+	}
+	return advised{errors.New(text), hint(err)}
 }

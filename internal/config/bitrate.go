@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Bitrate is the bit rate of a CAN bus in bit/s, written as a number, or auto.
+// Bitrate is the bit rate of a CAN bus or a serial port in bit/s, written as a number, or auto.
 // 0 is not set.
 type Bitrate int
 
@@ -29,10 +29,13 @@ func (r *Bitrate) parse(text string) *problem {
 		*r = Auto
 		return nil
 	}
+	if strings.EqualFold(text, Auto.String()) {
+		return &problem{"`" + cut(text) + "` is not known here", "write `auto`"}
+	}
 	n := 0
 	p := setScalar(reflect.ValueOf(&n).Elem(), text)
 	if p == nil && n <= 0 {
-		p = &problem{"`" + cut(text) + "` is not a bit rate", "write the vehicle's, 500000 or 250000 for most, or auto"}
+		p = &problem{"`" + cut(text) + "` is not a bit rate", "write a number (500000 on most CAN buses, 9600 from most receivers), or auto"}
 	}
 	if p == nil {
 		*r = Bitrate(n)

@@ -61,10 +61,21 @@ func (a *Acceleration) parse(text string) *problem {
 func parseMeasure(out *int64, text, sample string, units ...measureUnit) *problem {
 	for _, u := range units {
 		digits, ok := strings.CutSuffix(text, u.name)
-		if v, err := strconv.ParseFloat(strings.TrimSpace(digits), 64); ok && err == nil && v >= 0 && v < 1e6 {
+		v, err := strconv.ParseFloat(strings.TrimSpace(digits), 64)
+		switch {
+		case !ok || err != nil || v != v:
+		case v < 0:
+			return &problem{"`" + cut(text) + "` is negative", "write it without the sign, as `" + sample + "`"}
+		case v >= 1e6:
+			return &problem{"`" + cut(text) + "` is too large", "write it as `" + sample + "`"}
+		default:
 			*out = int64(math.Round(v * u.mille))
 			return nil
 		}
 	}
-	return &problem{"`" + cut(text) + "` is not a measure with its unit", "write it as `" + sample + "`"}
+	names := make([]string, len(units))
+	for i, u := range units {
+		names[i] = u.name
+	}
+	return &problem{"`" + cut(text) + "` is not a measure with its unit", "write it in " + orList(names) + ": `" + sample + "`"}
 }

@@ -35,6 +35,28 @@ func (d *decoder) receiver(g *GPS) {
 	if g.Device == Auto.String() && says && g.InitPort == "" {
 		d.conflict("gps.init", "with `device: auto` these commands would be said to every serial port, whatever is behind it", "name the modem's port for commands in `init_port`, or the receiver's in `device`")
 	}
+	d.modem(g)
+	if g.PPS != "" && !strings.Contains(g.PPS, "/") {
+		d.conflict("gps.pps", "`"+cut(g.PPS)+"` is not the path of a device", "write it with its folder, for example /dev/pps0")
+	}
+}
+
+// modem reports settings of a port that nobody would be told.
+func (d *decoder) modem(g *GPS) {
+	if strings.HasPrefix(g.Device, "gpsd:") && checkReceiver(g.Device) == nil {
+		for _, key := range [...]string{"baud", "init", "init_port", "stop"} {
+			d.conflict("gps."+key, "gpsd has the port of the receiver, and this says nothing to it", "remove `"+key+"`, or name the serial port in `device`")
+		}
+		return
+	}
+	if len(g.Init)+len(g.Stop) == 0 {
+		d.conflict("gps.init_port", "nothing is said on this port", "add `init: [AT+QGPS=1]`, the modem's command that starts its receiver, or remove it")
+	}
+	for key, commands := range map[string][]string{"init": g.Init, "stop": g.Stop} {
+		if slices.ContainsFunc(commands, func(c string) bool { return strings.TrimSpace(c) == "" }) {
+			d.conflict("gps."+key, "a command is empty", "write the command, or remove it")
+		}
+	}
 }
 
 func checkGpsd(where string) *problem {

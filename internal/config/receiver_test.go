@@ -40,3 +40,31 @@ func TestModemsAreNotSearchedWithCommands(t *testing.T) {
 		}
 	}
 }
+
+// TestReceiverSettingsThatDoNothing: what no receiver would ever be told, and
+// what can be no speed or measure, is said with what to write instead.
+func TestReceiverSettingsThatDoNothing(t *testing.T) {
+	for settings, want := range map[string]string{
+		"device: /dev/ttyUSB1, init_port: /dev/ttyUSB2":                               "add `init: [AT+QGPS=1]`",
+		"device: \"gpsd://localhost\", init: [AT+QGPS=1]":                             "gpsd has the port",
+		"device: \"gpsd://localhost\", baud: 9600":                                    "gpsd has the port",
+		"device: /dev/ttyUSB1, init: ['']":                                            "empty",
+		"device: /dev/ttyUSB1, pps: yes":                                              "/dev/pps0",
+		"device: /dev/ttyUSB1, baud: 0":                                               "9600",
+		"device: /dev/ttyUSB1, baud: Auto":                                            "write `auto`",
+		"device: /dev/ttyUSB1, curvelog: {max_error: -3m}":                            "negative",
+		"device: /dev/ttyUSB1, curvelog: {max_error: 9999km}":                         "too large",
+		"device: /dev/ttyUSB1, curvelog: {max_error: 10000000m}":                      "too large",
+		"device: /dev/ttyUSB1, curvelog: {max_error: 3m, max_speed_error: 80kmh}":     "km/h, m/s or mph",
+		"device: /dev/ttyUSB1, init_port: /dev/ttyUSB2, stop: [AT+QGPSEND]":           "",
+		"device: /dev/ttyUSB1, pps: /dev/pps0, init: [AT+QGPS=1], stop: [AT+QGPSEND]": "",
+	} {
+		_, err := config.Parse("obu.yaml", []byte("gps: {"+settings+"}\nuplink: {broker: \"mqtt://broker\"}\n"), nil)
+		switch {
+		case want == "" && err != nil:
+			t.Errorf("%s is refused: %v", settings, err)
+		case want != "" && (err == nil || !strings.Contains(err.Error(), want)):
+			t.Errorf("%s: %v, want %q", settings, err, want)
+		}
+	}
+}
