@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"log/slog"
+	"net"
+	"os"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -121,8 +123,31 @@ func (w *watch) look(now time.Time) {
 // tellSystemd sends a word to systemd, if there is one.
 func tellSystemd(log *slog.Logger) func(word string) {
 	return func(word string) {
-		if _, err := daemon.SdNotify(false, word); err != nil {
+		if err := notify(word); err != nil {
 			log.Debug("systemd does not listen", "error", err)
 		}
 	}
+}
+
+// notifyWithin is how long systemd may take to make room for a word.
+const notifyWithin = time.Second
+
+// notify sends a word to systemd, if it started this process (sd_notify(3)).
+// daemon.SdNotify does the same and waits for ever when nobody reads, which would
+// hold up the end of the agent.
+func notify(word string) error {
+	path := os.Getenv("NOTIFY_SOCKET")
+	if path == "" {
+		return nil
+	}
+	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := conn.SetWriteDeadline(time.Now().Add(notifyWithin)); err != nil {
+		return err
+	}
+	_, err = conn.Write([]byte(word))
+	return err
 }
