@@ -52,15 +52,20 @@ func (t *Track) countOn(f *telemetry.Fix) bool {
 			at, goesOn = at.Add(slip.Round(maxSlip)), false
 		}
 	}
-	last := t.first.At
-	if n := len(t.held); n > 0 {
-		last = t.held[n-1].At
-	}
-	if next := last.Round().Add(time.Millisecond); at < next {
+	if next := t.next(); at < next {
 		at, goesOn = next, false
 	}
 	f.At = at
 	return goesOn
+}
+
+// next is the earliest At of the next corner: the wire sorts by it.
+func (t *Track) next() telemetry.At {
+	last := t.first.At
+	if n := len(t.held); n > 0 {
+		last = t.held[n-1].At
+	}
+	return last.Round().Add(time.Millisecond)
 }
 
 const (

@@ -53,7 +53,11 @@ func NewTrack(tol Tolerance, emit func(telemetry.Fix)) *Track {
 func (t *Track) Add(f telemetry.Fix) {
 	f.Detail = nil // it does not travel, and would be kept alive
 	goesOn := t.began && f.Doubt == 0 && t.alike(&f)
-	if t.began && f.Doubt == 0 && t.tol.Detail != Full && !t.countOn(&f) {
+	switch {
+	case !t.began || t.tol.Detail == Full:
+	case f.Doubt != 0: // left whole, but behind corners that came a little earlier than their time
+		f.At = max(f.At, t.next())
+	case !t.countOn(&f):
 		goesOn = false
 	}
 	if !goesOn {
