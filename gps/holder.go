@@ -40,7 +40,7 @@ func (p process) steals() bool { return greedy(p.name) && !p.likely }
 func holder(path string) process {
 	var other, suspect process
 	real, err := filepath.EvalSymlinks(path)
-	if err != nil {
+	if err != nil || real == os.DevNull { // which every daemon has open
 		return process{}
 	}
 	own := strconv.Itoa(os.Getpid())
