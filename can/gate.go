@@ -109,11 +109,12 @@ func (g *gate) permit(from isotp.Address, at telemetry.At, first []byte) bool {
 	g.mu.Lock()
 	o, ecu := &g.open, ecuKey(from.ID)
 	n := g.leave[ecu]
-	ours := n < maxLeave && (n > 0 || len(g.leave) < maxECUs) && o.answeredBy(ecu, first) && time.Now().Before(o.until) && at >= g.asked.Add(-stampSlack) && g.r.cfg.Clock.Now().Sub(at) < isotp.MaxBr
+	room := n < maxLeave && (n > 0 || len(g.leave) < maxECUs)
+	ours := room && o.answeredBy(ecu, first) && time.Now().Before(o.until) && at >= g.asked.Add(-stampSlack) && g.r.cfg.Clock.Now().Sub(at) < isotp.MaxBr
 	enhanced := o.to != nil
 	if ours {
 		g.leave[ecu], g.to = n+1, o.to
-	} else if g.wasAsked(ecu, first) {
+	} else if room && g.wasAsked(ecu, first) { // without room it is refused, and not late
 		g.late = append(g.late[len(g.late)/maxLast:], lateAnswer{ecu, at})
 	}
 	g.mu.Unlock()

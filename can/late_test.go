@@ -70,6 +70,38 @@ func TestUnendingAnswerIsLeft(t *testing.T) {
 	})
 }
 
+// TestAnswerBegunTooOftenIsALoss: an ECU that begins its answer again and again
+// is given leave three times; what breaks of the fourth and later ones did not
+// come too late, and is listed as well.
+func TestAnswerBegunTooOftenIsALoss(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := vinCar()
+		e.answer = func(service, pid byte) [][]byte {
+			if service == 9 {
+				for range 6 {
+					e.SendFrame([]byte{0x10, 20, 0x49, 2, 1, 'W', 'V', 'W'})
+					time.Sleep(10 * time.Millisecond)
+				}
+				return nil
+			}
+			return map[byte][][]byte{0: {{0x41, 0, 0, 8, 0, 0}}, 0x0D: {{0x41, 0x0D, 0x4A}}}[pid]
+		}
+		o := speedOnly()
+		o.SkipVIN = false
+		out, st := drive(t, e, o, time.Minute, nil)
+		broken, listed := uint64(0), int64(0)
+		for _, n := range st.Transfers {
+			broken += n
+		}
+		for _, g := range out.gaps {
+			listed += g.Count
+		}
+		if broken < 6 || listed != int64(broken) {
+			t.Errorf("%d transfers broke (%v), %d are listed: %v", broken, st.Transfers, listed, out.gaps)
+		}
+	})
+}
+
 // TestAnswerWithoutLeaveIsNoLoss: an answer that begins too late is given no
 // leave to go on, so the ECU never sends the rest: nothing is lost, and it is
 // counted all the same.

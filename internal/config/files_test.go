@@ -127,11 +127,25 @@ can:
               - {name: Vehicle.Powertrain.TractionBattery.StateOfCharge.Current, byte: 2, unit: km}
 `
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "last-good.yaml"), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
+	lastGood := func(text string) (*config.Config, error) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, "last-good.yaml"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return config.LoadLastGood(dir)
 	}
-	if c, err := config.LoadLastGood(dir); err != nil || len(c.CAN[0].UDS[0].DIDs[0].Signals) != 3 {
+	if c, err := lastGood(text); err != nil || len(c.CAN[0].UDS[0].DIDs[0].Signals) != 3 {
 		t.Errorf("%v", err)
+	}
+	for _, gps := range []string{"{device: gpsd://localhost:2947, baud: 9600, init: [AT], init_port: /dev/ttyUSB2, stop: [AT]}",
+		"{device: /dev/ttyUSB1, init_port: /dev/ttyUSB2}", `{device: /dev/ttyUSB1, init: [""], stop: [" "]}`, "{device: auto, init: [AT+QGPS=1]}", "{device: /dev/ttyUSB1, pps: pps0}"} {
+		one := small + "gps: " + gps + "\n"
+		if _, err := lastGood(one); err != nil {
+			t.Errorf("gps: %s does not start any more: %v", gps, err)
+		}
+		if _, err := config.Parse("obu.yaml", []byte(one), nil); err == nil {
+			t.Errorf("gps: %s is no mistake", gps)
+		}
 	}
 	var wrong config.Errors
 	if _, err := config.Parse("obu.yaml", []byte(text), nil); !errors.As(err, &wrong) || len(wrong) != 6 {
